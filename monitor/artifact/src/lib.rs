@@ -1,0 +1,19 @@
+//! Plain data that both halves of hotswap-engine share.
+//!
+//! The monitor turns a [`Source`] into an [`Artifact`] and says so in a
+//! [`Notification`]; the engine loads it. Neither side knows the other, both
+//! know these types. Nothing here starts a thread, a process or a clock.
+
+#![forbid(unsafe_code)]
+
+mod artifact;
+mod build_error;
+mod hash;
+mod notification;
+mod source;
+
+pub use artifact::{Artifact, Origin};
+pub use build_error::{BuildError, BuildErrorKind, Diagnostics};
+pub use hash::{ContentHash, Fingerprint, FingerprintHasher, ParseHashError};
+pub use notification::{Cause, Notification, Outcome, ScanError, Ticket, Trigger};
+pub use source::Source;
