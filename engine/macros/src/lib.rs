@@ -1,0 +1,175 @@
+//! The macros of `hotswap-module`, which re-exports them: depend on that crate, not on this one.
+//!
+//! What they write refers to `::hotswap_module` by full path, contains no lint that reaches the user and
+//! compiles under `#![forbid(unsafe_code)]`: the unsafe code is ours, and argued where it is quoted.
+
+use proc_macro::TokenStream;
+
+mod attributes;
+mod derive_abi;
+mod export;
+mod function;
+mod interface;
+mod needs;
+mod representation;
+mod reserved;
+mod types;
+
+/// Exports a function or a constant, so that an engine can call it by name.
+///
+/// ```
+/// use hotswap_module::export;
+/// hotswap_module::module!();
+///
+/// #[export]
+/// pub fn add(a: u64, b: u64) -> u64 {
+///     a + b
+/// }
+///
+/// #[export(name = "greeting")]
+/// pub fn greet(name: &str) -> String {
+///     format!("hello, {name}")
+/// }
+///
+/// #[export]
+/// pub const LIMIT: u64 = 7; // a function without arguments to the caller
+///
+/// assert_eq!(add(2, 3), 5); // still an ordinary function
+/// assert!(exports().names().contains(&"greeting"));
+/// ```
+///
+/// Arguments are owned [`Abi`] types or plain borrows of them (`&str`, `&[T]`, `&T`, `&mut T`, and
+/// `Option` of these), at most eight. A borrow lasts for the call: `&'static` does not compile. The
+/// result is owned. A panic is caught and becomes the caller's error.
+///
+/// On the implementation of an [`interface`] it exports every function of it, and the
+/// compiler checks that none is missing or different:
+///
+/// ```
+/// use hotswap_module::{export, interface};
+/// hotswap_module::module!();
+///
+/// #[interface]
+/// pub trait Weather {
+///     /// Degrees at noon.
+///     fn noon(day: u32) -> f64;
+/// }
+///
+/// #[export]
+/// impl Weather for Exports {
+///     fn noon(day: u32) -> f64 {
+///         f64::from(day) / 10.0
+///     }
+/// }
+/// assert!(exports().names().contains(&"noon"));
+/// ```
+///
+/// Methods, generic and `async` functions cannot be exported; the error says what to write instead.
+///
+/// ```compile_fail
+/// # use hotswap_module::export;
+/// #[export]
+/// pub fn longest<T: Ord>(values: Vec<T>) -> Option<T> { // choose the type: an export has one address
+///     values.into_iter().max()
+/// }
+/// ```
+///
+/// ```
+/// # use hotswap_module::export;
+/// # hotswap_module::module!();
+/// #[export]
+/// pub fn longest(values: Vec<u64>) -> Option<u64> {
+///     values.into_iter().max()
+/// }
+/// ```
+///
+/// [`Abi`]: macro@Abi
+#[proc_macro_attribute]
+pub fn export(options: TokenStream, item: TokenStream) -> TokenStream {
+    export::expand(options.into(), item.into()).into()
+}
+
+/// Describes a type's layout, so that its values may cross between a host and its modules.
+///
+/// ```
+/// use hotswap_module::Abi;
+///
+/// #[derive(Abi)]
+/// struct Point {
+///     x: f64,
+///     y: f64,
+/// }
+///
+/// #[derive(Abi)]
+/// enum Shape {
+///     Circle { radius: f64 },
+///     Polygon(Vec<Point>),
+///     Empty,
+/// }
+///
+/// #[derive(Abi)]
+/// struct Tree<T> {
+///     value: T,
+///     children: Vec<Tree<T>>, // a type may contain itself
+/// }
+/// ```
+///
+/// Every field must be `Abi`: owned plain data. Two types that contain each other need the attribute
+/// `#[abi(by_name)]` on one of the fields, since the description is a constant and a cycle has no value.
+/// Such a field is described by its name and compared in full when a version is loaded:
+///
+/// ```
+/// use hotswap_module::Abi;
+///
+/// #[derive(Abi)]
+/// struct Folder {
+///     entries: Vec<Entry>,
+/// }
+///
+/// #[derive(Abi)]
+/// enum Entry {
+///     File(String),
+///     #[allow(dead_code)]
+///     Folder(#[abi(by_name)] Box<Folder>),
+/// }
+/// ```
+///
+/// Borrows, function pointers and trait objects are refused: they may point into the image of the
+/// module that made them, which can be unloaded.
+#[proc_macro_derive(Abi, attributes(abi))]
+pub fn derive_abi(input: TokenStream) -> TokenStream {
+    derive_abi::expand(input.into()).into()
+}
+
+/// Makes a trait the interface that a host and a module share.
+///
+/// ```
+/// use hotswap_module::interface;
+///
+/// #[interface]
+/// pub trait Sample {
+///     /// Adds two numbers.
+///     fn add(a: u64, b: u64) -> u64;
+///     /// Greets by name.
+///     fn greet(name: &str) -> String;
+/// }
+///
+/// // Every caller (an engine, a guard) has the functions as methods:
+/// fn use_it(engine: &impl hotswap_module::Caller) -> Result<u64, hotswap_module::CallError> {
+///     println!("{}", engine.greet("you")?);
+///     engine.add(2, 3)
+/// }
+/// ```
+///
+/// The trait stays, and its functions get `where Self: Sized`, so that `dyn Sample` names it in
+/// `.require::<dyn Sample>()` and `module!(needs = [dyn Sample])`. A second trait, here `SampleCalls`, is
+/// implemented for every [`Caller`]; bring it into scope with `use .. ::SampleCalls as _`. In the module
+/// write `#[export] impl Sample for Exports { .. }`, or export functions of the same names and types.
+///
+/// The functions have no `self`, no body and no type parameters, and are not named like a method of the engine.
+///
+/// [`Caller`]: https://docs.rs/hotswap-module/latest/hotswap_module/trait.Caller.html
+#[proc_macro_attribute]
+pub fn interface(options: TokenStream, item: TokenStream) -> TokenStream {
+    interface::expand(options.into(), item.into()).into()
+}

@@ -1,0 +1,278 @@
+//! Who can be called: an engine, a guard, and from inside a module the engine and
+//! the host behind it.
+
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::ptr;
+
+use crate::abi::Abi;
+use crate::arguments::Arguments;
+use crate::error::{CallError, CallErrorKind};
+use crate::services::{Target, Text, services_here};
+use crate::signature::{Signature, Typed};
+
+/// One call, with its types erased.
+#[derive(Debug)]
+pub struct RawCall<'a> {
+    /// The name of the function.
+    pub name: &'a str,
+    /// The signature that the caller relies on, and its hash; `None` when there are
+    /// no arguments and the result is to be dropped.
+    pub signature: Option<(&'static Signature, u64)>,
+    /// The packed arguments.
+    pub arguments: *mut u8,
+    /// Room for the result; null when it is to be dropped.
+    pub out: *mut u8,
+}
+
+/// Something that exported functions can be called through.
+///
+/// Implemented by the engine, by its guards, and by what [`engine`] and [`host`] give inside a
+/// module. The traits that `#[interface]` writes are implemented for every caller.
+///
+/// # Safety
+///
+/// Who implements it promises of `call_raw`:
+///
+/// 1. `Ok` means that a function whose signature equals the given one has written its result to `out`.
+/// 2. The arguments are consumed exactly when the result is `Ok` or an error with
+///    [`CallError::was_entered`]; otherwise they were not touched.
+pub unsafe trait Caller {
+    /// Makes one call.
+    ///
+    /// # Safety
+    ///
+    /// 1. `arguments` points at the packed arguments of the signature, initialised; of no arguments when
+    ///    there is no signature.
+    /// 2. `out` is null, or points at room for the signature's result.
+    ///
+    /// # Errors
+    ///
+    /// When the call gave no result.
+    #[doc(hidden)]
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError>;
+
+    /// Calls a function without arguments and drops its result.
+    ///
+    /// # Errors
+    ///
+    /// [`CallErrorKind::Missing`] when nothing of this name is exported,
+    /// [`CallErrorKind::Signature`] when it takes arguments,
+    /// [`CallErrorKind::Panicked`] when it panicked, [`CallErrorKind::Returned`] when it returned an `Err`.
+    fn call(&self, name: &str) -> Result<(), CallError> {
+        let call =
+            RawCall { name, signature: None, arguments: ptr::dangling_mut(), out: ptr::null_mut() };
+        // SAFETY: 1. no signature and no arguments; a dangling pointer is good for reading nothing.
+        // 2. `out` is null.
+        unsafe { self.call_raw(call) }
+    }
+
+    /// Calls a function with arguments and hands over its result; a constant is a function without arguments.
+    ///
+    /// # Errors
+    ///
+    /// As [`Caller::call`]; and [`CallErrorKind::Argument`] when an argument has another type than the export's.
+    fn call_with<R: Abi>(&self, name: &str, arguments: impl Arguments) -> Result<R, CallError> {
+        call_with(self, name, arguments)
+    }
+}
+
+/// The body of every `call_with`.
+fn call_with<R: Abi, A: Arguments, C: Caller + ?Sized>(
+    caller: &C,
+    name: &str,
+    arguments: A,
+) -> Result<R, CallError> {
+    let mut packed = ManuallyDrop::new(arguments.pack());
+    let mut out = MaybeUninit::<R>::uninit();
+    let call = RawCall {
+        name,
+        signature: Some((Typed::<A, R>::REFERENCE, Typed::<A, R>::HASH)),
+        arguments: (&raw mut packed).cast(),
+        out: out.as_mut_ptr().cast(),
+    };
+    // SAFETY: 1. `packed` is `A::Packed`, which is what the signature of `A` describes.
+    // 2. `out` has room for an `R`.
+    match unsafe { caller.call_raw(call) } {
+        // SAFETY: 1 of `Caller`: an `R` was written.
+        Ok(()) => Ok(unsafe { out.assume_init() }),
+        Err(mut error) => {
+            if !error.was_entered() {
+                advise::<A>(&mut error, &packed);
+                // SAFETY: 2 of `Caller`: the arguments were not consumed, and this is the only drop.
+                unsafe { ManuallyDrop::drop(&mut packed) };
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Adds to an error what to write instead of a wrong literal.
+#[cold]
+fn advise<A: Arguments>(error: &mut CallError, packed: &A::Packed) {
+    if let CallErrorKind::Argument { position, expected, found, write } = &mut error.kind
+        && is_number(expected)
+        && is_number(found)
+    {
+        let literal = A::literals(packed).into_iter().nth(*position - 1).flatten();
+        *write = literal.map(|value| format!("{value}{expected}"));
+    }
+}
+
+fn is_number(name: &str) -> bool {
+    matches!(
+        name,
+        "u8" | "u16"
+            | "u32"
+            | "u64"
+            | "u128"
+            | "usize"
+            | "i8"
+            | "i16"
+            | "i32"
+            | "i64"
+            | "i128"
+            | "isize"
+            | "f32"
+            | "f64"
+    )
+}
+
+/// The engine that loaded this module, as a [`Caller`]: calls go to its current version.
+///
+/// Inside a linked module it is the engine whose call runs on this thread.
+#[must_use]
+pub const fn engine() -> EngineCaller {
+    EngineCaller { _private: () }
+}
+
+/// The functions that the host provides (`.provide(..)`), as a [`Caller`].
+#[must_use]
+pub const fn host() -> HostCaller {
+    HostCaller { _private: () }
+}
+
+/// What [`engine`] gives.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineCaller {
+    _private: (),
+}
+
+/// What [`host`] gives.
+#[derive(Debug, Clone, Copy)]
+pub struct HostCaller {
+    _private: (),
+}
+
+impl EngineCaller {
+    /// [`Caller::call`], without the trait in scope.
+    ///
+    /// # Errors
+    ///
+    /// As there; [`CallErrorKind::NoEngine`] in code that no engine has loaded.
+    pub fn call(&self, name: &str) -> Result<(), CallError> {
+        Caller::call(self, name)
+    }
+
+    /// [`Caller::call_with`], without the trait in scope.
+    ///
+    /// # Errors
+    ///
+    /// As there; [`CallErrorKind::NoEngine`] in code that no engine has loaded.
+    pub fn call_with<R: Abi>(&self, name: &str, arguments: impl Arguments) -> Result<R, CallError> {
+        Caller::call_with(self, name, arguments)
+    }
+
+    /// Asks the engine to look at its source now, waits for the verdict, and gives the
+    /// number of the version that is current then. The call that asks goes on in
+    /// its own version.
+    ///
+    /// # Errors
+    ///
+    /// [`CallErrorKind::Refused`] with the reason when what lies in the source cannot run.
+    pub fn reload(&self) -> Result<u64, CallError> {
+        let Some((services, context)) = services_here() else {
+            return Err(no_engine("reload"));
+        };
+        let mut version = 0;
+        let mut error = MaybeUninit::<CallError>::uninit();
+        // SAFETY: the service's contract: it writes one of the two and says which.
+        let code = unsafe { (services.reload)(context, &raw mut version, error.as_mut_ptr()) };
+        match code {
+            0 => Ok(version),
+            // SAFETY: not 0, so an error was written.
+            _ => Err(unsafe { error.assume_init() }),
+        }
+    }
+}
+
+impl HostCaller {
+    /// [`Caller::call`], without the trait in scope.
+    ///
+    /// # Errors
+    ///
+    /// As there; [`CallErrorKind::NoEngine`] in code that no engine has loaded.
+    pub fn call(&self, name: &str) -> Result<(), CallError> {
+        Caller::call(self, name)
+    }
+
+    /// [`Caller::call_with`], without the trait in scope.
+    ///
+    /// # Errors
+    ///
+    /// As there; [`CallErrorKind::NoEngine`] in code that no engine has loaded.
+    pub fn call_with<R: Abi>(&self, name: &str, arguments: impl Arguments) -> Result<R, CallError> {
+        Caller::call_with(self, name, arguments)
+    }
+}
+
+// SAFETY: the service `call` keeps both promises; it is the host's `Caller` on the other side.
+unsafe impl Caller for EngineCaller {
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError> {
+        // SAFETY: the caller's promises are handed on as they are.
+        unsafe { call_service(Target::Engine, call) }
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Caller for HostCaller {
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError> {
+        // SAFETY: the caller's promises are handed on as they are.
+        unsafe { call_service(Target::Host, call) }
+    }
+}
+
+/// # Safety
+///
+/// As `Caller::call_raw`.
+unsafe fn call_service(target: Target, call: RawCall<'_>) -> Result<(), CallError> {
+    let Some((services, context)) = services_here() else {
+        return Err(no_engine(call.name));
+    };
+    let (signature, hash) = call
+        .signature
+        .map_or((ptr::null(), 0), |(signature, hash)| (ptr::from_ref(signature), hash));
+    let mut error = MaybeUninit::<CallError>::uninit();
+    // SAFETY: the contract of this function is the service's; the texts are borrowed during the call.
+    let code = unsafe {
+        (services.call)(
+            context,
+            target as u32,
+            Text::new(call.name),
+            signature,
+            hash,
+            call.arguments,
+            call.out,
+            error.as_mut_ptr(),
+        )
+    };
+    match code {
+        0 => Ok(()),
+        // SAFETY: not 0, so an error was written.
+        _ => Err(unsafe { error.assume_init() }),
+    }
+}
+
+#[cold]
+fn no_engine(function: &str) -> CallError {
+    CallError::new(function, None, CallErrorKind::NoEngine)
+}
