@@ -1,0 +1,384 @@
+//! Settings of an engine, and the way from them to a running one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::{Receiver, bounded, never, select, unbounded};
+use hotswap_artifact::Source;
+use hotswap_module::__private::{Kind, link_services};
+use hotswap_module::{Interface, Linked};
+
+use crate::audit::{Line, LogFile};
+use crate::core::Core;
+use crate::engine::Engine;
+use crate::error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
+use crate::event::{Event, Subscribers, subscriber};
+use crate::expectation::{Expectation, Expectations};
+use crate::export::Export;
+use crate::history::History;
+use crate::journal::Journal;
+use crate::provide::{HostFunction, Provided};
+use crate::services::{ImageContext, LINKED};
+use crate::slot::Slot;
+use crate::swapper::{Channels, FirstAnswer, Swapper};
+use crate::verdict::Verdict;
+use crate::version::{Provenance, Version};
+use crate::version_id::VersionId;
+use crate::watch::{Watch, WatchSettings};
+
+/// Where the code of an engine comes from: a source that is watched, or a linked module.
+///
+/// Made from `&str`, `String`, `&Path`, `PathBuf`, [`Source`] and [`Linked`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Code {
+    /// Something on disk.
+    Source(Source),
+    /// Functions that are part of this program.
+    Linked(Linked),
+}
+
+/// One by one, since a blanket over `Into<Source>` would overlap with `Linked`.
+macro_rules! from_sources {
+    ($($ty:ty)*) => {$(
+        impl From<$ty> for Code {
+            fn from(source: $ty) -> Self {
+                Self::Source(source.into())
+            }
+        }
+    )*};
+}
+from_sources!(&str String &Path PathBuf &PathBuf Source);
+
+impl From<Linked> for Code {
+    fn from(linked: Linked) -> Self {
+        Self::Linked(linked)
+    }
+}
+
+/// The log file unless another is chosen.
+const DEFAULT_LOG: &str = "hotswap.log";
+
+/// Settings for an [`Engine`]; made by [`Engine::builder`].
+#[derive(Debug)]
+#[must_use = "nothing runs before open()"]
+pub struct EngineBuilder {
+    code: Code,
+    name: Option<String>,
+    log: Option<PathBuf>,
+    provided: Provided,
+    required: Vec<Expectation>,
+    subscribers: Subscribers,
+    waits_for_repair: bool,
+    cancel: Receiver<()>,
+    watch: WatchSettings,
+}
+
+impl EngineBuilder {
+    pub(crate) fn new(code: Code) -> Self {
+        Self {
+            code,
+            name: None,
+            log: Some(DEFAULT_LOG.into()),
+            provided: Provided::default(),
+            required: Vec::new(),
+            subscribers: Subscribers::default(),
+            waits_for_repair: false,
+            cancel: never(),
+            watch: WatchSettings::default(),
+        }
+    }
+
+    /// The engine's name in the log; by default the last part of the source's path.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How often the source is looked at: 1 ms to 24 h, 1 s by default.
+    pub fn poll_every(mut self, period: Duration) -> Self {
+        self.watch.poll_every = period;
+        self
+    }
+
+    /// How long the source must stay the same before it is built; 20 ms by default.
+    pub fn settle(mut self, time: Duration) -> Self {
+        self.watch.settle = time;
+        self
+    }
+
+    /// Has the file system's events wake the monitor. Polling goes on and stays the truth.
+    ///
+    /// This build has no support for events: the log says so, and the source is polled.
+    pub fn wake_on_events(mut self) -> Self {
+        self.watch.wakes_on_events = true;
+        self
+    }
+
+    /// Where hotswap.log is written; by default `hotswap.log` in the working directory. Engines of one
+    /// process may share a file; when another process holds it, `<stem>-<pid>.log` beside it is used.
+    pub fn log_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.log = Some(path.as_ref().into());
+        self
+    }
+
+    /// Writes no log file. Its lines still go to the `log` facade.
+    pub fn without_log(mut self) -> Self {
+        self.log = None;
+        self
+    }
+
+    /// Refuses every version that lacks a function of this interface, or has it with another signature.
+    pub fn require<T: Interface + ?Sized>(mut self) -> Self {
+        self.required.extend(T::FUNCTIONS.iter().map(|function| Expectation {
+            name: function.name.to_owned(),
+            signature: function.signature,
+            hash: function.signature.hash(),
+            wanted_by: format!("required by {}", T::NAME),
+        }));
+        self
+    }
+
+    /// Gives modules a function of the host: `hotswap_module::host().call_with(name, ..)` calls it, on the
+    /// module's thread. A panic in it becomes the module's error value. A second one of the same name replaces the first.
+    ///
+    /// Arguments are owned: a text arrives as `String`.
+    pub fn provide<P>(mut self, name: &str, function: impl HostFunction<P>) -> Self {
+        self.provided.add(name, function);
+        self
+    }
+
+    /// Makes [`open`](Self::open) wait for a source that does not build, or is refused, to be repaired. What was
+    /// wrong arrives at subscribers.
+    pub fn wait_for_repair(mut self) -> Self {
+        self.waits_for_repair = true;
+        self
+    }
+
+    /// Makes [`open`](Self::open) return `Cancelled` when a message arrives here: the build under way is ended.
+    pub fn cancel_on(mut self, cancel: Receiver<()>) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// A channel of what happens from the very first build on. See [`Engine::subscribe`].
+    pub fn subscribe(self) -> (Self, Receiver<Event>) {
+        let (subscriber, events) = subscriber();
+        self.subscribers.add(subscriber);
+        (self, events)
+    }
+
+    /// Opens the engine. Blocks until the first version is current, refused, or does not build.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenErrorKind`]. Nothing is left behind: no thread, no file, no process.
+    pub fn open(self) -> Result<Engine, OpenError> {
+        let source_name = match &self.code {
+            Code::Source(source) => source.to_string(),
+            Code::Linked(linked) => format!("linked {}", linked.name()),
+        };
+        let fail = |kind| OpenError::new(source_name.clone(), kind);
+        let name = self.name.unwrap_or_else(|| default_name(&self.code));
+        let log = self
+            .log
+            .as_deref()
+            .map(|path| {
+                LogFile::open(path).map_err(|error| {
+                    fail(OpenErrorKind::Log { path: path.to_owned(), error: Arc::new(error) })
+                })
+            })
+            .transpose()?;
+        let (requests, asked) = unbounded();
+        let (retire, retired) = unbounded();
+        let core = Arc::new(Core {
+            name: name.clone(),
+            source_name: source_name.clone(),
+            slot: Slot::new(Version::none(retire.clone())),
+            provided: self.provided,
+            expectations: Expectations::new(self.required),
+            subscribers: self.subscribers,
+            journal: Journal::new(name, log),
+            history: History::default().into(),
+            requests,
+            is_closed: AtomicBool::new(false),
+        });
+        core.journal.write(
+            None,
+            Line::info("engine.start")
+                .field(
+                    "src",
+                    match &self.code {
+                        Code::Source(source) => source.kind(),
+                        Code::Linked(_) => "linked",
+                    },
+                )
+                .field("path", &source_name)
+                .field("rustc", hotswap_module::RUSTC)
+                .field("abi", hotswap_module::ABI_NUMBER),
+        );
+        let mut swapper = Swapper::new(
+            Arc::clone(&core),
+            Channels { requests: asked, retired, retire: retire.clone() },
+        );
+        let (reply, first) = bounded(1);
+        match self.code {
+            Code::Linked(linked) => {
+                link(&core, &linked, retire).map_err(&fail)?;
+                let current = core.current();
+                // The channel has room for this one answer.
+                let _ = reply.send(Ok(Verdict::Swapped { from: None, to: current }));
+            }
+            Code::Source(source) => {
+                let waits_for_repair = self.waits_for_repair;
+                swapper.first = Some(FirstAnswer { reply, waits_for_repair });
+                Watch::start(&mut swapper, &source, self.watch).map_err(&fail)?;
+            }
+        }
+        // From here on the handle's drop ends the thread.
+        swapper.spawn().map_err(|error| {
+            fail(OpenErrorKind::Thread { thread: "swapper", error: Arc::new(error) })
+        })?;
+        let engine = Engine::from_core(core);
+        let closed = Err(ReloadError { current: None, kind: ReloadErrorKind::Closed });
+        let mut cancel = self.cancel;
+        let verdict = loop {
+            select! {
+                recv(first) -> verdict => break verdict.unwrap_or(closed),
+                recv(cancel) -> message => match message {
+                    Ok(()) => return Err(fail(OpenErrorKind::Cancelled)),
+                    // Nobody can cancel any more.
+                    Err(_) => cancel = never(),
+                },
+            }
+        };
+        match verdict {
+            Ok(_) => Ok(engine),
+            Err(error) => Err(fail(OpenErrorKind::First(Box::new(error)))),
+        }
+    }
+}
+
+/// Settings of the monitor: only with the feature that has one.
+#[cfg(feature = "monitor")]
+mod build_settings {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use hotswap_monitor::Profile;
+
+    use super::EngineBuilder;
+
+    impl EngineBuilder {
+        /// The profile that the module is built with: the development profile by default.
+        pub fn profile(mut self, profile: Profile) -> Self {
+            self.watch.build.profile = profile;
+            self
+        }
+
+        /// Turns on features of the module's crate.
+        pub fn features<T: Into<String>>(mut self, features: impl IntoIterator<Item = T>) -> Self {
+            self.watch.build.features.extend(features.into_iter().map(Into::into));
+            self
+        }
+
+        /// Turns off the default features of the module's crate.
+        pub fn no_default_features(mut self) -> Self {
+            self.watch.build.default_features = false;
+            self
+        }
+
+        /// Builds with exactly the lock file: `cargo --locked`.
+        pub fn locked(mut self) -> Self {
+            self.watch.build.locked = true;
+            self
+        }
+
+        /// Builds without network: `cargo --offline`.
+        pub fn offline(mut self) -> Self {
+            self.watch.build.offline = true;
+            self
+        }
+
+        /// How long a build may take before it is ended; 10 minutes by default.
+        pub fn build_deadline(mut self, deadline: Duration) -> Self {
+            self.watch.build.deadline = deadline;
+            self
+        }
+
+        /// Where builds go; by default `target/hotswap` beside the module's lock file.
+        pub fn target_dir(mut self, directory: impl AsRef<Path>) -> Self {
+            self.watch.build.target_dir = Some(directory.as_ref().into());
+            self
+        }
+
+        /// The cargo that builds; by default `$CARGO`, and `cargo` on `PATH`.
+        pub fn cargo(mut self, program: impl AsRef<Path>) -> Self {
+            self.watch.build.cargo = Some(program.as_ref().into());
+            self
+        }
+    }
+}
+
+fn default_name(code: &Code) -> String {
+    match code {
+        Code::Linked(linked) => linked.name().to_owned(),
+        Code::Source(source) => {
+            let path = std::path::absolute(source.location());
+            let stem = path.as_deref().ok().and_then(Path::file_stem);
+            stem.map_or_else(|| "main".to_owned(), |stem| stem.to_string_lossy().into_owned())
+        }
+    }
+}
+
+/// Makes linked functions the one version there will be.
+fn link(
+    core: &Arc<Core>,
+    linked: &Linked,
+    retire: crossbeam_channel::Sender<crate::version::Retired>,
+) -> Result<(), OpenErrorKind> {
+    link_services(&LINKED);
+    let refuse = |message: String| OpenErrorKind::Setting { message };
+    let mut exports = std::collections::HashMap::new();
+    for export in linked.exports().iter().filter(|export| export.record.kind == Kind::Export) {
+        let (Some(shim), Some(signature)) = (export.shim, export.signature) else {
+            continue;
+        };
+        let name = export.record.name.as_str();
+        let entry = Export { shim, hash: export.record.hash, signature };
+        if exports.insert(name.into(), entry).is_some() {
+            return Err(refuse(format!(
+                "{name} is exported twice by {}: rename one with #[export(name = \"..\")]",
+                linked.name()
+            )));
+        }
+    }
+    let id = VersionId(1);
+    core.expectations
+        .check_loaded(|name| exports.get(name), id)
+        .map_err(|kind| refuse(kind.to_string()))?;
+    let context = Arc::new(ImageContext::of(core));
+    let version = Arc::new(Version {
+        id,
+        exports,
+        provenance: Provenance {
+            fingerprint: None,
+            content: None,
+            bytes: 0,
+            build_time: Duration::ZERO,
+            load_time: Duration::ZERO,
+        },
+        since: SystemTime::now(),
+        image: None,
+        retire,
+        holds: context.holds(),
+        was_current: AtomicBool::new(true),
+        linked: Some(Arc::clone(&context)),
+    });
+    context.attach(&version);
+    core.history.lock().became_current(&version);
+    core.slot.publish(version);
+    Ok(())
+}

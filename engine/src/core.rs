@@ -1,0 +1,184 @@
+//! What all handles of one engine share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use hotswap_artifact::Trigger;
+use hotswap_module::__private::{RawCall, Status as ShimStatus, with_linked_context};
+use hotswap_module::{CallError, CallErrorKind};
+use parking_lot::Mutex;
+
+use crate::audit::Line;
+use crate::check;
+use crate::error::{ReloadError, ReloadErrorKind};
+use crate::event::{Event, Subscribers};
+use crate::expectation::Expectations;
+use crate::failure;
+use crate::history::History;
+use crate::journal::Journal;
+use crate::provide::Provided;
+use crate::request::{Answer, Request, is_swapper_thread};
+use crate::services::ModuleHost;
+use crate::slot::Slot;
+use crate::status::{LastFailure, Status};
+use crate::verdict::Verdict;
+use crate::version::Version;
+use crate::version_id::{NO_VERSION, VersionId};
+
+/// Everything of an engine but its threads.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) name: String,
+    pub(crate) source_name: String,
+    pub(crate) slot: Slot,
+    pub(crate) provided: Provided,
+    pub(crate) expectations: Expectations,
+    pub(crate) subscribers: Subscribers,
+    pub(crate) journal: Journal,
+    pub(crate) history: Mutex<History>,
+    /// To the swapper.
+    pub(crate) requests: Sender<Request>,
+    pub(crate) is_closed: AtomicBool,
+}
+
+impl Core {
+    /// Makes a call in the version that is current now, which stays mapped until it returns.
+    ///
+    /// # Safety
+    ///
+    /// As `Caller::call_raw`.
+    pub(crate) unsafe fn call_current(&self, call: RawCall<'_>) -> Result<(), CallError> {
+        let version = self.slot.load();
+        // SAFETY: the contract of this function.
+        unsafe { self.call_in(&version, call) }
+    }
+
+    /// Makes a call in one version.
+    ///
+    /// # Safety
+    ///
+    /// As `Caller::call_raw`; and `version` is held by the caller until this returns.
+    pub(crate) unsafe fn call_in(
+        &self,
+        version: &Version,
+        call: RawCall<'_>,
+    ) -> Result<(), CallError> {
+        let Some(export) = version.exports.get(call.name) else {
+            return Err(self.missing(version, call.name));
+        };
+        let fail = |kind| CallError::new(call.name, Some(version.id.number()), kind);
+        check::call(call.signature, export.signature, export.hash).map_err(fail)?;
+        let enter = || {
+            // SAFETY:
+            // 1. Signature: just compared; without one there are no arguments and `out` is null.
+            // 2. Mapped: the caller holds the version, and only the last holder's drop lets the swapper unmap.
+            unsafe { (export.shim)(call.arguments, call.out) }
+        };
+        let code = match version.linked_context() {
+            None => enter(),
+            Some(context) => with_linked_context(context, enter),
+        };
+        match failure::take(ShimStatus::from_code(code)) {
+            None => Ok(()),
+            Some(kind) => Err(fail(kind)),
+        }
+    }
+
+    #[cold]
+    pub(crate) fn missing(&self, version: &Version, name: &str) -> CallError {
+        // Acquire pairs with the Release in `Swapper::close`.
+        if version.id == NO_VERSION && self.is_closed.load(Ordering::Acquire) {
+            return CallError::new(name, None, CallErrorKind::Closed);
+        }
+        let similar = version.similar(name);
+        CallError::new(name, Some(version.id.number()), CallErrorKind::Missing { similar })
+    }
+
+    /// Asks the monitor to look now, and waits for what the swapper makes of it.
+    pub(crate) fn reload(&self) -> Result<Verdict, ReloadError> {
+        self.ask(|reply| Request::Look {
+            trigger: Trigger::Manual,
+            answer: Some(Answer { reply, forces: true }),
+        })
+    }
+
+    /// As `reload`, without going over a pause.
+    pub(crate) fn sync(&self) -> Result<Verdict, ReloadError> {
+        self.ask(|reply| Request::Look {
+            trigger: Trigger::Manual,
+            answer: Some(Answer { reply, forces: false }),
+        })
+    }
+
+    /// Sends a request with room for its answer, and waits.
+    pub(crate) fn ask(
+        &self,
+        request: impl FnOnce(Sender<Result<Verdict, ReloadError>>) -> Request,
+    ) -> Result<Verdict, ReloadError> {
+        let current = || self.slot.load().id;
+        if is_swapper_thread() {
+            return Err(ReloadError::new(current(), ReloadErrorKind::FromHook));
+        }
+        let (reply, answer): (_, Receiver<_>) = bounded(1);
+        // A closed engine has no swapper: the request or its reply goes nowhere.
+        let closed = |_| ReloadError::new(NO_VERSION, ReloadErrorKind::Closed);
+        self.requests.send(request(reply)).map_err(|_| closed(()))?;
+        answer.recv().map_err(|_| closed(()))?
+    }
+
+    /// Writes down and tells that something was turned away.
+    pub(crate) fn refused(&self, error: &Arc<ReloadError>) {
+        {
+            let mut history = self.history.lock();
+            history.refused_count += 1;
+            history.last_failure =
+                Some(LastFailure { at: SystemTime::now(), error: Arc::clone(error) });
+        }
+        self.subscribers.tell(&Event::Refused { error: Arc::clone(error) });
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let history = self.history.lock();
+        Status {
+            name: self.name.clone(),
+            source: self.source_name.clone(),
+            current: self.current(),
+            is_paused: history.is_paused,
+            swap_count: history.swap_count,
+            refused_count: history.refused_count,
+            last_failure: history.last_failure.clone(),
+            versions: history.versions(),
+            log_path: self.journal.path().map(Into::into),
+        }
+    }
+
+    pub(crate) fn current(&self) -> VersionId {
+        self.slot.load().id
+    }
+}
+
+impl ModuleHost for Core {
+    unsafe fn call_engine(&self, call: RawCall<'_>) -> Result<(), CallError> {
+        // SAFETY: the caller's promises are handed on as they are.
+        unsafe { self.call_current(call) }
+    }
+
+    unsafe fn call_host(&self, call: RawCall<'_>) -> Result<(), CallError> {
+        // SAFETY: the caller's promises are handed on as they are.
+        unsafe { self.provided.call_raw(call) }
+    }
+
+    fn reload(&self) -> Result<u64, CallError> {
+        let refused = |error: ReloadError| {
+            CallError::new("reload", None, CallErrorKind::Refused { message: error.to_string() })
+        };
+        Self::reload(self).map(|verdict| verdict.current().number()).map_err(refused)
+    }
+
+    fn module_panicked(&self, thread: &str, message: &str, location: &str) {
+        let line = Line::error("module.panic").field("thread", thread).field("at", location);
+        self.journal.write(None, line.field("msg", message));
+    }
+}

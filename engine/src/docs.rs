@@ -1,0 +1,44 @@
+//! Prose that compiles: what is promised, and what is not.
+
+/// # Limits
+///
+/// Read before the features.
+///
+/// * **A module is native code of yours.** A segmentation fault, a stack overflow, an `abort` or an endless
+///   loop in it is one in your process.
+/// * **Linux with glibc** on x86-64 and aarch64 is what is supported; x86-64 is what the tests run on. The machine code for
+///   aarch64 is written and untested.
+/// * **One compiler.** Host and module must be built by the very same rustc: Rust has no stable layout. Anything else is
+///   refused before it is loaded, with both compilers named.
+/// * **`panic = "abort"`** in the module's profile is refused: a panic would end the host.
+/// * **Statics of a module start anew** with every version: each version is loaded from a file of its own.
+/// * **A module thread, a thread-local value with a destructor, a pthread key, a signal handler** holds its version:
+///   the first two until they end, the last two for the life of the process. `thread::current()` in a module
+///   takes such a key. `status()` names the holders; the version stays mapped, which is safe and costs memory.
+/// * **Text that a module printed without a newline** is written when its version is unloaded; a process that exits
+///   without dropping its engine may lose it. A module has its own buffer for standard output.
+/// * **Log lines of a module** go through the host's logger if the module uses `log` 0.4.
+/// * **An export that a dependency crate has** is an export of the module only if it is named:
+///   `module!(uses = [that_crate])`.
+/// * **`host().call_with("draw", ..)`** is checked at load where it stands with a literal name inside an exported
+///   function; elsewhere name the interface, `module!(needs = [dyn Drawing])`, or the call reports it.
+/// * **Host functions take owned arguments**: a text arrives as `String`.
+/// * **At most eight arguments**; more are better a struct with `#[derive(Abi)]`.
+/// * **Forking** the host leaves the child without the monitor's and the swapper's threads: it can call and
+///   not reload.
+pub mod limits {}
+
+/// # Unloading
+///
+/// A version is unmapped when the last reference to it is gone: calls, guards, threads that it started, and
+/// thread-local destructors that it registered each hold one. Taking the last reference is the proof; no counter is polled.
+/// Whoever drops it does not unmap but sends the image to the swapper's thread, so that code is never pulled away under
+/// a return address.
+///
+/// After closing the library the swapper reads `/proc/self/maps`: no executable mapping of the file may be left. If one is, the
+/// version is reported as pinned and never counted as gone.
+///
+/// No address inside a module reaches the C library: `module!()` defines `__cxa_thread_atexit_impl`, `pthread_create`,
+/// `pthread_key_create`, `sigaction` and `signal` inside the library, hidden, so that the module's own standard library binds to
+/// them; each hands over to the host, which takes a reference on the version first.
+pub mod unload {}

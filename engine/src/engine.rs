@@ -1,0 +1,253 @@
+//! The facade: one handle to the code that is current.
+
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, bounded};
+use hotswap_artifact::Trigger;
+use hotswap_module::__private::RawCall;
+use hotswap_module::{Abi, Arguments, CallError, Caller, Linked};
+
+use crate::builder::{Code, EngineBuilder};
+use crate::core::Core;
+use crate::error::{OpenError, ReloadError};
+use crate::event::{Event, subscriber};
+use crate::export::ExportInfo;
+use crate::function::{Function, FunctionType};
+use crate::guard::Guard;
+use crate::request::{Request, is_swapper_thread};
+use crate::status::{Status, VersionInfo};
+use crate::verdict::Verdict;
+use crate::version_id::VersionId;
+
+/// Forwards calls to the current version of a module, which may be replaced at any time.
+///
+/// A handle is cheap to clone and to send; all clones are the same engine. When the last clone is
+/// dropped the monitor and a build under way end, the log is closed, and code that no guard and no thread
+/// holds is unmapped; dropping blocks for that, and never for a call under way.
+///
+/// ```no_run
+/// use hotswap_engine::Engine;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = Engine::open("sample-engine")?;
+/// engine.call("f1")?;
+/// let sum: u64 = engine.call_with("add", (2u64, 3u64))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Engine {
+    handle: Arc<Handle>,
+}
+
+/// Ends the engine when the last clone is dropped.
+#[derive(Debug)]
+struct Handle {
+    core: Arc<Core>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let (done, ended) = bounded(1);
+        if self.core.requests.send(Request::Close(done)).is_ok() && !is_swapper_thread() {
+            // An error means that the swapper is gone, which is what is waited for.
+            let _ = ended.recv();
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn from_core(core: Arc<Core>) -> Self {
+        Self { handle: Arc::new(Handle { core }) }
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+
+    /// Builds what lies at a path, loads it, and watches it from now on: polled every second, log in
+    /// `hotswap.log` of the working directory.
+    ///
+    /// Blocks for the first build. [`Engine::builder`] has all the settings.
+    ///
+    /// # Errors
+    ///
+    /// When the first version does not build or is refused (then with the compiler's
+    /// diagnostics), or when the log cannot be written. Nothing is left behind.
+    pub fn open(source: impl Into<Code>) -> Result<Self, OpenError> {
+        Self::builder(source).open()
+    }
+
+    /// Settings for an engine: a path (a crate's directory, a `.rs` file, a prebuilt library), a
+    /// [`Source`](crate::Source), or the exports of a linked module.
+    pub fn builder(source: impl Into<Code>) -> EngineBuilder {
+        EngineBuilder::new(source.into())
+    }
+
+    /// The same API on linked functions: what a release may ship. Nothing is watched, nothing logged.
+    ///
+    /// # Panics
+    ///
+    /// When two exports have one name, and when no thread can be started.
+    #[must_use]
+    pub fn linked(exports: Linked) -> Self {
+        match Self::builder(exports).without_log().open() {
+            Ok(engine) => engine,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Calls a function without arguments in the current version, and drops its result.
+    ///
+    /// Blocks for as long as the function runs, and never for a swap. The call runs wholly in one version.
+    ///
+    /// # Errors
+    ///
+    /// `Missing` when nothing of this name is exported, `Signature` when it takes arguments, `Panicked`
+    /// when it panicked, `Returned` when it returned an `Err`.
+    pub fn call(&self, name: &str) -> Result<(), CallError> {
+        Caller::call(self, name)
+    }
+
+    /// Calls a function with a tuple of arguments in the current version. A constant is a
+    /// function without arguments.
+    ///
+    /// The signature is compared at every call: a wrong type is an error that says what to write.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::call`]; and `Argument` when an argument has another type than the export's.
+    pub fn call_with<R: Abi>(&self, name: &str, arguments: impl Arguments) -> Result<R, CallError> {
+        Caller::call_with(self, name, arguments)
+    }
+
+    /// A handle to one function, checked now and for every version that comes: a version without it
+    /// is refused as long as the handle lives.
+    ///
+    /// # Errors
+    ///
+    /// When the current version has no such function, or one with another signature.
+    pub fn function<F: FunctionType>(&self, name: &str) -> Result<Function<F>, CallError> {
+        Function::new(Arc::clone(self.core()), name)
+    }
+
+    /// Holds the current version for a unit of work. See [`Guard`].
+    #[must_use]
+    #[track_caller]
+    pub fn pin(&self) -> Guard {
+        let core = Arc::clone(self.core());
+        let version = core.slot.load();
+        Guard::new(core, version, Location::caller())
+    }
+
+    /// The version that calls run in now.
+    #[must_use]
+    pub fn version(&self) -> VersionId {
+        self.core().current()
+    }
+
+    /// The versions of this engine, oldest first: what is current, what drains and who holds it, what is gone.
+    #[must_use]
+    pub fn versions(&self) -> Vec<VersionInfo> {
+        self.core().history.lock().versions()
+    }
+
+    /// What the current version exports, by name.
+    #[must_use]
+    pub fn exports(&self) -> Vec<ExportInfo> {
+        self.core().slot.load().export_list()
+    }
+
+    /// Everything there is to say about this engine now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.core().status()
+    }
+
+    /// Looks at the source now, builds and swaps if it changed, and waits for the verdict. Goes over a pause.
+    ///
+    /// Of a source that was refused before, the recorded refusal is given, without a build.
+    /// From inside a call of the module it works; the call goes on in its own version.
+    ///
+    /// # Errors
+    ///
+    /// When what lies in the source cannot run; the current version goes on. From a hook of the module it
+    /// is an error at once.
+    pub fn reload(&self) -> Result<Verdict, ReloadError> {
+        self.core().reload()
+    }
+
+    /// Waits until everything written before this call has been considered, by the ordinary path. Respects a pause.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::reload`]; and `Paused` when a new version waits for [`Engine::resume`].
+    pub fn sync(&self) -> Result<Verdict, ReloadError> {
+        self.core().sync()
+    }
+
+    /// Has the monitor look at the source now, and does not wait: what a push calls.
+    pub fn wake(&self) {
+        // A closed engine has nothing to wake.
+        let _ = self.core().requests.send(Request::Look { trigger: Trigger::Push, answer: None });
+    }
+
+    /// Loads a library, whatever is current, and waits for the verdict. The file is copied and may be
+    /// overwritten afterwards.
+    ///
+    /// # Errors
+    ///
+    /// When the library is refused; the current version goes on.
+    pub fn offer(&self, library: impl AsRef<Path>) -> Result<Verdict, ReloadError> {
+        let path: PathBuf = library.as_ref().into();
+        self.core().ask(|reply| Request::Offer { path, reply })
+    }
+
+    /// Stops automatic swaps. Changes are still seen and built; the newest waits for [`Engine::resume`].
+    /// [`Engine::reload`] and [`Engine::offer`], asked for by name, still swap.
+    ///
+    /// Returns when no automatic swap is under way any more.
+    pub fn pause(&self) {
+        self.switch(Request::Pause);
+    }
+
+    /// Lets automatic swaps go on, and swaps to what waited.
+    ///
+    /// Returns when that swap is done or refused.
+    pub fn resume(&self) {
+        self.switch(Request::Resume);
+    }
+
+    fn switch(&self, request: impl FnOnce(crossbeam_channel::Sender<()>) -> Request) {
+        let (done, answer) = bounded(1);
+        if self.core().requests.send(request(done)).is_ok() && !is_swapper_thread() {
+            // An error means that the engine was closed meanwhile.
+            let _ = answer.recv();
+        }
+    }
+
+    /// A channel of what happens, from now on: one event per transition, in order. The
+    /// swapper never waits for it; who is slow gets [`Event::Missed`].
+    #[must_use]
+    pub fn subscribe(&self) -> Receiver<Event> {
+        let (subscriber, events) = subscriber();
+        self.core().subscribers.add(subscriber);
+        events
+    }
+
+    /// The name of this engine in the log.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core().name
+    }
+}
+
+// SAFETY: `Core::call_in` compares the signatures before it calls, and its errors tell whether it entered.
+unsafe impl Caller for Engine {
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError> {
+        // SAFETY: the caller's promises are handed on as they are.
+        unsafe { self.core().call_current(call) }
+    }
+}

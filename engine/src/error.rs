@@ -1,0 +1,173 @@
+//! Why an engine could not be opened, or why what lies in its source cannot run.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hotswap_artifact::{BuildError, Diagnostics, ScanError};
+
+use crate::load_error::LoadError;
+use crate::version_id::{NO_VERSION, VersionId};
+
+/// The engine could not be opened. Nothing runs, and nothing was left behind.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct OpenError {
+    /// The source, as it was given.
+    pub source_name: String,
+    /// What went wrong.
+    pub kind: OpenErrorKind,
+}
+
+/// The ways in which opening can fail.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenErrorKind {
+    /// What lies in the source does not build or is refused.
+    #[error(transparent)]
+    First(Box<ReloadError>),
+    /// The log file cannot be written.
+    #[error(
+        "cannot write the log {}; choose another with log_file(..), or none with without_log()",
+        path.display()
+    )]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What the system answered.
+        #[source]
+        error: Arc<io::Error>,
+    },
+    /// A setting cannot be used.
+    #[error("{message}")]
+    Setting {
+        /// Which, and what it may be.
+        message: String,
+    },
+    /// A thread could not be started.
+    #[error("cannot start the {thread} thread")]
+    Thread {
+        /// Which one.
+        thread: &'static str,
+        /// What the system answered.
+        #[source]
+        error: Arc<io::Error>,
+    },
+    /// Sources need the `monitor` feature, which this program was built without.
+    #[error(
+        "building from source needs the feature `monitor` of hotswap-engine; without it only prebuilt and linked modules run"
+    )]
+    NoMonitor,
+    /// `OpenCancel::cancel` was called while `open` waited.
+    #[error("opening was cancelled")]
+    Cancelled,
+}
+
+impl OpenError {
+    pub(crate) fn new(source_name: impl Into<String>, kind: OpenErrorKind) -> Self {
+        Self { source_name: source_name.into(), kind }
+    }
+
+    /// The compiler's output, where the first build failed.
+    #[must_use]
+    pub fn diagnostics(&self) -> Option<&Diagnostics> {
+        match &self.kind {
+            OpenErrorKind::First(error) => error.diagnostics(),
+            _ => None,
+        }
+    }
+}
+
+/// What lies in the source cannot run; the current version is unchanged.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReloadError {
+    /// The version that stays current; `None` when nothing was loaded yet.
+    pub current: Option<VersionId>,
+    /// What went wrong.
+    pub kind: ReloadErrorKind,
+}
+
+/// The ways in which a newcomer can be turned away.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadErrorKind {
+    /// It does not build.
+    #[error(transparent)]
+    Build(Arc<BuildError>),
+    /// It was built, and refused before it became current.
+    #[error(transparent)]
+    Load(Arc<LoadError>),
+    /// The source cannot be read.
+    #[error(transparent)]
+    Unreadable(Arc<ScanError>),
+    /// There is no source to look at: the engine runs linked code, or was built without the
+    /// `monitor` feature.
+    #[error("there is no source to look at")]
+    NoSource,
+    /// Automatic swaps are paused: a new version was built and waits for `resume`.
+    #[error("swaps are paused; a new version waits for resume()")]
+    Paused,
+    /// Asked from the swapper's own thread (a constructor or hook of a module), which cannot wait for itself.
+    #[error("a hook cannot wait for the swap that it is part of")]
+    FromHook,
+    /// The engine was dropped.
+    #[error("the engine no longer exists")]
+    Closed,
+}
+
+impl ReloadError {
+    pub(crate) fn new(current: VersionId, kind: ReloadErrorKind) -> Self {
+        Self { current: (current != NO_VERSION).then_some(current), kind }
+    }
+
+    /// The compiler's output, where the build failed.
+    #[must_use]
+    pub fn diagnostics(&self) -> Option<&Diagnostics> {
+        match &self.kind {
+            ReloadErrorKind::Build(error) => error.diagnostics(),
+            _ => None,
+        }
+    }
+
+    /// A short stable code for logs: `build`, `load.signature`, ..
+    pub(crate) fn code(&self) -> String {
+        match &self.kind {
+            ReloadErrorKind::Build(_) => "build".to_owned(),
+            ReloadErrorKind::Load(error) => format!("load.{}", error.kind.code()),
+            ReloadErrorKind::Unreadable(_) => "unreadable".to_owned(),
+            ReloadErrorKind::NoSource => "no_source".to_owned(),
+            ReloadErrorKind::Paused => "paused".to_owned(),
+            ReloadErrorKind::FromHook => "from_hook".to_owned(),
+            ReloadErrorKind::Closed => "closed".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot open {}: {}", self.source_name, self.kind)
+    }
+}
+
+// The kind is part of the text, so the cause is the kind's own.
+impl Error for OpenError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.kind.source()
+    }
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        self.current.map_or(Ok(()), |id| write!(f, "; {id} stays current"))
+    }
+}
+
+impl Error for ReloadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.kind.source()
+    }
+}

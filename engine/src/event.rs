@@ -1,0 +1,170 @@
+//! What happens to an engine, told to whoever asked.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use hotswap_artifact::{Cause, Fingerprint, Trigger};
+use parking_lot::Mutex;
+
+use crate::error::ReloadError;
+use crate::pin::Pin;
+use crate::version_id::VersionId;
+
+/// How many events wait for a subscriber before it misses some. A change gives about ten.
+const EVENTS_MAX: usize = 256;
+
+/// One transition. Subscribers get them in order, each once.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// The source changed.
+    Changed {
+        /// What it looks like now.
+        fingerprint: Fingerprint,
+        /// What made the monitor look.
+        trigger: Trigger,
+        /// Which files differ.
+        cause: Cause,
+    },
+    /// A build began.
+    BuildStarted {
+        /// What is being built.
+        fingerprint: Fingerprint,
+    },
+    /// What lies in the source was turned away; the current version goes on.
+    Refused {
+        /// Why.
+        error: Arc<ReloadError>,
+    },
+    /// Another version is current.
+    Swapped {
+        /// The version before; `None` for the first.
+        from: Option<VersionId>,
+        /// The version now.
+        to: VersionId,
+        /// Why.
+        reason: SwapReason,
+        /// How long the build took; zero when there was none.
+        build_time: std::time::Duration,
+        /// How long the write of the pointer took.
+        publish_time: std::time::Duration,
+    },
+    /// A replaced version is still in use.
+    Draining {
+        /// The version.
+        version: VersionId,
+        /// Who holds it, as far as it is known.
+        held_by: Vec<Pin>,
+    },
+    /// A replaced version is gone: no executable mapping of it is left.
+    Unloaded {
+        /// The version.
+        version: VersionId,
+    },
+    /// A replaced version stays mapped for good.
+    Pinned {
+        /// The version.
+        version: VersionId,
+    },
+    /// Automatic swaps stopped.
+    Paused,
+    /// Automatic swaps go on.
+    Resumed,
+    /// This many events were lost, since nobody received them in time.
+    Missed(u64),
+    /// The engine was dropped; the last event.
+    Stopped,
+}
+
+/// Why a version became current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SwapReason {
+    /// The first version.
+    First,
+    /// The source changed.
+    Change(Trigger),
+    /// Somebody offered a library.
+    Offered,
+}
+
+/// Everybody who listens. Telling them never waits.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers {
+    list: Mutex<Vec<Subscriber>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    channel: Sender<Event>,
+    missed: u64,
+}
+
+/// A new subscriber, and the end that it reads.
+pub(crate) fn subscriber() -> (Subscriber, Receiver<Event>) {
+    let (channel, events) = bounded(EVENTS_MAX);
+    (Subscriber { channel, missed: 0 }, events)
+}
+
+impl Subscriber {
+    /// Whether the other end still exists.
+    fn tell(&mut self, event: &Event) -> bool {
+        if self.missed > 0 {
+            match self.channel.try_send(Event::Missed(self.missed)) {
+                Ok(()) => self.missed = 0,
+                Err(TrySendError::Full(_)) => {
+                    self.missed += 1;
+                    return true;
+                }
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+        }
+        match self.channel.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.missed += 1;
+                true
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+impl Subscribers {
+    pub(crate) fn add(&self, subscriber: Subscriber) {
+        self.list.lock().push(subscriber);
+    }
+
+    pub(crate) fn tell(&self, event: &Event) {
+        self.list.lock().retain_mut(|subscriber| subscriber.tell(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_subscriber_is_told_what_it_missed() {
+        let subscribers = Subscribers::default();
+        let (subscriber, events) = subscriber();
+        subscribers.add(subscriber);
+        for _ in 0..EVENTS_MAX + 5 {
+            subscribers.tell(&Event::Paused);
+        }
+        assert_eq!(events.try_iter().count(), EVENTS_MAX);
+        subscribers.tell(&Event::Resumed);
+        assert!(matches!(events.try_recv(), Ok(Event::Missed(5))));
+        assert!(matches!(events.try_recv(), Ok(Event::Resumed)));
+    }
+
+    #[test]
+    fn who_is_gone_is_forgotten() {
+        let subscribers = Subscribers::default();
+        let (subscriber, events) = subscriber();
+        subscribers.add(subscriber);
+        drop(events);
+        subscribers.tell(&Event::Paused);
+        assert!(subscribers.list.lock().is_empty());
+    }
+}

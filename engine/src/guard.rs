@@ -1,0 +1,68 @@
+//! One version for a unit of work.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use hotswap_module::__private::RawCall;
+use hotswap_module::{Abi, Arguments, CallError, Caller};
+
+use crate::core::Core;
+use crate::pin::{PinKind, origin_of};
+use crate::version::Version;
+use crate::version_id::VersionId;
+
+/// Keeps one version for as long as it lives: all calls through it run in that version, whatever is
+/// swapped meanwhile.
+///
+/// It delays nothing but the unloading of its version. A guard that outlives its engine goes on working.
+#[derive(Debug)]
+pub struct Guard {
+    core: Arc<Core>,
+    version: Arc<Version>,
+    hold: u64,
+}
+
+impl Guard {
+    pub(crate) fn new(core: Arc<Core>, version: Arc<Version>, location: &Location<'_>) -> Self {
+        let hold = version.holds.add(PinKind::Guard, origin_of(location));
+        Self { core, version, hold }
+    }
+
+    /// The version that it keeps.
+    #[must_use]
+    pub fn version(&self) -> VersionId {
+        self.version.id
+    }
+
+    /// As [`Engine::call`](crate::Engine::call), in this guard's version.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn call(&self, name: &str) -> Result<(), CallError> {
+        Caller::call(self, name)
+    }
+
+    /// As [`Engine::call_with`](crate::Engine::call_with), in this guard's version.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn call_with<R: Abi>(&self, name: &str, arguments: impl Arguments) -> Result<R, CallError> {
+        Caller::call_with(self, name, arguments)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.version.holds.remove(self.hold);
+    }
+}
+
+// SAFETY: `Core::call_in` compares the signatures before it calls, and its errors tell whether it entered.
+unsafe impl Caller for Guard {
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError> {
+        // SAFETY: the caller's promises, and the guard holds the version.
+        unsafe { self.core.call_in(&self.version, call) }
+    }
+}

@@ -1,0 +1,201 @@
+//! A module mapped into this process: loaded, proved to be the right one, connected.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::sync::Arc;
+
+use hotswap_module::__private::{Kind, Needs, Root, Table, start_code};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+use crate::export::Export;
+use crate::load_error::LoadErrorKind;
+use crate::services::{ImageContext, ImageServices};
+use crate::stage::Staged;
+use crate::verify::Verified;
+
+/// A loaded module. Never closed by dropping: only the swapper unmaps, by [`Image::unload`].
+pub(crate) struct Image {
+    library: ManuallyDrop<Library>,
+    root: &'static Root,
+    staged: Staged,
+    /// What the module holds pointers to; dropped after the library is closed.
+    services: ManuallyDrop<Box<ImageServices>>,
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image").field("staged", &self.staged).finish_non_exhaustive()
+    }
+}
+
+/// What became of closing an image.
+#[derive(Debug)]
+pub(crate) enum Unloading {
+    /// No executable mapping of the file is left.
+    Unloaded,
+    /// The loader kept it.
+    Kept,
+}
+
+impl Image {
+    /// Loads a verified, staged library, proves that the image in memory is that file, and connects it.
+    ///
+    /// Runs the module's constructors. On failure nothing stays loaded, as far as the loader lets go.
+    pub(crate) fn load(
+        verified: &Verified,
+        staged: Staged,
+        context: Arc<ImageContext>,
+    ) -> Result<(Self, HashMap<Box<str>, Export>), LoadErrorKind> {
+        // SAFETY: loading runs constructors. The file was verified to be a whole module built by this
+        // host's compiler, its name and inode are new, and nobody else can write it.
+        let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL) }
+            .map_err(|error| LoadErrorKind::Loader { message: loader_message(&error) })?;
+        // SAFETY: the symbol's address only; what lies there is read after the proof below.
+        let symbol = unsafe { library.get::<*const u8>(Root::SYMBOL) }
+            .map_err(|error| LoadErrorKind::Loader { message: loader_message(&error) })?;
+        let root_start = symbol.as_raw_ptr().cast::<u8>().cast_const();
+        let base = root_start.wrapping_sub(verified.root_address as usize);
+        prove(verified, base)?;
+
+        // SAFETY:
+        // 1. Type: `prove` compared the root record in memory with the one that was verified in the file.
+        // 2. Lifetime: the image is mapped until `unload`, which consumes the only holder of this reference.
+        let root = unsafe { &*root_start.cast::<Root>() };
+        let services = Box::new(ImageServices::new(context));
+        // SAFETY: `start`'s contract: the table lives in `services`, which outlives the library; called
+        // once, on a fresh image, before any export.
+        let code = unsafe { root.start()(services.table()) };
+        let image = Self {
+            library: ManuallyDrop::new(library),
+            root,
+            staged,
+            services: ManuallyDrop::new(services),
+        };
+        match code {
+            start_code::STARTED => {}
+            start_code::ALLOCATED_EARLY => {
+                image.abandon();
+                return Err(LoadErrorKind::EarlyStart { what: "allocated memory and kept it" });
+            }
+            _ => {
+                image.abandon();
+                return Err(LoadErrorKind::EarlyStart {
+                    what: "started a thread, or registered a thread-local destructor, a key or a signal handler",
+                });
+            }
+        }
+        let exports = exports(verified, base);
+        Ok((image, exports))
+    }
+
+    /// The interfaces that the module wants from its host.
+    pub(crate) fn needs(&self) -> Needs {
+        self.root.needs()
+    }
+
+    /// The file it was loaded from.
+    pub(crate) fn path(&self) -> &Path {
+        self.staged.path()
+    }
+
+    /// What the host keeps about this image.
+    pub(crate) fn context(&self) -> &ImageContext {
+        self.services.context()
+    }
+
+    /// Closes a library that nobody uses any more, and looks whether it is gone.
+    ///
+    /// Only the swapper calls this, with the last reference to the version in hand.
+    pub(crate) fn unload(mut self) -> Unloading {
+        self.root.stop()();
+        self.close()
+    }
+
+    /// Closes a library that never became current.
+    fn abandon(mut self) {
+        let _ = self.close();
+    }
+
+    fn close(&mut self) -> Unloading {
+        // SAFETY: taken once: both callers consume `self`, and dropping an `Image` leaves the library alone.
+        let library = unsafe { ManuallyDrop::take(&mut self.library) };
+        let closed = library.close().is_ok();
+        if closed && !is_executable_here(self.staged.path()) {
+            // SAFETY: taken once, as above; the only pointers to it were in the image, which is gone.
+            drop(unsafe { ManuallyDrop::take(&mut self.services) });
+            Unloading::Unloaded
+        } else {
+            // The image still holds pointers to its services, and its inode: both stay as long as it does.
+            self.staged.keep_inode();
+            Unloading::Kept
+        }
+    }
+}
+
+/// Compares root record, export records and build id in memory with those of the file.
+fn prove(verified: &Verified, base: *const u8) -> Result<(), LoadErrorKind> {
+    let wrong = |reason: &str| LoadErrorKind::WrongImage { reason: reason.to_owned() };
+    let slice = |address: u64, length: usize| {
+        let start = base.wrapping_add(address as usize);
+        // SAFETY: the address and length were read from the section table of the file under this very
+        // name, and sections with these names are loaded read-only data, relocated before `open` returned.
+        unsafe { std::slice::from_raw_parts(start, length) }
+    };
+    if slice(verified.build_id_address, verified.build_id.len()) != verified.build_id {
+        return Err(wrong("its build id is another"));
+    }
+    let root = Root::read(slice(verified.root_address, size_of::<Root>()));
+    if root.as_ref() != Ok(&verified.root) {
+        return Err(wrong("its root record is another"));
+    }
+    let mut records = Table::read(slice(verified.exports_address, verified.exports_length))
+        .map_err(|error| wrong(&error.to_string()))?;
+    records.sort_by(|left, right| left.name.cmp(&right.name));
+    if records != verified.exports {
+        return Err(wrong("its export records are others"));
+    }
+    Ok(())
+}
+
+/// The exports, with the addresses of their shims.
+fn exports(verified: &Verified, base: *const u8) -> HashMap<Box<str>, Export> {
+    let section = base.wrapping_add(verified.exports_address as usize);
+    verified
+        .exports
+        .iter()
+        .filter(|record| record.kind == Kind::Export)
+        .filter_map(|record| {
+            // SAFETY:
+            // 1. Section: `prove` compared its records with the file's, where the offsets are from.
+            // 2. Mapped: exports live in the `Version` that owns the image.
+            let (shim, signature) = unsafe { Table::pointers(section, record.offset) };
+            let export = Export { shim: shim?, hash: record.hash, signature: signature? };
+            Some((record.name.as_str().into(), export))
+        })
+        .collect()
+}
+
+/// The loader's own words, without our library's around them.
+fn loader_message(error: &libloading::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => cause.to_string(),
+        None => error.to_string(),
+    }
+}
+
+/// Whether this process maps a file of this name executable. When that cannot be
+/// read, the answer is yes: never hope.
+fn is_executable_here(path: &Path) -> bool {
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
+        return true;
+    };
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = path.to_string_lossy();
+    maps.lines().any(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        let permissions = columns.nth(1).unwrap_or("");
+        permissions.contains('x') && line.contains(&*name)
+    })
+}

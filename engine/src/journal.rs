@@ -1,0 +1,63 @@
+//! One engine's view of hotswap.log: every line carries the engine and, inside a change, its id.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::audit::{BOOT, Line, LogFile, mirror};
+
+/// Engines of this process, counted: two may have one name.
+static ENGINES: AtomicU64 = AtomicU64::new(1);
+
+/// The id that joins all lines of one change: boot, engine, and the change's number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tx(String);
+
+impl fmt::Display for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Writes the lines of one engine.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    engine: String,
+    number: u64,
+    offers: AtomicU64,
+    log: Option<Arc<LogFile>>,
+}
+
+impl Journal {
+    pub(crate) fn new(engine: String, log: Option<Arc<LogFile>>) -> Self {
+        // Relaxed: only uniqueness matters, here and below.
+        let number = ENGINES.fetch_add(1, Ordering::Relaxed);
+        Self { engine, number, offers: AtomicU64::new(1), log }
+    }
+
+    /// The id of the monitor's change of this number.
+    pub(crate) fn change(&self, number: u64) -> Tx {
+        Tx(format!("{:08x}-{}-{number}", BOOT.id, self.number))
+    }
+
+    /// A new id for a library that somebody offers.
+    pub(crate) fn offer(&self) -> Tx {
+        let number = self.offers.fetch_add(1, Ordering::Relaxed);
+        Tx(format!("{:08x}-{}-o{number}", BOOT.id, self.number))
+    }
+
+    /// The file that is written, if any.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.log.as_deref().map(LogFile::path)
+    }
+
+    /// Writes one line; `tx` is there for the lines of a change.
+    pub(crate) fn write(&self, tx: Option<&Tx>, line: Line) {
+        let line = line.of(&self.engine, tx);
+        match &self.log {
+            Some(log) => log.write(&line),
+            None => mirror(&line),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Replace the native code behind `engine.call("f1")` while the program runs.
+//!
+//! ```no_run
+//! use hotswap_engine::Engine;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let engine = Engine::open("sample-engine")?;
+//!     loop {
+//!         engine.call("f1")?;
+//!         std::thread::sleep(std::time::Duration::from_secs(1));
+//!     }
+//! }
+//! ```
+//!
+//! While that runs, edit `sample-engine/src/lib.rs`: a second later the same process executes the
+//! new code. A broken edit prints its error to whoever subscribed and disturbs nothing.
+//!
+//! # What is promised
+//!
+//! * A call runs wholly in one version; calls under way finish in theirs. A swap waits for no call, and no
+//!   call waits for a swap.
+//! * A newcomer becomes current by one write of a pointer, after everything about it was checked. Whatever fails
+//!   before that leaves the current version as it was.
+//! * Nothing a module is called with can be of a wrong type: signatures and layouts are compared, all the way down.
+//! * A version is unmapped when nothing uses it any more, and it is looked whether it really is gone.
+//!
+//! [`docs::limits`] says what is not promised.
+
+#![doc(html_root_url = "https://docs.rs/hotswap-engine")]
+
+mod audit;
+mod builder;
+mod check;
+mod core;
+pub mod docs;
+mod engine;
+mod error;
+mod event;
+mod expectation;
+mod export;
+mod failure;
+mod function;
+mod guard;
+mod history;
+mod image;
+mod journal;
+mod load_error;
+mod pin;
+mod provide;
+mod request;
+mod services;
+mod slot;
+mod stage;
+mod status;
+mod swapper;
+mod verdict;
+mod verify;
+mod version;
+mod version_id;
+#[cfg(not(feature = "monitor"))]
+#[path = "watch/absent.rs"]
+mod watch;
+#[cfg(feature = "monitor")]
+#[path = "watch/monitored.rs"]
+mod watch;
+
+pub use builder::{Code, EngineBuilder};
+pub use engine::Engine;
+pub use error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
+pub use event::{Event, SwapReason};
+pub use export::ExportInfo;
+pub use function::{Function, FunctionType};
+pub use guard::Guard;
+pub use hotswap_artifact::{
+    BuildError, BuildErrorKind, Cause, ContentHash, Diagnostics, Fingerprint, ScanError, Source,
+    Trigger,
+};
+pub use hotswap_module::{
+    Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC, TARGET,
+};
+#[cfg(feature = "monitor")]
+pub use hotswap_monitor::Profile;
+pub use load_error::{LoadError, LoadErrorKind};
+pub use pin::{Pin, PinKind};
+pub use provide::HostFunction;
+pub use status::{LastFailure, Status, VersionInfo, VersionState};
+pub use verdict::Verdict;
+pub use version_id::VersionId;

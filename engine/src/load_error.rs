@@ -1,0 +1,210 @@
+//! Why a library was refused before it became current.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hotswap_artifact::ContentHash;
+
+use crate::version_id::VersionId;
+
+/// A library was refused; whatever was current before still is.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LoadError {
+    /// The number it would have had.
+    pub version: VersionId,
+    /// The library.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub kind: LoadErrorKind,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+// The kind is the text, so the cause is the kind's own.
+impl Error for LoadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.kind.source()
+    }
+}
+
+/// The reasons for a refusal. Each names what was expected and what was found.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadErrorKind {
+    /// The file cannot be read, linked, copied or opened.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system answered.
+        #[source]
+        error: Arc<io::Error>,
+    },
+    /// Its bytes are not those that were stored: it changed or is still being written.
+    #[error(
+        "the library's content is {found}, expected {expected}: it changed after it was built, or is still being written"
+    )]
+    Content {
+        /// The hash that was recorded.
+        expected: ContentHash,
+        /// The hash of the bytes.
+        found: ContentHash,
+    },
+    /// It is no whole library: empty, garbage or cut off.
+    #[error("{} is not a whole library: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// It is for another processor, word size or system.
+    #[error("the library is built for {found}, this host is {expected}")]
+    Architecture {
+        /// The host's.
+        expected: String,
+        /// The library's.
+        found: String,
+    },
+    /// It is a library, but no module.
+    #[error("the library is no hot-swappable module: {reason}")]
+    NotAModule {
+        /// What is missing, and what to write.
+        reason: String,
+    },
+    /// It speaks another version of the boundary.
+    #[error(
+        "the module uses boundary {found} of hotswap-module, this host uses {expected}: build both with the same version"
+    )]
+    Boundary {
+        /// The host's.
+        expected: String,
+        /// The module's.
+        found: String,
+    },
+    /// Another compiler built it.
+    #[error(
+        "the module was built by {found}, this host by {expected}: Rust layouts are only equal within one compiler"
+    )]
+    Toolchain {
+        /// The host's.
+        expected: String,
+        /// The module's.
+        found: String,
+    },
+    /// It aborts on panic.
+    #[error(
+        "the module is built with panic=abort, so that a panic in it would end the host: remove `panic = \"abort\"` from its profile"
+    )]
+    PanicAbort,
+    /// It has something that can neither be unloaded nor contained.
+    #[error("the module {what}: {advice}")]
+    Unsupported {
+        /// What it does.
+        what: String,
+        /// What to do instead.
+        advice: String,
+    },
+    /// Two exports have one name.
+    #[error(
+        "{name} is exported twice, by {first} and by {second}: rename one with #[export(name = \"..\")]"
+    )]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// The module path of one.
+        first: String,
+        /// The module path of the other.
+        second: String,
+    },
+    /// A function that somebody relies on is missing.
+    #[error("{name}: expected fn{expected} ({wanted_by}), {version} has no {name}")]
+    Missing {
+        /// The function.
+        name: String,
+        /// The expected signature.
+        expected: String,
+        /// Who relies on it.
+        wanted_by: String,
+        /// The version that was refused.
+        version: VersionId,
+    },
+    /// A function that somebody relies on has another signature.
+    #[error("{name}: expected fn{expected}, {version} has fn{found}")]
+    Signature {
+        /// The function.
+        name: String,
+        /// The expected signature; with layouts where the short forms are equal.
+        expected: String,
+        /// What the version has.
+        found: String,
+        /// The version that was refused.
+        version: VersionId,
+    },
+    /// The module wants a function that the host does not provide.
+    #[error(
+        "{version} needs {name} from its host, which {provides}: provide it with .provide(\"{name}\", ..)"
+    )]
+    HostFunction {
+        /// The function.
+        name: String,
+        /// What the host has: nothing, or another signature.
+        provides: String,
+        /// The version that was refused.
+        version: VersionId,
+    },
+    /// The system's loader refused it.
+    #[error("the loader refused it: {message}")]
+    Loader {
+        /// What it said.
+        message: String,
+    },
+    /// The loaded image is not the file that was verified.
+    #[error("the loader gave another image than the file that was verified: {reason}")]
+    WrongImage {
+        /// What differs.
+        reason: String,
+    },
+    /// A constructor of the module did what only running code may do.
+    #[error(
+        "a constructor of the module {what} before the host was connected: do it in an export instead"
+    )]
+    EarlyStart {
+        /// What it did.
+        what: &'static str,
+    },
+}
+
+impl LoadErrorKind {
+    /// A short stable code for the log.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "file",
+            Self::Content { .. } => "content",
+            Self::Damaged { .. } => "damaged",
+            Self::Architecture { .. } => "architecture",
+            Self::NotAModule { .. } => "not_a_module",
+            Self::Boundary { .. } => "boundary",
+            Self::Toolchain { .. } => "toolchain",
+            Self::PanicAbort => "panic_abort",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Missing { .. } => "missing",
+            Self::Signature { .. } => "signature",
+            Self::HostFunction { .. } => "host_function",
+            Self::Loader { .. } => "loader",
+            Self::WrongImage { .. } => "wrong_image",
+            Self::EarlyStart { .. } => "early_start",
+        }
+    }
+}

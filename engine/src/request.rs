@@ -1,0 +1,54 @@
+//! What handles ask of the swapper.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use crossbeam_channel::Sender;
+use hotswap_artifact::Trigger;
+
+use crate::error::ReloadError;
+use crate::verdict::Verdict;
+
+/// What handles ask of the swapper.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Look at the source now.
+    Look {
+        trigger: Trigger,
+        answer: Option<Answer>,
+    },
+    /// Load this library.
+    Offer {
+        path: PathBuf,
+        reply: Reply,
+    },
+    /// Stop or restart automatic swaps.
+    Pause(Sender<()>),
+    Resume(Sender<()>),
+    /// The last handle is gone: end.
+    Close(Sender<()>),
+}
+
+pub(crate) type Reply = Sender<Result<Verdict, ReloadError>>;
+
+/// Who waits for a verdict.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) reply: Reply,
+    /// Whether it goes over a pause.
+    pub(crate) forces: bool,
+}
+
+thread_local! {
+    static IS_SWAPPER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as a swapper's.
+pub(crate) fn enter_swapper_thread() {
+    IS_SWAPPER.with(|flag| flag.set(true));
+}
+
+/// Whether this is a swapper's thread, on which waiting for a swap would wait for itself.
+pub(crate) fn is_swapper_thread() -> bool {
+    IS_SWAPPER.try_with(Cell::get).unwrap_or(false)
+}

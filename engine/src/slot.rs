@@ -1,0 +1,35 @@
+//! The home of the current version: the one seam between callers and the swapper.
+
+use std::mem;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::version::Version;
+
+/// Holds the current version.
+///
+/// The lock guards a pointer and is held for the length of a reference count's
+/// increment or of one assignment, never while module code runs: held across calls it
+/// starves the swap and deadlocks nested ones. *Source*: `tests/tests/swap.rs`, rows SW-2 and IF-3.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    current: RwLock<Arc<Version>>,
+}
+
+impl Slot {
+    pub(crate) fn new(version: Version) -> Self {
+        Self { current: RwLock::new(Arc::new(version)) }
+    }
+
+    /// The current version, kept mapped for as long as the result lives.
+    pub(crate) fn load(&self) -> Arc<Version> {
+        // `read_recursive`: a nested call must not queue behind a waiting swap.
+        Arc::clone(&self.current.read_recursive())
+    }
+
+    /// Makes `version` current by one assignment and gives the previous one. Only the swapper calls this.
+    pub(crate) fn publish(&self, version: Arc<Version>) -> Arc<Version> {
+        mem::replace(&mut *self.current.write(), version)
+    }
+}

@@ -1,0 +1,134 @@
+//! A private copy of each library, under a name and an inode that this process has never loaded.
+//!
+//! glibc matches a library by path and then by inode, and quietly gives the old image when either is
+//! loaded already; a file that is overwritten in place while it is mapped is SIGSEGV.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hotswap_artifact::{Artifact, Origin};
+use parking_lot::Mutex;
+
+use crate::load_error::LoadErrorKind;
+use crate::verify::file_error;
+
+/// The inodes that this process has mapped as modules, as (device, inode).
+static MAPPED: Mutex<Option<HashSet<(u64, u64)>>> = Mutex::new(None);
+
+/// Makes every staged name new, in every engine of the process.
+static COUNTER: AtomicU64 = AtomicU64::new(1);
+
+/// The bytes of an artifact, read once: what is verified is what is staged.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) bytes: Vec<u8>,
+    inode: (u64, u64),
+}
+
+/// Reads an artifact whole.
+pub(crate) fn read(artifact: &Artifact) -> Result<Contents, LoadErrorKind> {
+    let read = || -> io::Result<Contents> {
+        let mut file = File::open(&artifact.path)?;
+        let metadata = file.metadata()?;
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+        file.read_to_end(&mut bytes)?;
+        Ok(Contents { bytes, inode: (metadata.dev(), metadata.ino()) })
+    };
+    read().map_err(|error| file_error("read", &artifact.path, error))
+}
+
+/// A file that is loaded from and belongs to nobody else. Removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    path: PathBuf,
+    inode: (u64, u64),
+    /// Whether the image is mapped for good, so that its inode must never be used again.
+    keep_inode: bool,
+}
+
+impl Staged {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The loader kept the image: its inode stays taken for the life of the process.
+    pub(crate) fn keep_inode(&mut self) {
+        self.keep_inode = true;
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // The file is ours alone, and a failure to remove it harms nobody: it is swept with its directory.
+        let _ = fs::remove_file(&self.path);
+        if !self.keep_inode {
+            MAPPED.lock().get_or_insert_default().remove(&self.inode);
+        }
+    }
+}
+
+/// Puts the contents under a name and an inode that are not loaded: a hard link of our own
+/// build output where that is possible, a copy otherwise.
+pub(crate) fn stage(artifact: &Artifact, contents: &Contents) -> Result<Staged, LoadErrorKind> {
+    let directory = artifact.home.join(process::id().to_string());
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&directory)
+        .map_err(|error| file_error("create", &directory, error))?;
+    // Relaxed: only uniqueness matters.
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let stem = artifact.path.file_stem().unwrap_or_default().to_string_lossy();
+    let short: String = stem.chars().take(24).collect();
+    let path = directory.join(format!("{number}-{short}.so"));
+    let free = MAPPED.lock().get_or_insert_default().insert(contents.inode);
+    if free && artifact.origin == Origin::Built {
+        if link(artifact, contents, &path) {
+            return Ok(Staged { path, inode: contents.inode, keep_inode: false });
+        }
+        MAPPED.lock().get_or_insert_default().remove(&contents.inode);
+    } else if free {
+        MAPPED.lock().get_or_insert_default().remove(&contents.inode);
+    }
+    let inode = copy(contents, &path).map_err(|error| {
+        let _ = fs::remove_file(&path);
+        file_error("copy the library to", &path, error)
+    })?;
+    MAPPED.lock().get_or_insert_default().insert(inode);
+    Ok(Staged { path, inode, keep_inode: false })
+}
+
+/// Whether a hard link to the very inode that was read could be made.
+fn link(artifact: &Artifact, contents: &Contents, path: &Path) -> bool {
+    let linked = fs::hard_link(&artifact.path, path).is_ok();
+    let same =
+        linked && fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == contents.inode);
+    if linked && !same {
+        let _ = fs::remove_file(path);
+    }
+    same
+}
+
+fn copy(contents: &Contents, path: &Path) -> io::Result<(u64, u64)> {
+    let mut file = File::create_new(path)?;
+    file.write_all(&contents.bytes)?;
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Where libraries from elsewhere are copied to: a directory of this user's below the system's for temporary files.
+pub(crate) fn own_home() -> PathBuf {
+    let user = rustix::process::getuid().as_raw();
+    std::env::temp_dir().join(format!("hotswap-{user}"))
+}
+
+/// Removes this process's directory for staged files under `home`, if it is empty.
+pub(crate) fn leave(home: &Path) {
+    let _ = fs::remove_dir(home.join(process::id().to_string()));
+}

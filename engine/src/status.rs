@@ -1,0 +1,118 @@
+//! What runs, what drains and who holds it, what failed last.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use hotswap_artifact::{ContentHash, Fingerprint};
+
+use crate::error::ReloadError;
+use crate::pin::Pin;
+use crate::version_id::VersionId;
+
+/// One version, as it is now.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VersionInfo {
+    /// Its number.
+    pub id: VersionId,
+    /// Where it stands in its life.
+    pub state: VersionState,
+    /// What its source looked like; `None` for linked code.
+    pub fingerprint: Option<Fingerprint>,
+    /// SHA-256 of the library; `None` for linked code.
+    pub content: Option<ContentHash>,
+    /// Length of the library in bytes.
+    pub bytes: u64,
+    /// When it became current.
+    pub since: SystemTime,
+    /// How long its build took; zero when it was prebuilt.
+    pub build_time: Duration,
+    /// Who holds it, beyond being current.
+    pub pins: Vec<Pin>,
+}
+
+/// Where a version stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum VersionState {
+    /// New calls run in it.
+    Current,
+    /// Replaced, and still in use.
+    Draining,
+    /// Replaced, out of use, and mapped for good: the loader kept it.
+    Pinned,
+    /// Gone: no executable mapping is left.
+    Unloaded,
+}
+
+impl fmt::Display for VersionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Current => "current",
+            Self::Draining => "draining",
+            Self::Pinned => "pinned",
+            Self::Unloaded => "unloaded",
+        })
+    }
+}
+
+/// The last time that something was turned away.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LastFailure {
+    /// When.
+    pub at: SystemTime,
+    /// What and why.
+    pub error: Arc<ReloadError>,
+}
+
+/// A whole engine, as it is now. Its `Display` is for people.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// The engine's name in the log.
+    pub name: String,
+    /// The source, as it was given; `linked` for linked code.
+    pub source: String,
+    /// The current version.
+    pub current: VersionId,
+    /// Whether automatic swaps are paused.
+    pub is_paused: bool,
+    /// Swaps since it was opened, the first version not counted.
+    pub swap_count: u64,
+    /// Newcomers turned away since it was opened.
+    pub refused_count: u64,
+    /// The last of them.
+    pub last_failure: Option<LastFailure>,
+    /// The versions of this engine: the current one, those that drain, and the latest that are gone.
+    pub versions: Vec<VersionInfo>,
+    /// The log file that is written, if any.
+    pub log_path: Option<PathBuf>,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paused = if self.is_paused { ", paused" } else { "" };
+        writeln!(
+            f,
+            "{} from {}: {} is current{paused}, {} swaps, {} refused",
+            self.name, self.source, self.current, self.swap_count, self.refused_count
+        )?;
+        for version in &self.versions {
+            write!(f, "  {:<5} {:<9}", version.id.to_string(), version.state)?;
+            if let Some(fingerprint) = version.fingerprint {
+                write!(f, " {}", &fingerprint.to_string()[..12])?;
+            }
+            for pin in &version.pins {
+                write!(f, "  held by {pin}")?;
+            }
+            writeln!(f)?;
+        }
+        match &self.last_failure {
+            Some(failure) => write!(f, "  last refusal: {}", failure.error),
+            None => write!(f, "  nothing was refused"),
+        }
+    }
+}

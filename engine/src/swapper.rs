@@ -1,0 +1,522 @@
+//! The one thread that publishes and unloads.
+//!
+//! Everything that could change what is current arrives here, one after the other: what
+//! the monitor found, what somebody offers, what nobody uses any more.
+
+mod admission;
+mod refusals;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, never, select};
+use hotswap_artifact::{
+    Artifact, Cause, ContentHash, Fingerprint, Notification, Origin, Outcome, Ticket, Trigger,
+};
+
+use self::refusals::Refusals;
+use crate::audit::Line;
+use crate::core::Core;
+use crate::error::{ReloadError, ReloadErrorKind};
+use crate::event::{Event, SwapReason};
+use crate::image::Unloading;
+use crate::journal::Tx;
+use crate::load_error::{LoadError, LoadErrorKind};
+use crate::pin::PinKind;
+use crate::request::{Answer, Reply, Request, enter_swapper_thread};
+use crate::stage;
+use crate::status::VersionState;
+use crate::verdict::Verdict;
+use crate::verify::file_error;
+use crate::version::{Retired, Version};
+use crate::version_id::{NO_VERSION, VersionId};
+use crate::watch::Watch;
+
+/// The swapper's own state; nobody else touches it.
+pub(crate) struct Swapper {
+    pub(crate) core: Arc<Core>,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) notifications: Receiver<Notification>,
+    pub(crate) requests: Receiver<Request>,
+    pub(crate) retired: Receiver<Retired>,
+    pub(crate) retire: Sender<Retired>,
+    /// Who waits for the first version, and whether a refusal answers it.
+    pub(crate) first: Option<FirstAnswer>,
+    waiters: VecDeque<(Ticket, Answer)>,
+    refusals: Refusals,
+    /// What arrived while swaps were paused, or met a full disk; only the newest is kept.
+    held_back: Option<Newcomer>,
+    /// Images that are mapped, so that the thread knows when nothing is left to unmap.
+    mapped_count: usize,
+    /// The files that images were loaded from, and the directories they are in.
+    staged: Vec<PathBuf>,
+    homes: Vec<PathBuf>,
+}
+
+/// A library on its way to become current.
+pub(crate) struct Newcomer {
+    artifact: Artifact,
+    /// Joins its lines in the log.
+    tx: Tx,
+    reason: SwapReason,
+    cause: Cause,
+}
+
+/// Who waits for `open`.
+pub(crate) struct FirstAnswer {
+    pub(crate) reply: Reply,
+    /// A source that does not build is waited for.
+    pub(crate) waits_for_repair: bool,
+}
+
+/// What a swapper starts with.
+pub(crate) struct Channels {
+    pub(crate) requests: Receiver<Request>,
+    pub(crate) retired: Receiver<Retired>,
+    pub(crate) retire: Sender<Retired>,
+}
+
+impl Swapper {
+    pub(crate) fn new(core: Arc<Core>, channels: Channels) -> Self {
+        Self {
+            core,
+            watch: None,
+            notifications: never(),
+            requests: channels.requests,
+            retired: channels.retired,
+            retire: channels.retire,
+            first: None,
+            waiters: VecDeque::new(),
+            refusals: Refusals::default(),
+            held_back: None,
+            mapped_count: 0,
+            staged: Vec::new(),
+            homes: Vec::new(),
+        }
+    }
+
+    /// Starts the thread. It ends after `Close`, when nothing of this engine is mapped any more.
+    pub(crate) fn spawn(self) -> std::io::Result<()> {
+        let name = format!("hotswap-{}", self.core.name);
+        thread::Builder::new().name(name).spawn(move || self.run())?;
+        Ok(())
+    }
+
+    fn run(mut self) {
+        enter_swapper_thread();
+        loop {
+            select! {
+                recv(self.retired) -> retired => {
+                    if let Ok(retired) = retired {
+                        self.unload(retired);
+                    }
+                }
+                recv(self.requests) -> request => match request {
+                    Ok(Request::Close(done)) => return self.close(&done),
+                    Ok(request) => self.serve(request),
+                    // `Core` holds a sender, and so does this thread.
+                    Err(_) => return,
+                },
+                recv(self.notifications) -> notification => match notification {
+                    Ok(notification) => self.consider(notification),
+                    Err(_) => self.monitor_ended(),
+                },
+            }
+        }
+    }
+
+    fn serve(&mut self, request: Request) {
+        match request {
+            Request::Look { trigger, answer } => self.look(trigger, answer),
+            Request::Offer { path, reply } => {
+                let verdict = self.offer(&path);
+                // Who asked may be gone.
+                let _ = reply.send(verdict);
+            }
+            Request::Pause(done) => {
+                self.core.history.lock().is_paused = true;
+                self.core.journal.write(None, Line::info("manual.pause"));
+                self.core.subscribers.tell(&Event::Paused);
+                let _ = done.send(());
+            }
+            Request::Resume(done) => {
+                self.core.history.lock().is_paused = false;
+                self.core.journal.write(None, Line::info("manual.resume"));
+                self.core.subscribers.tell(&Event::Resumed);
+                if let Some(newcomer) = self.held_back.take() {
+                    // The verdict is in the log and in the events; nobody waits for it.
+                    let _ = self.swap_unless_same(newcomer);
+                }
+                let _ = done.send(());
+            }
+            Request::Close(_) => unreachable!("handled by the loop"),
+        }
+    }
+
+    fn look(&mut self, trigger: Trigger, answer: Option<Answer>) {
+        match (&self.watch, answer) {
+            (Some(watch), answer) => {
+                let ticket = watch.scan(trigger);
+                self.waiters.extend(answer.map(|answer| (ticket, answer)));
+            }
+            (None, Some(answer)) => {
+                let error = self.error(ReloadErrorKind::NoSource);
+                let _ = answer.reply.send(Err(error));
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// A message of the monitor: what lies in the source now.
+    fn consider(&mut self, notification: Notification) {
+        let Notification { change, trigger, through, cause, outcome, .. } = notification;
+        let is_forced =
+            self.waiters.iter().any(|(ticket, answer)| *ticket <= through && answer.forces);
+        let is_paused = self.core.history.lock().is_paused && !is_forced;
+        let tx = change.map(|number| self.core.journal.change(number));
+        let verdict = match outcome {
+            Outcome::Ready(artifact) => {
+                let tx = tx.unwrap_or_else(|| self.core.journal.offer());
+                let reason = match self.core.current() {
+                    NO_VERSION => SwapReason::First,
+                    _ => SwapReason::Change(trigger),
+                };
+                let newcomer = Newcomer { artifact, tx, reason, cause };
+                if is_paused {
+                    let line = Line::info("swap.paused");
+                    let line = line.field("fp", Sha1(newcomer.artifact.fingerprint));
+                    self.core.journal.write(Some(&newcomer.tx), line);
+                    self.held_back = Some(newcomer);
+                    Err(self.error(ReloadErrorKind::Paused))
+                } else {
+                    self.held_back = None;
+                    self.swap_unless_same(newcomer)
+                }
+            }
+            Outcome::Failed(error) => {
+                let error = self.error(ReloadErrorKind::Build(error));
+                if change.is_some() {
+                    self.core.refused(&Arc::new(error.clone()));
+                }
+                Err(error)
+            }
+            Outcome::Unreadable(error) => Err(self.error(ReloadErrorKind::Unreadable(error))),
+            Outcome::Unchanged(fingerprint) => self.unchanged(fingerprint, is_paused),
+            // The enum may grow; what is not understood changes nothing.
+            _ => return,
+        };
+        self.answer(through, &verdict);
+        self.answer_first(verdict);
+    }
+
+    fn unchanged(
+        &mut self,
+        fingerprint: Fingerprint,
+        is_paused: bool,
+    ) -> Result<Verdict, ReloadError> {
+        // What was held back is tried again; something else in the source has overtaken it.
+        if let Some(newcomer) =
+            self.held_back.take_if(|held| held.artifact.fingerprint == fingerprint || !is_paused)
+            && newcomer.artifact.fingerprint == fingerprint
+        {
+            if !is_paused {
+                return self.swap_unless_same(newcomer);
+            }
+            self.held_back = Some(newcomer);
+            return Err(self.error(ReloadErrorKind::Paused));
+        }
+        match self.refusals.get(fingerprint) {
+            Some(error) => Err(error.clone()),
+            None => Ok(Verdict::Unchanged { current: self.core.current() }),
+        }
+    }
+
+    fn answer(&mut self, through: Ticket, verdict: &Result<Verdict, ReloadError>) {
+        let (ready, later) =
+            self.waiters.drain(..).partition::<VecDeque<_>, _>(|(ticket, _)| *ticket <= through);
+        self.waiters = later;
+        for (_, answer) in ready {
+            // Who asked may be gone.
+            let _ = answer.reply.send(verdict.clone());
+        }
+    }
+
+    fn answer_first(&mut self, verdict: Result<Verdict, ReloadError>) {
+        if let Some(first) = self.first.take() {
+            if verdict.is_err() && first.waits_for_repair {
+                self.first = Some(first);
+            } else {
+                let _ = first.reply.send(verdict);
+            }
+        }
+    }
+
+    /// The monitor's thread is gone, which only a defect can cause: what is current goes on.
+    fn monitor_ended(&mut self) {
+        self.notifications = never();
+        self.watch = None;
+        self.core.journal.write(
+            None,
+            Line::error("monitor.stop").field(
+                "msg",
+                "the monitor ended; the current version goes on, and changes are no longer seen",
+            ),
+        );
+        for (_, answer) in self.waiters.drain(..) {
+            let error = ReloadError::new(self.core.current(), ReloadErrorKind::NoSource);
+            let _ = answer.reply.send(Err(error));
+        }
+    }
+
+    /// Loads a library that somebody names, whatever is current.
+    pub(crate) fn offer(&mut self, path: &std::path::Path) -> Result<Verdict, ReloadError> {
+        let tx = self.core.journal.offer();
+        let line = Line::info("offer.intent").field("path", path.display());
+        self.core.journal.write(Some(&tx), line);
+        let next = self.next_id();
+        let artifact = std::path::absolute(path)
+            .and_then(|path| {
+                Ok((ContentHash::of_file(&path)?, std::fs::metadata(&path)?.len(), path))
+            })
+            .map(|(content, bytes, path)| Artifact {
+                path,
+                fingerprint: Fingerprint::of(content.as_bytes()),
+                content,
+                bytes,
+                origin: Origin::Foreign,
+                build_time: Duration::ZERO,
+                home: stage::own_home(),
+            })
+            .map_err(|error| LoadError {
+                version: next,
+                path: path.to_owned(),
+                kind: file_error("read", path, error),
+            });
+        match artifact {
+            Ok(artifact) => {
+                let cause = Cause { first: Some(artifact.path.clone()), count: 1 };
+                self.swap(Newcomer { artifact, tx, reason: SwapReason::Offered, cause })
+            }
+            Err(error) => Err(self.turn_away(&tx, error, "verify.refused")),
+        }
+    }
+
+    /// A change of the source whose library is, byte for byte, the one that runs: nothing to do.
+    fn swap_unless_same(&mut self, newcomer: Newcomer) -> Result<Verdict, ReloadError> {
+        let current = self.core.slot.load();
+        let content = newcomer.artifact.content;
+        if current.provenance.content == Some(content) {
+            let line = Line::info("build.same").field("version", current.id.number());
+            self.core.journal.write(Some(&newcomer.tx), line.field("sha256", content));
+            return Ok(Verdict::Unchanged { current: current.id });
+        }
+        drop(current);
+        self.swap(newcomer)
+    }
+
+    fn next_id(&self) -> VersionId {
+        self.core.current().next()
+    }
+
+    fn error(&self, kind: ReloadErrorKind) -> ReloadError {
+        ReloadError::new(self.core.current(), kind)
+    }
+
+    /// The whole path from a library on disk to the current version. Until the pointer is
+    /// written, every failure leaves what is current as it was.
+    fn swap(&mut self, newcomer: Newcomer) -> Result<Verdict, ReloadError> {
+        let id = self.next_id();
+        match self.admit(&newcomer, id) {
+            Ok(version) => Ok(self.publish(version, &newcomer)),
+            Err((kind, event)) => {
+                let is_passing = matches!(kind, LoadErrorKind::File { .. });
+                let path = newcomer.artifact.path.clone();
+                let error =
+                    self.turn_away(&newcomer.tx, LoadError { version: id, path, kind }, event);
+                match newcomer.reason {
+                    SwapReason::Offered => {}
+                    // A full disk is no fault of the source: asked again, it is tried again.
+                    _ if is_passing => self.held_back = Some(newcomer),
+                    _ => self.quarantine(&newcomer, &error),
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn turn_away(&mut self, tx: &Tx, error: LoadError, event: &'static str) -> ReloadError {
+        let error = Arc::new(self.error(ReloadErrorKind::Load(Arc::new(error))));
+        let line = Line::error(event).field("outcome", "rejected").failure(&error.code(), &*error);
+        self.core.journal.write(Some(tx), line);
+        self.core.refused(&error);
+        ReloadError::clone(&error)
+    }
+
+    /// The same source is not tried again.
+    fn quarantine(&mut self, newcomer: &Newcomer, error: &ReloadError) {
+        let fingerprint = newcomer.artifact.fingerprint;
+        self.refusals.remember(fingerprint, error);
+        let line = Line::warn("quarantine.add").field("fp", Sha1(fingerprint));
+        self.core.journal.write(Some(&newcomer.tx), line.field("reason", error.code()));
+    }
+
+    /// The one write that makes a version current.
+    fn publish(&mut self, version: Arc<Version>, newcomer: &Newcomer) -> Verdict {
+        let Newcomer { tx, reason, cause, .. } = newcomer;
+        let to = version.id;
+        let provenance = version.provenance.clone();
+        let before = self.core.current();
+        let from = (before != NO_VERSION).then_some(before);
+        let numbers =
+            |line: Line| line.maybe("from", from.map(VersionId::number)).field("to", to.number());
+        self.core.journal.write(Some(tx), numbers(Line::info("swap.intent")));
+        {
+            let mut history = self.core.history.lock();
+            history.became_current(&version);
+            history.swap_count += u64::from(from.is_some());
+        }
+        // Relaxed: read again only by the drop of the last reference, which orders itself after this.
+        version.was_current.store(true, Ordering::Relaxed);
+        let start = Instant::now();
+        let old = self.core.slot.publish(version);
+        let publish_time = start.elapsed();
+        let held_by = old.holds.list();
+        // Besides calls, our own reference and every listed hold count; the number is for the log.
+        let users = Arc::strong_count(&old).saturating_sub(1);
+        let calls_old = users.saturating_sub(held_by.len());
+        let line = numbers(Line::info("swap.commit"))
+            .maybe("fp", provenance.fingerprint.map(Sha1))
+            .maybe("sha256", provenance.content)
+            .field("cause", CausePath(cause))
+            .field("trig", trigger(*reason))
+            .field("build_ms", provenance.build_time.as_millis())
+            .field("load_us", provenance.load_time.as_micros())
+            .field("swap_us", publish_time.as_micros())
+            .field("calls_old", calls_old)
+            .field("outcome", "ok")
+            .field("msg", format!("{to} is current"));
+        self.core.journal.write(Some(tx), line);
+        self.core.subscribers.tell(&Event::Swapped {
+            from,
+            to,
+            reason: *reason,
+            build_time: provenance.build_time,
+            publish_time,
+        });
+        if let Some(from) = from.filter(|_| users > 0) {
+            let pins: Vec<_> = held_by.iter().map(ToString::to_string).collect();
+            let line = Line::info("version.draining").field("version", from.number());
+            self.core
+                .journal
+                .write(Some(tx), line.field("calls", calls_old).field("pins", pins.join(", ")));
+            self.core.subscribers.tell(&Event::Draining { version: from, held_by });
+        }
+        drop(old);
+        Verdict::Swapped { from, to }
+    }
+
+    /// Unmaps what nobody reaches any more, and looks whether it is gone.
+    fn unload(&mut self, retired: Retired) {
+        let Retired { id, image, was_current } = retired;
+        let path = image.path().display().to_string();
+        let holds = image.context().holds();
+        let start = Instant::now();
+        self.mapped_count -= 1;
+        self.staged.retain(|staged| staged != image.path());
+        match image.unload() {
+            Unloading::Unloaded if !was_current => {
+                let line = Line::info("load.undone").field("path", path);
+                self.core.journal.write(None, line);
+            }
+            Unloading::Unloaded => {
+                self.core.history.lock().ended(id, VersionState::Unloaded);
+                let line = Line::info("version.unloaded").field("version", id.number());
+                let line = line.field("unload_us", start.elapsed().as_micros());
+                self.core.journal.write(None, line.field("path", path));
+                self.core.subscribers.tell(&Event::Unloaded { version: id });
+            }
+            Unloading::Kept => {
+                holds.add(PinKind::Loader, path.clone());
+                self.core.history.lock().ended(id, VersionState::Pinned);
+                let line = Line::warn("version.pinned").field("version", id.number());
+                let line = line
+                    .field("path", path)
+                    .field("msg", "the loader kept the library after it was closed");
+                self.core.journal.write(None, line);
+                self.core.subscribers.tell(&Event::Pinned { version: id });
+            }
+        }
+    }
+
+    /// Ends the engine: no more changes, no more calls by name; what guards and threads hold
+    /// stays until they let go, and this thread unmaps it then.
+    fn close(mut self, done: &Sender<()>) {
+        self.watch = None;
+        self.notifications = never();
+        self.held_back = None;
+        // Release pairs with the Acquire in `Core::missing`.
+        self.core.is_closed.store(true, Ordering::Release);
+        drop(self.core.slot.publish(Arc::new(Version::none(self.retire.clone()))));
+        while let Ok(retired) = self.retired.try_recv() {
+            self.unload(retired);
+        }
+        self.core.journal.write(None, Line::info("engine.stop").field("mapped", self.mapped_count));
+        self.core.subscribers.tell(&Event::Stopped);
+        self.leave();
+        self.waiters.clear();
+        // Requests that came too late are answered by dropping their replies.
+        let requests = std::mem::replace(&mut self.requests, never());
+        drop(requests);
+        let _ = done.send(());
+        while self.mapped_count > 0 {
+            let Ok(retired) = self.retired.recv() else {
+                return;
+            };
+            self.unload(retired);
+        }
+    }
+
+    /// Leaves no file behind, whatever is still mapped: a mapping needs no name.
+    fn leave(&self) {
+        for path in &self.staged {
+            // Most are gone already, with their images.
+            let _ = std::fs::remove_file(path);
+        }
+        for home in &self.homes {
+            stage::leave(home);
+        }
+    }
+}
+
+fn trigger(reason: SwapReason) -> &'static str {
+    match reason {
+        SwapReason::First => Trigger::Start.as_str(),
+        SwapReason::Change(trigger) => trigger.as_str(),
+        SwapReason::Offered => "offer",
+    }
+}
+
+/// A cause as the log has it: `file:src/lib.rs`, and how many more.
+pub(crate) struct CausePath<'a>(pub(crate) &'a Cause);
+
+impl std::fmt::Display for CausePath<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.first {
+            None => f.write_str("start"),
+            Some(_) => write!(f, "file:{}", self.0),
+        }
+    }
+}
+
+/// A fingerprint as the log has it, with its kind.
+pub(crate) struct Sha1(pub(crate) Fingerprint);
+
+impl std::fmt::Display for Sha1 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "sha1:{}", self.0)
+    }
+}

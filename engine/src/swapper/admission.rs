@@ -1,0 +1,164 @@
+//! The checks between a library on disk and a version that may become current.
+//!
+//! First what the bytes tell, before anything of it can run; then what only a loaded image can tell.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Instant, SystemTime};
+
+use hotswap_artifact::Artifact;
+use hotswap_module::__private::{Needs, short};
+
+use super::{Newcomer, Swapper};
+use crate::audit::Line;
+use crate::check;
+use crate::core::Core;
+use crate::image::Image;
+use crate::journal::Tx;
+use crate::load_error::LoadErrorKind;
+use crate::services::ImageContext;
+use crate::stage;
+use crate::verify::{self, Verified};
+use crate::version::{Provenance, Version};
+use crate::version_id::VersionId;
+
+/// A refusal, and the event that the log has it under.
+pub(super) type Refusal = (LoadErrorKind, &'static str);
+
+impl Swapper {
+    /// Everything that must be true of a newcomer, short of making it current.
+    pub(super) fn admit(
+        &mut self,
+        newcomer: &Newcomer,
+        id: VersionId,
+    ) -> Result<Arc<Version>, Refusal> {
+        let Newcomer { artifact, tx, .. } = newcomer;
+        let (verified, contents) = self.verify(artifact, tx, id)?;
+        let start = Instant::now();
+        let file = stage::stage(artifact, &contents).map_err(|kind| (kind, "stage.refused"))?;
+        let line = Line::info("stage.ok").field("path", file.path().display());
+        self.core.journal.write(Some(tx), line.field("stage_us", start.elapsed().as_micros()));
+        drop(contents);
+        self.load(&verified, file, newcomer, id)
+    }
+
+    /// Reads the file once and checks everything that its bytes can tell.
+    fn verify(
+        &self,
+        artifact: &Artifact,
+        tx: &Tx,
+        id: VersionId,
+    ) -> Result<(Verified, stage::Contents), Refusal> {
+        let start = Instant::now();
+        let verify = || {
+            let contents = stage::read(artifact)?;
+            let verified = verify::verify(&artifact.path, &contents.bytes)?;
+            if verified.content != artifact.content {
+                return Err(LoadErrorKind::Content {
+                    expected: artifact.content,
+                    found: verified.content,
+                });
+            }
+            self.core.expectations.check_file(&verified, id)?;
+            self.provides_named(&verified, id)?;
+            Ok((verified, contents))
+        };
+        let (verified, contents) = verify().map_err(|kind| (kind, "verify.refused"))?;
+        let line = Line::info("verify.ok")
+            .field("sha256", verified.content)
+            .field("bytes", verified.bytes)
+            .field("exports", verified.exports.len())
+            .field("rustc", &verified.root.rustc)
+            .field("verify_us", start.elapsed().as_micros());
+        self.core.journal.write(Some(tx), line);
+        Ok((verified, contents))
+    }
+
+    /// Host functions that exports mention by name.
+    fn provides_named(&self, verified: &Verified, id: VersionId) -> Result<(), LoadErrorKind> {
+        match verified.needs().find(|need| self.core.provided.signature(&need.name).is_none()) {
+            None => Ok(()),
+            Some(need) => Err(LoadErrorKind::HostFunction {
+                name: need.name.clone(),
+                provides: "does not provide it".to_owned(),
+                version: id,
+            }),
+        }
+    }
+
+    /// Maps the library, connects it, and checks what only a loaded image can tell.
+    fn load(
+        &mut self,
+        verified: &Verified,
+        file: stage::Staged,
+        newcomer: &Newcomer,
+        id: VersionId,
+    ) -> Result<Arc<Version>, Refusal> {
+        let Newcomer { artifact, tx, .. } = newcomer;
+        let start = Instant::now();
+        self.core.journal.write(Some(tx), Line::info("load.intent").field("to", id.number()));
+        let context = Arc::new(ImageContext::of(&self.core));
+        let (image, exports) = Image::load(verified, file, Arc::clone(&context))
+            .map_err(|kind| (kind, "load.refused"))?;
+        if !self.homes.contains(&artifact.home) {
+            self.homes.push(artifact.home.clone());
+        }
+        self.mapped_count += 1;
+        self.staged.push(image.path().to_owned());
+        let needs = image.needs();
+        let version = Arc::new(Version {
+            id,
+            exports,
+            provenance: Provenance {
+                fingerprint: Some(artifact.fingerprint),
+                content: Some(artifact.content),
+                bytes: artifact.bytes,
+                build_time: artifact.build_time,
+                load_time: start.elapsed(),
+            },
+            since: SystemTime::now(),
+            holds: context.holds(),
+            image: Some(image),
+            retire: self.retire.clone(),
+            was_current: AtomicBool::new(false),
+            linked: None,
+        });
+        context.attach(&version);
+        // A refusal from here on drops the version, which sends its image back to be unmapped.
+        let core = &self.core;
+        core.expectations
+            .check_loaded(|name| version.exports.get(name), id)
+            .and_then(|()| provides(core, needs, id))
+            .map_err(|kind| (kind, "load.refused"))?;
+        let line = Line::info("load.ok").field("load_us", start.elapsed().as_micros());
+        self.core.journal.write(Some(tx), line);
+        Ok(version)
+    }
+}
+
+/// What `needs = [..]` asks for, against what the host provides.
+fn provides(core: &Core, needs: Needs, id: VersionId) -> Result<(), LoadErrorKind> {
+    for need in needs.iter().copied().flatten() {
+        let provided = core.provided.signature(need.name);
+        let is_same = provided.is_some_and(|(signature, hash)| {
+            check::same(signature, hash, need.signature, need.signature.hash())
+        });
+        if !is_same {
+            let wanted = short(&need.signature.text());
+            let provides = provided.map_or_else(
+                || format!("does not provide it (wanted: fn{wanted})"),
+                |(signature, _)| {
+                    let (has, wanted) =
+                        check::readable(&signature.full_text(), &need.signature.full_text());
+                    format!("provides fn{has} (wanted: fn{wanted})")
+                },
+            );
+            return Err(LoadErrorKind::HostFunction {
+                name: need.name.to_owned(),
+                provides,
+                version: id,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,320 @@
+//! Reads a library before it is loaded: loading runs its constructors, and a cut-off file
+//! kills the process with SIGBUS.
+//!
+//! Nothing in the bytes is trusted; what comes out has another type.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hotswap_artifact::ContentHash;
+use hotswap_module::__private::{Exported, Kind, Root, RootFacts, Table, section};
+use object::elf;
+use object::read::elf::{
+    Dyn as _, ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _,
+};
+use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _};
+
+use crate::load_error::LoadErrorKind;
+
+/// Symbols that a module must have bound to its own redirections. One that it imports instead
+/// would reach libc behind the host's back.
+const REDIRECTED: [&str; 4] =
+    ["__cxa_thread_atexit_impl", "pthread_create", "pthread_key_create", "sigaction"];
+
+/// A library that is whole, of this machine and compiler, and a module; not loaded yet.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) content: ContentHash,
+    pub(crate) bytes: u64,
+    pub(crate) root: RootFacts,
+    /// Address of the root symbol within the image.
+    pub(crate) root_address: u64,
+    /// Address and length of the export records within the image.
+    pub(crate) exports_address: u64,
+    pub(crate) exports_length: usize,
+    pub(crate) exports: Vec<Exported>,
+    /// Address and bytes of the build id within the image.
+    pub(crate) build_id_address: u64,
+    pub(crate) build_id: Vec<u8>,
+}
+
+impl Verified {
+    /// The function exported under `name`.
+    pub(crate) fn export(&self, name: &str) -> Option<&Exported> {
+        self.exports.iter().find(|export| export.kind == Kind::Export && export.name == name)
+    }
+
+    /// The host functions that exports mention by name.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = &Exported> {
+        self.exports.iter().filter(|export| export.kind == Kind::Need)
+    }
+}
+
+/// Checks the bytes of a library.
+pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Verified, LoadErrorKind> {
+    let damaged =
+        |reason: &str| LoadErrorKind::Damaged { path: path.to_owned(), reason: reason.to_owned() };
+    architecture(path, bytes)?;
+    let file = ElfFile64::<Endianness>::parse(bytes)
+        .map_err(|error| damaged(&error.to_string().to_lowercase()))?;
+    extents(&file, bytes.len() as u64).map_err(|reason| damaged(&reason))?;
+
+    let not_a_module = |reason: &str| LoadErrorKind::NotAModule { reason: reason.to_owned() };
+    let root_symbol = file
+        .dynamic_symbols()
+        .find(|symbol| symbol.name() == Ok(Root::SYMBOL) && symbol.is_definition())
+        .ok_or_else(|| {
+            not_a_module("it does not export HOTSWAP_ROOT; write `hotswap_module::module!();` in src/lib.rs, and let an engine or `hotswap check` build it")
+        })?;
+    let root_section = section_data(&file, section::ROOT)
+        .ok_or_else(|| not_a_module("its root record is missing"))?;
+    let start = root_symbol.address().checked_sub(root_section.address);
+    let root_bytes = start
+        .and_then(|start| root_section.bytes.get(usize::try_from(start).ok()?..))
+        .ok_or_else(|| not_a_module("its root symbol lies outside its root record"))?;
+    let root = Root::read(root_bytes)
+        .map_err(|reason| not_a_module(&format!("its root record is malformed: {reason}")))?;
+    same_world(&root)?;
+
+    let records = section_data(&file, section::EXPORTS)
+        .ok_or_else(|| not_a_module("it has no table of exports"))?;
+    let mut exports =
+        Table::read(records.bytes).map_err(|error| not_a_module(&error.to_string()))?;
+    exports.sort_by(|left, right| left.name.cmp(&right.name));
+    unique(&exports)?;
+    dynamic(&file)?;
+    let (build_id_address, build_id) = build_id(&file)
+        .ok_or_else(|| not_a_module("it has no build id; let an engine or `hotswap check` build it, or link with -Wl,--build-id"))?;
+
+    Ok(Verified {
+        content: ContentHash::of(bytes),
+        bytes: bytes.len() as u64,
+        root,
+        root_address: root_symbol.address(),
+        exports_address: records.address,
+        exports_length: records.bytes.len(),
+        exports,
+        build_id_address,
+        build_id,
+    })
+}
+
+/// The file's own header: what it is built for.
+fn architecture(path: &Path, bytes: &[u8]) -> Result<(), LoadErrorKind> {
+    let damaged = |reason: &str| {
+        Err(LoadErrorKind::Damaged { path: path.to_owned(), reason: reason.to_owned() })
+    };
+    if bytes.is_empty() {
+        return damaged("the file is empty");
+    }
+    if !bytes.starts_with(&elf::ELFMAG) {
+        return damaged("it does not begin like an ELF file");
+    }
+    if bytes.len() < 64 {
+        return damaged("it ends inside its header");
+    }
+    let machine = match bytes[5] {
+        elf::ELFDATA2LSB => u16::from_le_bytes([bytes[18], bytes[19]]),
+        _ => u16::from_be_bytes([bytes[18], bytes[19]]),
+    };
+    let found = format!(
+        "{} {}-bit",
+        machine_name(machine),
+        if bytes[4] == elf::ELFCLASS64 { 64 } else { 32 }
+    );
+    let expected = format!("{} 64-bit", std::env::consts::ARCH);
+    if found != expected {
+        return Err(LoadErrorKind::Architecture { expected, found });
+    }
+    Ok(())
+}
+
+fn machine_name(machine: u16) -> String {
+    match machine {
+        elf::EM_X86_64 => "x86_64".to_owned(),
+        elf::EM_AARCH64 => "aarch64".to_owned(),
+        elf::EM_386 => "x86".to_owned(),
+        elf::EM_ARM => "arm".to_owned(),
+        elf::EM_RISCV => "riscv64".to_owned(),
+        elf::EM_S390 => "s390x".to_owned(),
+        elf::EM_PPC64 => "powerpc64".to_owned(),
+        other => format!("machine {other}"),
+    }
+}
+
+/// Every segment and the section table lie inside the file: a cut file is found here, before
+/// the loader maps pages that do not exist.
+fn extents(file: &ElfFile64<'_, Endianness>, length: u64) -> Result<(), String> {
+    let endian = file.endian();
+    let header = file.elf_header();
+    if header.e_type(endian) != elf::ET_DYN {
+        return Err("it is no shared library".to_owned());
+    }
+    for segment in file.elf_program_headers() {
+        let (start, size): (u64, u64) = (segment.p_offset(endian), segment.p_filesz(endian));
+        if start.checked_add(size).is_none_or(|end| end > length) {
+            return Err(format!(
+                "a segment ends at byte {}, the file at byte {length}",
+                start.saturating_add(size)
+            ));
+        }
+    }
+    let table = u64::from(header.e_shnum(endian)) * u64::from(header.e_shentsize(endian));
+    if header.e_shoff(endian).checked_add(table).is_none_or(|end| end > length) {
+        return Err(format!("its section table ends beyond byte {length}, the file's end"));
+    }
+    for header in file.elf_section_table().iter() {
+        if header.sh_type(endian) == elf::SHT_NOBITS {
+            continue;
+        }
+        let (start, size): (u64, u64) = (header.sh_offset(endian), header.sh_size(endian));
+        if start.checked_add(size).is_none_or(|end| end > length) {
+            return Err(format!("a section ends beyond byte {length}, the file's end"));
+        }
+    }
+    Ok(())
+}
+
+/// A section's place in the image and its bytes in the file.
+struct SectionData<'data> {
+    address: u64,
+    bytes: &'data [u8],
+}
+
+fn section_data<'data>(
+    file: &ElfFile64<'data, Endianness>,
+    name: &str,
+) -> Option<SectionData<'data>> {
+    let section = file.section_by_name(name)?;
+    Some(SectionData { address: section.address(), bytes: section.data().ok()? })
+}
+
+/// Boundary, compiler, target and panic strategy: all must be this host's.
+fn same_world(root: &RootFacts) -> Result<(), LoadErrorKind> {
+    let ours = Root::expected();
+    if root.abi_number != ours.abi_number {
+        return Err(LoadErrorKind::Boundary {
+            expected: ours.abi_number.to_string(),
+            found: root.abi_number.to_string(),
+        });
+    }
+    if root.rustc != ours.rustc || root.target != ours.target {
+        return Err(LoadErrorKind::Toolchain {
+            expected: format!("{} for {}", ours.rustc, ours.target),
+            found: format!("{} for {}", root.rustc, root.target),
+        });
+    }
+    if root.services_hash != ours.services_hash {
+        return Err(LoadErrorKind::Boundary {
+            expected: format!("{} ({:016x})", ours.abi_number, ours.services_hash),
+            found: format!("{} ({:016x})", root.abi_number, root.services_hash),
+        });
+    }
+    if !root.unwinds {
+        return Err(LoadErrorKind::PanicAbort);
+    }
+    Ok(())
+}
+
+fn unique(exports: &[Exported]) -> Result<(), LoadErrorKind> {
+    let functions: Vec<_> = exports.iter().filter(|export| export.kind == Kind::Export).collect();
+    for pair in functions.windows(2) {
+        if pair[0].name == pair[1].name {
+            return Err(LoadErrorKind::Duplicate {
+                name: pair[0].name.clone(),
+                first: pair[0].owner.clone(),
+                second: pair[1].owner.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What the dynamic section and symbols give away: a shared std, static thread-local storage,
+/// symbols that were not redirected.
+fn dynamic(file: &ElfFile64<'_, Endianness>) -> Result<(), LoadErrorKind> {
+    let unsupported = |what: &str, advice: &str| {
+        Err(LoadErrorKind::Unsupported { what: what.to_owned(), advice: advice.to_owned() })
+    };
+    let endian = file.endian();
+    let sections = file.elf_section_table();
+    let Ok(Some((entries, strings))) = sections.dynamic(endian, file.data()) else {
+        return unsupported("has no dynamic section", "build it as a cdylib");
+    };
+    let strings = sections.strings(endian, file.data(), strings).unwrap_or_default();
+    for entry in entries {
+        let (tag, value) = (entry.d_tag(endian), entry.d_val(endian));
+        if tag == u64::from(elf::DT_NEEDED) {
+            let name = entry.string(endian, strings).unwrap_or_default();
+            if name.starts_with(b"libstd-") {
+                return unsupported(
+                    "links std as a shared library",
+                    "build it without -C prefer-dynamic",
+                );
+            }
+        }
+        if tag == u64::from(elf::DT_FLAGS) && value & u64::from(elf::DF_STATIC_TLS) != 0 {
+            return unsupported(
+                "needs static thread-local storage, of which a process has room for a few libraries only",
+                "link without what brings it, a bundled jemalloc for instance",
+            );
+        }
+    }
+    for symbol in file.dynamic_symbols().filter(|symbol| symbol.is_undefined()) {
+        if let Some(name) = REDIRECTED.iter().find(|name| symbol.name() == Ok(**name)) {
+            return unsupported(
+                &format!("calls {name} of the C library directly"),
+                "let an engine or `hotswap check` build it, so that it could be unloaded",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The GNU build id: where it is in the image, and its bytes.
+fn build_id(file: &ElfFile64<'_, Endianness>) -> Option<(u64, Vec<u8>)> {
+    let id = file.build_id().ok()??.to_vec();
+    let note = section_data(file, ".note.gnu.build-id")?;
+    let inside = note.bytes.windows(id.len()).position(|window| window == id)?;
+    Some((note.address + inside as u64, id))
+}
+
+/// The kind of error that reading a file gives.
+pub(crate) fn file_error(
+    action: &'static str,
+    path: &Path,
+    error: std::io::Error,
+) -> LoadErrorKind {
+    LoadErrorKind::File { action, path: path.to_owned(), error: Arc::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> String {
+        verify(Path::new("x.so"), bytes).expect_err("no library").to_string()
+    }
+
+    #[test]
+    fn what_is_no_library_is_refused_by_name() {
+        assert_eq!(refusal(b""), "x.so is not a whole library: the file is empty");
+        assert!(refusal(b"hello").contains("does not begin like an ELF file"));
+        assert!(refusal(b"\x7fELF\x02\x01\x01").contains("ends inside its header"));
+    }
+
+    #[test]
+    fn another_architecture_is_named() {
+        let mut header = vec![0; 64];
+        header[..4].copy_from_slice(&elf::ELFMAG);
+        header[4] = elf::ELFCLASS64;
+        header[5] = elf::ELFDATA2LSB;
+        header[18] = elf::EM_RISCV as u8;
+        let text = refusal(&header);
+        assert!(text.contains("built for riscv64 64-bit"), "{text}");
+        assert!(
+            text.contains(&format!("this host is {} 64-bit", std::env::consts::ARCH)),
+            "{text}"
+        );
+    }
+}

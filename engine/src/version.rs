@@ -1,0 +1,148 @@
+//! One version of a module: its exports, where they came from, and what becomes of it.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::Sender;
+use hotswap_artifact::{ContentHash, Fingerprint};
+use hotswap_module::__private::short;
+
+use crate::export::{Export, ExportInfo};
+use crate::image::Image;
+use crate::pin::Holds;
+use crate::services::ImageContext;
+use crate::version_id::{NO_VERSION, VersionId};
+
+/// Where a version came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Provenance {
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) content: Option<ContentHash>,
+    pub(crate) bytes: u64,
+    pub(crate) build_time: Duration,
+    pub(crate) load_time: Duration,
+}
+
+/// Code that can be called. Reached through `Arc`s only: whoever holds one keeps the code mapped,
+/// and dropping the last one sends the image to the swapper, which alone unmaps.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) id: VersionId,
+    pub(crate) exports: HashMap<Box<str>, Export>,
+    pub(crate) provenance: Provenance,
+    pub(crate) since: SystemTime,
+    /// The mapped library; `None` for linked code and for no code at all.
+    pub(crate) image: Option<Image>,
+    pub(crate) retire: Sender<Retired>,
+    pub(crate) holds: Arc<Holds>,
+    /// Whether it ever was current.
+    pub(crate) was_current: AtomicBool,
+    /// What linked code is called with; `None` for a loaded image, which has its own.
+    pub(crate) linked: Option<Arc<ImageContext>>,
+}
+
+/// A version that nobody can reach any more.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    pub(crate) id: VersionId,
+    pub(crate) image: Image,
+    /// Whether it ever was current; a refused one gave its number back.
+    pub(crate) was_current: bool,
+}
+
+impl Version {
+    /// The version that stands for no code.
+    pub(crate) fn none(retire: Sender<Retired>) -> Self {
+        Self {
+            id: NO_VERSION,
+            exports: HashMap::new(),
+            provenance: Provenance {
+                fingerprint: None,
+                content: None,
+                bytes: 0,
+                build_time: Duration::ZERO,
+                load_time: Duration::ZERO,
+            },
+            since: SystemTime::now(),
+            image: None,
+            retire,
+            holds: Arc::default(),
+            was_current: AtomicBool::new(false),
+            linked: None,
+        }
+    }
+
+    /// What it exports, by name.
+    pub(crate) fn export_list(&self) -> Vec<ExportInfo> {
+        let info = |name: &str, export: &Export| ExportInfo {
+            name: name.to_owned(),
+            signature: short(&export.signature.text()),
+        };
+        let mut list: Vec<_> =
+            self.exports.iter().map(|(name, export)| info(name, export)).collect();
+        list.sort_by(|left, right| left.name.cmp(&right.name));
+        list
+    }
+
+    /// What linked code finds its engine by.
+    #[inline]
+    pub(crate) fn linked_context(&self) -> Option<*const c_void> {
+        self.linked.as_ref().map(|context| Arc::as_ptr(context).cast())
+    }
+
+    /// The export whose name differs least from `name`, if one is near.
+    pub(crate) fn similar(&self, name: &str) -> Option<String> {
+        self.exports
+            .keys()
+            .map(|known| (distance(name, known), known))
+            .filter(|(distance, _)| *distance <= 1 + name.len() / 4)
+            .min()
+            .map(|(_, known)| known.to_string())
+    }
+}
+
+impl Drop for Version {
+    fn drop(&mut self) {
+        if let Some(image) = self.image.take() {
+            let was_current = *self.was_current.get_mut();
+            let retired = Retired { id: self.id, image, was_current };
+            if let Err(unsent) = self.retire.send(retired) {
+                // No swapper is left to unmap it. Unmapping on this thread could pull the code
+                // away under its own return address: keep it mapped instead.
+                std::mem::forget(unsent);
+            }
+        }
+    }
+}
+
+/// Edit distance, for suggestions: insertions, deletions, replacements.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, character) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, other) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(character != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("f1", "f1"), 0);
+        assert_eq!(distance("f1", "f2"), 1);
+        assert_eq!(distance("add", "dad"), 2);
+        assert_eq!(distance("", "add"), 3);
+    }
+}

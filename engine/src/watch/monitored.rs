@@ -1,0 +1,171 @@
+//! An engine with a monitor: starts it, and writes down what it observes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotswap_artifact::{BuildError, Source, Ticket, Trigger};
+use hotswap_monitor::{BuildSettings, Monitor, Observation, Step};
+
+use crate::audit::Line;
+use crate::core::Core;
+use crate::error::OpenErrorKind;
+use crate::event::Event;
+use crate::swapper::{CausePath, Sha1, Swapper};
+
+/// The monitor of one engine.
+#[derive(Debug)]
+pub(crate) struct Watch(Monitor);
+
+/// Settings of the monitor.
+#[derive(Debug)]
+pub(crate) struct WatchSettings {
+    pub(crate) poll_every: Duration,
+    pub(crate) settle: Duration,
+    pub(crate) wakes_on_events: bool,
+    pub(crate) build: BuildSettings,
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        Self {
+            poll_every: Duration::from_secs(1),
+            settle: Duration::from_millis(20),
+            wakes_on_events: false,
+            build: BuildSettings::default(),
+        }
+    }
+}
+
+impl Watch {
+    /// Starts the monitor. Its first look answers `open`.
+    pub(crate) fn start(
+        swapper: &mut Swapper,
+        source: &Source,
+        settings: WatchSettings,
+    ) -> Result<(), OpenErrorKind> {
+        let core = &swapper.core;
+        if settings.wakes_on_events {
+            core.journal.write(
+                None,
+                Line::warn("detect.events")
+                    .field("msg", "this build has no file system events; the source is polled"),
+            );
+        }
+        let mut build = settings.build;
+        // Only the final crate is a module; a build id is what proves the image in memory.
+        build
+            .rustc_args
+            .extend(["--cfg", "hotswap", "-C", "link-arg=-Wl,--build-id=sha1"].map(str::to_owned));
+        build.file_dependencies.push(module_dependency());
+        let observed = Arc::downgrade(core);
+        let kind = source.kind();
+        let (monitor, notifications) = Monitor::builder(source.clone())
+            .poll_every(settings.poll_every)
+            .settle(settings.settle)
+            .build(build)
+            .observe(move |observation| {
+                if let Some(core) = observed.upgrade() {
+                    record(&core, kind, observation);
+                }
+            })
+            .start()
+            .map_err(|error| OpenErrorKind::Setting { message: error.to_string() })?;
+        swapper.watch = Some(Self(monitor));
+        swapper.notifications = notifications;
+        Ok(())
+    }
+
+    /// Asks for a scan now; never blocks.
+    pub(crate) fn scan(&self, trigger: Trigger) -> Ticket {
+        self.0.scan(trigger)
+    }
+}
+
+/// How a single file names hotswap-module: by path while this crate lies in its repository, by version otherwise.
+fn module_dependency() -> String {
+    let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/module"));
+    if beside.join("Cargo.toml").is_file() {
+        // A TOML basic string: quotes and backslashes are escaped as in Rust.
+        format!("hotswap-module = {{ path = {:?} }}", beside.display().to_string())
+    } else {
+        format!("hotswap-module = \"={}\"", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// One line per step, on the monitor's own thread: what is about to happen is written before it does.
+fn record(core: &Core, kind: &str, observation: &Observation) {
+    let tx = core.journal.change(observation.change);
+    let line = match &observation.step {
+        Step::Changed { fingerprint, cause } => {
+            core.subscribers.tell(&Event::Changed {
+                fingerprint: *fingerprint,
+                trigger: observation.trigger,
+                cause: cause.clone(),
+            });
+            Line::info("detect.change")
+                .field("fp", Sha1(*fingerprint))
+                .field("src", kind)
+                .field("trig", observation.trigger)
+                .field("cause", CausePath(cause))
+                .field(
+                    "msg",
+                    format!("received notification of fingerprint change ({fingerprint})"),
+                )
+        }
+        Step::Settled { fingerprint, waited } => Line::info("detect.settled")
+            .field("fp", Sha1(*fingerprint))
+            .field("settle_ms", waited.as_millis()),
+        Step::Unchanged { fingerprint, cause } => Line::info("detect.unchanged")
+            .field("fp", Sha1(*fingerprint))
+            .field("cause", CausePath(cause)),
+        Step::KnownBad { fingerprint, error } => Line::warn("detect.known_bad")
+            .field("fp", Sha1(*fingerprint))
+            .field("outcome", "rejected")
+            .field("err", "build")
+            .field("msg", summary(error)),
+        Step::BuildStarted { fingerprint } => {
+            core.subscribers.tell(&Event::BuildStarted { fingerprint: *fingerprint });
+            Line::info("build.intent").field("fp", Sha1(*fingerprint))
+        }
+        Step::BuildOk { fingerprint, elapsed, fresh, warnings } => Line::info("build.ok")
+            .field("fp", Sha1(*fingerprint))
+            .field("build_ms", elapsed.as_millis())
+            .field("fresh", fresh)
+            .field("warnings", warnings)
+            .field("outcome", "ok"),
+        Step::BuildFailed { elapsed, error } => Line::error("build.fail")
+            .field("fp", Sha1(error.fingerprint))
+            .field("build_ms", elapsed.as_millis())
+            .field("errors", error.diagnostics().map_or(0, |diagnostics| diagnostics.error_count))
+            .field("outcome", "failed")
+            .field("err", "build")
+            .field("msg", summary(error)),
+        Step::BuildDiscarded { fingerprint, elapsed, cause } => Line::info("build.cancel")
+            .field("fp", Sha1(*fingerprint))
+            .field("build_ms", elapsed.as_millis())
+            .field("cause", CausePath(cause))
+            .field("msg", "the source changed while it was built; what was built is discarded"),
+        Step::Stored { artifact, elapsed } => Line::info("store.ok")
+            .field("fp", Sha1(artifact.fingerprint))
+            .field("sha256", artifact.content)
+            .field("bytes", artifact.bytes)
+            .field("store_us", elapsed.as_micros()),
+        Step::Notified { fingerprint } => Line::info("notify.sent").field("fp", Sha1(*fingerprint)),
+        Step::Unreadable { error } => {
+            Line::warn("detect.unreadable").failure("unreadable", &**error)
+        }
+        Step::Readable { .. } => Line::info("detect.readable"),
+        // Steps that this version does not know are not ours to interpret.
+        _ => return,
+    };
+    core.journal.write(Some(&tx), line);
+}
+
+/// The first error with file and line where the compiler gave one, the whole chain otherwise.
+fn summary(error: &BuildError) -> String {
+    error
+        .diagnostics()
+        .and_then(|diagnostics| diagnostics.first_error.clone())
+        .unwrap_or_else(|| crate::audit::chain(&error.kind))
+}
