@@ -1,0 +1,245 @@
+//! Builds a crate with cargo.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hotswap_artifact::{BuildErrorKind, Source};
+
+use super::ledger::Ledger;
+use super::messages::{Library, Messages};
+use super::process::{self, Ended, Finished};
+use super::{BuildBackend, BuildJob, Built, environment, missing_manifest, target_dir};
+use crate::project::{self, Project};
+use crate::scan::read_dep_info;
+use crate::{BuildSettings, Profile, StopSignal, file_package};
+
+/// Builds a crate, or a single file with dependencies, by `cargo rustc`.
+///
+/// The environment is scrubbed of what the host inherited (`CARGO_*`, `RUSTC*`,
+/// `RUSTFLAGS`), the processes run in a group of their own, and the whole group
+/// is killed at the deadline.
+#[derive(Debug)]
+pub struct CargoBackend {
+    source: Source,
+    settings: BuildSettings,
+    /// Open from the beginning of a build until it is known what moved.
+    ledger: Option<Ledger>,
+}
+
+impl CargoBackend {
+    /// Builds the crate in a directory, which must be an absolute path.
+    #[must_use]
+    pub fn new(package: impl Into<PathBuf>, settings: BuildSettings) -> Self {
+        Self { source: Source::Crate(package.into()), settings, ledger: None }
+    }
+
+    /// Builds a single file, an absolute path, as a package that is generated in
+    /// the target directory.
+    #[must_use]
+    pub fn for_file(file: impl Into<PathBuf>, settings: BuildSettings) -> Self {
+        Self { source: Source::File(file.into()), settings, ledger: None }
+    }
+
+    /// Where the manifest is and where the build goes.
+    fn places(
+        &self,
+        job: &BuildJob,
+        stop: &StopSignal,
+    ) -> Result<(PathBuf, PathBuf), BuildErrorKind> {
+        let source = self.source.location();
+        let is_file = matches!(self.source, Source::File(_));
+        if !is_file && !source.join("Cargo.toml").exists() {
+            return Err(missing_manifest(source));
+        }
+        let root = match &job.workspace_root {
+            None if !is_file && self.settings.target_dir.is_none() => {
+                Some(Project::resolve(source, &self.settings, stop)?.workspace_root)
+            }
+            None => Some(source.to_owned()),
+            known => known.clone(),
+        };
+        let target_dir = target_dir(&self.source, root.as_deref(), &self.settings)
+            .expect("the workspace of a crate was just determined, a file has a directory");
+        let package = if is_file {
+            file_package::write(&target_dir, source, &self.settings.file_dependencies)?
+        } else {
+            source.to_owned()
+        };
+        Ok((package, target_dir))
+    }
+
+    fn command(&self, package: &Path, target_dir: &Path) -> Command {
+        let settings = &self.settings;
+        let mut command = Command::new(settings.cargo_program());
+        environment::scrub(&mut command);
+        command
+            .current_dir(package)
+            .args(["rustc", "--lib", "--crate-type", "cdylib", "--manifest-path"])
+            .arg(package.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(target_dir)
+            .arg(if settings.color {
+                "--message-format=json-diagnostic-rendered-ansi"
+            } else {
+                "--message-format=json"
+            })
+            .args(project::features(settings));
+        match &settings.profile {
+            Profile::Dev => {}
+            Profile::Release => drop(command.arg("--release")),
+            Profile::Named(name) => drop(command.args(["--profile", name])),
+        }
+        command.args(settings.locked.then_some("--locked"));
+        command.args(settings.offline.then_some("--offline"));
+        command.arg("--").args(&settings.rustc_args);
+        command
+    }
+
+    fn run(
+        &self,
+        package: &Path,
+        target_dir: &Path,
+        stop: &StopSignal,
+    ) -> Result<Built, BuildErrorKind> {
+        let command = self.command(package, target_dir);
+        let finished = process::run(command, self.settings.deadline, stop, Messages::default())
+            .map_err(|error| project::run_error(error, &self.settings.cargo_program()))?;
+        self.outcome(finished, package, target_dir.to_owned())
+    }
+
+    /// Has cargo itself forget what it compiled for these packages.
+    fn clean(
+        &self,
+        package: &Path,
+        target_dir: &Path,
+        names: &[&str],
+        stop: &StopSignal,
+    ) -> Result<(), BuildErrorKind> {
+        let mut command = Command::new(self.settings.cargo_program());
+        environment::scrub(&mut command);
+        command
+            .current_dir(package)
+            .args(["clean", "--offline", "--manifest-path"])
+            .arg(package.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(target_dir);
+        command.args(names.iter().flat_map(|name| ["--package", name]));
+        process::run(command, self.settings.deadline, stop, Messages::default())
+            .map(drop)
+            .map_err(|error| project::run_error(error, &self.settings.cargo_program()))
+    }
+
+    fn outcome(
+        &self,
+        finished: Finished<Messages>,
+        package: &Path,
+        target_dir: PathBuf,
+    ) -> Result<Built, BuildErrorKind> {
+        let Finished { ended, output, stderr } = finished;
+        let status = match ended {
+            Ended::Stopped => return Err(BuildErrorKind::Stopped),
+            Ended::TimedOut => {
+                return Err(BuildErrorKind::TimedOut {
+                    deadline: self.settings.deadline,
+                    diagnostics: output.into_diagnostics(false, &stderr),
+                });
+            }
+            Ended::Exited(status) => status,
+        };
+        let library = of_package(output.libraries(), &package.join("Cargo.toml")).cloned();
+        let diagnostics = output.into_diagnostics(!status.success(), &stderr);
+        match library {
+            Some(library) if status.success() => {
+                let mut built = Built::new(&library.path, target_dir);
+                built.fresh = library.fresh;
+                built.diagnostics = diagnostics;
+                built.inputs = read_dep_info(&library.path.with_extension("d"), package).ok();
+                Ok(built)
+            }
+            None if status.success() || stderr.contains("no library targets found") => {
+                Err(BuildErrorKind::NoLibrary { diagnostics })
+            }
+            _ => Err(BuildErrorKind::Failed { diagnostics }),
+        }
+    }
+}
+
+impl BuildBackend for CargoBackend {
+    /// With a job of the monitor's, the target directory is locked until
+    /// [`close`](BuildBackend::close) is called, and cargo is made to compile what
+    /// it would miss. Without, cargo decides by time stamps.
+    fn build(&mut self, job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind> {
+        self.ledger = None;
+        let (package, target_dir) = self.places(job, stop)?;
+        if let Some(inputs) = &job.inputs {
+            let profile = self.settings.profile.directory();
+            let deadline = self.settings.deadline;
+            let ledger = Ledger::open(&target_dir, profile, inputs.clone(), deadline, stop)?;
+            self.ledger = Some(ledger);
+        }
+        let built = self.run(&package, &target_dir, stop)?;
+        let Some(ledger) = self.ledger.as_ref().filter(|ledger| ledger.is_forced() && built.fresh)
+        else {
+            return Ok(built);
+        };
+        // It keeps its fingerprints where we did not find them.
+        let names: Vec<&str> = ledger.packages().collect();
+        self.clean(&package, &target_dir, &names, stop)?;
+        self.run(&package, &target_dir, stop)
+    }
+
+    fn close(&mut self, moved: &[PathBuf]) {
+        if let Some(ledger) = self.ledger.take() {
+            ledger.close(moved);
+        }
+    }
+}
+
+/// The package's own library: a dependency may be a dynamic library as well.
+/// Cargo may name the manifest by another path than ours, through a link.
+fn of_package<'a>(libraries: &'a [Library], manifest: &Path) -> Option<&'a Library> {
+    let canonical = |path: &Path| path.canonicalize().ok();
+    libraries.iter().rev().find(|library| {
+        library.manifest == manifest
+            || canonical(&library.manifest).is_some_and(|path| Some(path) == canonical(manifest))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_says_what_the_settings_say() {
+        let settings = BuildSettings {
+            profile: Profile::Named("fast".to_owned()),
+            features: vec!["a".to_owned(), "b".to_owned()],
+            default_features: false,
+            locked: true,
+            offline: true,
+            rustc_args: vec!["--cfg".to_owned(), "hot".to_owned()],
+            cargo: Some(PathBuf::from("/opt/cargo")),
+            ..BuildSettings::default()
+        };
+        let backend = CargoBackend::new("/src/game", settings);
+        let command = backend.command(Path::new("/src/game"), Path::new("/t"));
+        assert_eq!(command.get_program(), "/opt/cargo");
+        assert_eq!(command.get_current_dir(), Some(Path::new("/src/game")));
+        let arguments: Vec<&str> = command.get_args().map(|a| a.to_str().unwrap()).collect();
+        assert_eq!(
+            arguments.join(" "),
+            "rustc --lib --crate-type cdylib --manifest-path /src/game/Cargo.toml \
+             --target-dir /t --message-format=json --features a,b --no-default-features \
+             --profile fast --locked --offline -- --cfg hot"
+        );
+    }
+
+    #[test]
+    fn a_directory_without_a_manifest_is_told_what_is_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut backend = CargoBackend::new(directory.path(), BuildSettings::default());
+        let job = BuildJob::new(hotswap_artifact::Fingerprint::of(b""));
+        let error = backend.build(&job, &StopSignal::never()).unwrap_err();
+        assert!(error.to_string().contains("no Cargo.toml in /"), "{error}");
+    }
+}

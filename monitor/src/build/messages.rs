@@ -1,0 +1,186 @@
+//! What cargo and rustc say in JSON, one message a line.
+
+use std::path::PathBuf;
+
+use hotswap_artifact::Diagnostics;
+use serde_json::Value;
+
+use super::process::{Bounded, LineSink};
+
+/// Gathers diagnostics and the library from the messages of a build.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    rendered: Bounded,
+    error_count: usize,
+    warning_count: usize,
+    first_error: Option<String>,
+    libraries: Vec<Library>,
+}
+
+/// A dynamic library that cargo says it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Library {
+    pub(crate) path: PathBuf,
+    /// The manifest of the package that it belongs to.
+    pub(crate) manifest: PathBuf,
+    /// Whether nothing was compiled for it.
+    pub(crate) fresh: bool,
+}
+
+impl LineSink for Messages {
+    /// Lines that are no JSON are what a procedural macro printed; they are kept
+    /// as they are.
+    fn line(&mut self, line: &[u8]) {
+        let Ok(message) = serde_json::from_slice::<Value>(line) else {
+            self.rendered.push(line);
+            self.rendered.push(b"\n");
+            return;
+        };
+        match message["reason"].as_str() {
+            Some("compiler-message") => self.diagnostic(&message["message"]),
+            Some("compiler-artifact") => self.artifact(&message),
+            Some(_) => {}
+            // rustc alone: the diagnostic is the line; `artifact` notices have
+            // no level.
+            None if message["level"].is_string() => self.diagnostic(&message),
+            None => {}
+        }
+    }
+}
+
+impl Messages {
+    /// The libraries that were named, dependencies first.
+    pub(crate) fn libraries(&self) -> &[Library] {
+        &self.libraries
+    }
+
+    /// What the compiler said. When it named no error, though there was one, what
+    /// went to standard error is the answer.
+    pub(crate) fn into_diagnostics(self, failed: bool, stderr: &str) -> Diagnostics {
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.rendered = self.rendered.into_text();
+        diagnostics.error_count = self.error_count;
+        diagnostics.warning_count = self.warning_count;
+        diagnostics.first_error = self.first_error;
+        if failed && diagnostics.error_count == 0 {
+            diagnostics.rendered.push_str(stderr);
+            diagnostics.error_count = 1;
+            diagnostics.first_error = stderr
+                .lines()
+                .find_map(|line| line.strip_prefix("error: "))
+                .or_else(|| stderr.lines().find(|line| !line.trim().is_empty()))
+                .map(str::to_owned);
+        }
+        diagnostics
+    }
+
+    fn diagnostic(&mut self, message: &Value) {
+        let text = message["message"].as_str().unwrap_or_default();
+        let is_summary = message["spans"].as_array().is_none_or(Vec::is_empty)
+            && (text.starts_with("aborting due to")
+                || text.ends_with("warning emitted")
+                || text.ends_with("warnings emitted"));
+        if let Some(rendered) = message["rendered"].as_str() {
+            self.rendered.push(rendered.as_bytes());
+        }
+        if is_summary {
+            return;
+        }
+        match message["level"].as_str().unwrap_or_default() {
+            "warning" => self.warning_count += 1,
+            level if level.starts_with("error") => {
+                self.error_count += 1;
+                self.first_error.get_or_insert_with(|| format!("{}{text}", position(message)));
+            }
+            _ => {}
+        }
+    }
+
+    fn artifact(&mut self, message: &Value) {
+        let texts = |value: &Value| -> Vec<String> {
+            let texts = value.as_array().into_iter().flatten();
+            texts.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let is_cdylib = texts(&message["target"]["crate_types"])
+            .iter()
+            .any(|crate_type| crate_type == "cdylib");
+        if !is_cdylib {
+            return;
+        }
+        let library = texts(&message["filenames"])
+            .into_iter()
+            .find(|name| name.ends_with(std::env::consts::DLL_SUFFIX));
+        if let Some(path) = library {
+            self.libraries.push(Library {
+                path: PathBuf::from(path),
+                manifest: PathBuf::from(message["manifest_path"].as_str().unwrap_or_default()),
+                fresh: message["fresh"].as_bool().unwrap_or_default(),
+            });
+        }
+    }
+}
+
+/// `src/lib.rs:7:5: `, or nothing for an error without a place.
+fn position(message: &Value) -> String {
+    let mut spans = message["spans"].as_array().into_iter().flatten();
+    spans
+        .find(|span| span["is_primary"].as_bool().unwrap_or_default())
+        .and_then(|span| {
+            let file = span["file_name"].as_str()?;
+            Some(format!("{file}:{}:{}: ", span["line_start"], span["column_start"]))
+        })
+        .unwrap_or_default()
+}
+
+/// The files that the compiler missed: when one of them appears, the build may
+/// succeed, and nothing but these texts names them.
+pub(crate) fn missing_files(diagnostics: &Diagnostics) -> Vec<PathBuf> {
+    const PHRASES: [&str; 2] = ["couldn't read `", "failed to read `"];
+    let plain = diagnostics.plain();
+    PHRASES
+        .iter()
+        .flat_map(|phrase| plain.split(phrase).skip(1))
+        .filter_map(|rest| rest.split_once('`'))
+        .map(|(path, _)| PathBuf::from(path))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_and_warnings_are_counted_and_the_first_error_has_its_place() {
+        let mut messages = Messages::default();
+        let error = r#"{"reason":"compiler-message","message":{"level":"error","message":"no `x`",
+            "rendered":"error: no `x`\n","spans":[{"is_primary":true,"file_name":"src/lib.rs",
+            "line_start":7,"column_start":5}]}}"#;
+        let warning = r#"{"level":"warning","message":"unused","rendered":"warning: unused\n"}"#;
+        let summary =
+            r#"{"level":"error","message":"aborting due to 1 previous error","rendered":""}"#;
+        for line in [error, warning, summary, "printed by a macro"] {
+            messages.line(line.replace('\n', "").as_bytes());
+        }
+        let diagnostics = messages.into_diagnostics(true, "error: could not compile");
+        assert_eq!(diagnostics.error_count, 1);
+        assert_eq!(diagnostics.warning_count, 1);
+        assert_eq!(diagnostics.first_error.unwrap(), "src/lib.rs:7:5: no `x`");
+        let rendered = "error: no `x`\nwarning: unused\nprinted by a macro\n";
+        assert_eq!(diagnostics.rendered, rendered);
+    }
+
+    #[test]
+    fn without_a_message_standard_error_is_the_answer() {
+        let stderr = "    Updating index\nerror: no matching package named `nope` found\n";
+        let diagnostics = Messages::default().into_diagnostics(true, stderr);
+        assert_eq!(diagnostics.rendered, stderr);
+        assert_eq!(diagnostics.first_error.unwrap(), "no matching package named `nope` found");
+    }
+
+    #[test]
+    fn missing_files_are_found_in_the_text() {
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.rendered = "error: couldn't read `src/../../a b.txt`: No such file".to_owned();
+        assert_eq!(missing_files(&diagnostics), [PathBuf::from("src/../../a b.txt")]);
+    }
+}

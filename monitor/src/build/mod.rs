@@ -1,0 +1,144 @@
+//! From a fingerprinted source to a library.
+
+mod cargo;
+pub(crate) mod environment;
+pub(crate) mod ledger;
+pub(crate) mod messages;
+mod prebuilt;
+pub(crate) mod process;
+mod rustc;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use hotswap_artifact::{BuildErrorKind, Diagnostics, Fingerprint, Origin, Source};
+
+use crate::{BuildSettings, StopSignal};
+use ledger::JobInputs;
+
+pub use cargo::CargoBackend;
+pub use prebuilt::PrebuiltBackend;
+pub use rustc::RustcBackend;
+
+/// Compiles a source. The monitor calls it on its own thread, one build at a time.
+pub trait BuildBackend: Send {
+    /// Builds what lies in the source now. Blocks until it is done; ends soon,
+    /// without leaving a process, when `stop` is given.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no library. [`BuildErrorKind::Failed`],
+    /// [`BuildErrorKind::NoLibrary`] and [`BuildErrorKind::Manifest`] are taken as
+    /// the source's fault and remembered: that fingerprint is not built again.
+    fn build(&mut self, job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind>;
+
+    /// Says what moved while the last build ran, after its library was put into
+    /// the store: nothing, when the build counts. Called once after each build,
+    /// unless the monitor ends. A backend that keeps results for later must not
+    /// keep those that belong to a file that moved. Does nothing by default.
+    fn close(&mut self, moved: &[PathBuf]) {
+        let _ = moved;
+    }
+}
+
+/// One build to be done.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BuildJob {
+    /// What lies in the source, by the scan before.
+    pub fingerprint: Fingerprint,
+    /// Where the lock file lies, when the scan found out.
+    pub workspace_root: Option<PathBuf>,
+    /// What the scan found, so that cargo can be told what it would miss.
+    pub(crate) inputs: Option<JobInputs>,
+}
+
+impl BuildJob {
+    /// A build of what has this fingerprint.
+    #[must_use]
+    pub const fn new(fingerprint: Fingerprint) -> Self {
+        Self { fingerprint, workspace_root: None, inputs: None }
+    }
+}
+
+/// What a build gave.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Built {
+    /// The library file.
+    pub library: PathBuf,
+    /// Who wrote it. What we built goes into the store of its target directory,
+    /// a foreign file stays where it is.
+    pub origin: Origin,
+    /// The target directory: the store and the stage lie below it. For a foreign
+    /// file, a directory for files derived from it.
+    pub target_dir: PathBuf,
+    /// Whether nothing had to be compiled.
+    pub fresh: bool,
+    /// What the compiler said: warnings.
+    pub diagnostics: Diagnostics,
+    /// The files that the build was seen to read; `None` when nobody knows, then
+    /// the scan looks at what it looked at before.
+    pub inputs: Option<Vec<PathBuf>>,
+}
+
+impl Built {
+    /// A library of our own build, without warnings, not fresh.
+    #[must_use]
+    pub fn new(library: impl Into<PathBuf>, target_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            library: library.into(),
+            origin: Origin::Built,
+            target_dir: target_dir.into(),
+            fresh: false,
+            diagnostics: Diagnostics::default(),
+            inputs: None,
+        }
+    }
+}
+
+/// The backend that builds this kind of source; the source's path is absolute.
+pub(crate) fn backend_for(source: &Source, settings: &BuildSettings) -> Box<dyn BuildBackend> {
+    match source {
+        Source::File(file) if settings.file_dependencies.is_empty() => {
+            Box::new(RustcBackend::new(file, settings.clone()))
+        }
+        Source::File(file) => Box::new(CargoBackend::for_file(file, settings.clone())),
+        Source::Prebuilt(library) => Box::new(PrebuiltBackend::new(library)),
+        source => Box::new(CargoBackend::new(source.location(), settings.clone())),
+    }
+}
+
+/// Where builds of a source go, once it is known; nothing is built for a
+/// prebuilt library.
+pub(crate) fn target_dir(
+    source: &Source,
+    workspace_root: Option<&Path>,
+    settings: &BuildSettings,
+) -> Option<PathBuf> {
+    let beside = || match source {
+        Source::Crate(_) => workspace_root,
+        source => source.location().parent(),
+    };
+    if matches!(source, Source::Prebuilt(_)) {
+        return None;
+    }
+    let chosen = settings.target_dir.clone();
+    chosen.or_else(|| Some(beside()?.join("target/hotswap")))
+}
+
+/// Says what a crate source needs.
+pub(crate) fn missing_manifest(package: &Path) -> BuildErrorKind {
+    BuildErrorKind::Manifest {
+        message: format!(
+            "no Cargo.toml in {}; a crate source is the directory that holds one",
+            package.display()
+        ),
+    }
+}
+
+impl fmt::Debug for dyn BuildBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BuildBackend")
+    }
+}

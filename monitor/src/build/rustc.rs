@@ -1,0 +1,109 @@
+//! Builds a single file with rustc alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use hotswap_artifact::{BuildErrorKind, Source};
+
+use super::messages::Messages;
+use super::process::{self, Ended};
+use super::{BuildBackend, BuildJob, Built, environment, target_dir};
+use crate::scan::read_dep_info;
+use crate::{BuildSettings, Profile, StopSignal, file_package, project};
+
+/// Builds one file without dependencies by `rustc --crate-type cdylib`.
+#[derive(Debug)]
+pub struct RustcBackend {
+    file: PathBuf,
+    settings: BuildSettings,
+}
+
+impl RustcBackend {
+    /// Builds a file, which must be an absolute path.
+    #[must_use]
+    pub fn new(file: impl Into<PathBuf>, settings: BuildSettings) -> Self {
+        Self { file: file.into(), settings }
+    }
+
+    fn directory(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn command(&self, output: &Path) -> Command {
+        let settings = &self.settings;
+        let mut command = Command::new(settings.rustc_program());
+        environment::scrub(&mut command);
+        command
+            .current_dir(self.directory())
+            .args(["--crate-type=cdylib", "--edition=2024", "--emit=link,dep-info"])
+            .args(["--error-format=json", "--crate-name"])
+            .arg(file_package::crate_name(&self.file))
+            .arg("--out-dir")
+            .arg(output);
+        if settings.color {
+            command.arg("--json=diagnostic-rendered-ansi");
+        }
+        if settings.profile.directory() == "release" {
+            command.arg("-Copt-level=3");
+        } else {
+            command.arg("-Cdebuginfo=2");
+        }
+        for feature in &settings.features {
+            command.arg("--cfg").arg(format!("feature={feature:?}"));
+        }
+        command.args(&settings.rustc_args).arg(&self.file);
+        command
+    }
+}
+
+impl BuildBackend for RustcBackend {
+    fn build(&mut self, _job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind> {
+        let source = Source::File(self.file.clone());
+        let target_dir = target_dir(&source, None, &self.settings)
+            .expect("an absolute path of a file has a parent");
+        let directory = file_package::directory(&target_dir, &self.file);
+        let output = directory.join(match &self.settings.profile {
+            Profile::Named(_) => Profile::Dev.directory(),
+            profile => profile.directory(),
+        });
+        fs::create_dir_all(&output).map_err(|error| BuildErrorKind::Io {
+            action: "create",
+            path: output.clone(),
+            error: Arc::new(error),
+        })?;
+        let name = file_package::crate_name(&self.file);
+        let suffix = std::env::consts::DLL_SUFFIX;
+        let library = output.join(format!("lib{name}{suffix}"));
+        // The store may hold a hard link of the last output: a linker that wrote
+        // in place would change what may be loaded.
+        let _absent = fs::remove_file(&library);
+
+        let deadline = self.settings.deadline;
+        let finished = process::run(self.command(&output), deadline, stop, Messages::default())
+            .map_err(|error| project::run_error(error, &self.settings.rustc_program()))?;
+        // rustc writes its JSON to standard error.
+        let mut messages = finished.output;
+        for line in finished.stderr.lines() {
+            process::LineSink::line(&mut messages, line.as_bytes());
+        }
+        match finished.ended {
+            Ended::Stopped => Err(BuildErrorKind::Stopped),
+            Ended::TimedOut => Err(BuildErrorKind::TimedOut {
+                deadline,
+                diagnostics: messages.into_diagnostics(false, ""),
+            }),
+            Ended::Exited(status) if !status.success() => {
+                Err(BuildErrorKind::Failed { diagnostics: messages.into_diagnostics(true, "") })
+            }
+            Ended::Exited(_) => {
+                let mut built = Built::new(library, target_dir);
+                built.diagnostics = messages.into_diagnostics(false, "");
+                let dep_info = output.join(format!("{name}.d"));
+                built.inputs = read_dep_info(&dep_info, self.directory()).ok();
+                Ok(built)
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! How a monitor is set up and started.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+use hotswap_artifact::{Notification, Source};
+
+use crate::build::backend_for;
+use crate::observation::{Observe, Observer};
+use crate::requests::Requests;
+use crate::scan::absolute;
+use crate::watch::{Memory, SETTLE_MIN, Watch};
+use crate::{BuildBackend, BuildSettings, Monitor, Observation, Scanner, StopSignal};
+
+/// How many notifications wait for whoever receives them.
+///
+/// 16: an engine takes one in microseconds; one that is paused for long finds the
+/// last ones, and the monitor waits rather than filling memory.
+pub const NOTIFICATIONS_MAX: usize = 16;
+
+/// The shortest polling period.
+pub const POLL_PERIOD_MIN: Duration = Duration::from_millis(1);
+
+/// The longest polling period: a day. Push is for what is slower.
+pub const POLL_PERIOD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often a source is looked at when nobody says otherwise.
+const POLL_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long a source must stand still before it is built.
+///
+/// 20 ms: an editor's save and a formatter's rewrite after it are one change.
+/// *Source*: watchman's default.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// Sets up a [`Monitor`]; [`Monitor::builder`] makes one.
+#[must_use = "a builder does nothing until `start`"]
+pub struct MonitorBuilder {
+    source: Source,
+    poll_every: Duration,
+    settle: Duration,
+    settings: BuildSettings,
+    observe: Option<Observe>,
+    backend: Option<Box<dyn BuildBackend>>,
+}
+
+impl fmt::Debug for MonitorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MonitorBuilder")
+            .field("source", &self.source)
+            .field("poll_every", &self.poll_every)
+            .field("settle", &self.settle)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MonitorBuilder {
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            source,
+            poll_every: POLL_PERIOD,
+            settle: SETTLE,
+            settings: BuildSettings::default(),
+            observe: None,
+            backend: None,
+        }
+    }
+
+    /// Looks at the source this often: [`POLL_PERIOD_MIN`] to
+    /// [`POLL_PERIOD_MAX`], default one second. Counted from the end of one look
+    /// to the beginning of the next.
+    pub fn poll_every(mut self, period: Duration) -> Self {
+        self.poll_every = period;
+        self
+    }
+
+    /// Builds only what has stayed the same for this long; default 20 ms. A source
+    /// that never does is built after [`SETTLE_MAX`](crate::SETTLE_MAX); less than
+    /// [`SETTLE_MIN`] is taken as that.
+    pub fn settle(mut self, time: Duration) -> Self {
+        self.settle = time;
+        self
+    }
+
+    /// Builds with these settings.
+    pub fn build(mut self, settings: BuildSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Tells each step, on the monitor's own thread: the monitor waits for the
+    /// observer. One that panics is survived.
+    pub fn observe(mut self, observer: impl Fn(&Observation) + Send + 'static) -> Self {
+        self.observe = Some(Box::new(observer));
+        self
+    }
+
+    /// Builds with this instead of cargo or rustc.
+    pub fn backend(mut self, backend: Box<dyn BuildBackend>) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// Starts the thread, which looks at the source at once.
+    ///
+    /// Does not block, and does not look at the source itself: one that is
+    /// missing is told by the first notification. Relative paths are taken from
+    /// the working directory of now. When the receiver is dropped the thread
+    /// ends at its next message.
+    ///
+    /// # Errors
+    ///
+    /// When the polling period is out of its limits, or the thread cannot be
+    /// started.
+    pub fn start(self) -> Result<(Monitor, Receiver<Notification>), StartError> {
+        let fail = |kind| StartError { source_name: self.source.to_string(), kind };
+        if !(POLL_PERIOD_MIN..=POLL_PERIOD_MAX).contains(&self.poll_every) {
+            return Err(fail(StartErrorKind::PollPeriod(self.poll_every)));
+        }
+        let source = absolute(&self.source);
+        let mut settings = self.settings;
+        settings.target_dir =
+            settings.target_dir.map(|path| std::path::absolute(&path).unwrap_or(path));
+        let (stop_handle, stop) = StopSignal::new();
+        let (sender, notifications) = bounded(NOTIFICATIONS_MAX);
+        let (requests, woken) = Requests::new();
+        let requests = Arc::new(requests);
+        let watch = Watch {
+            source_name: self.source.to_string(),
+            scanner: Scanner::with_stop(&source, &settings, stop.clone()),
+            backend: self.backend.unwrap_or_else(|| backend_for(&source, &settings)),
+            observer: Observer::new(self.observe),
+            notifications: sender,
+            requests: Arc::clone(&requests),
+            woken,
+            stop,
+            poll_every: self.poll_every,
+            settle: self.settle.max(SETTLE_MIN),
+            memory: Memory::default(),
+        };
+        let thread = thread::Builder::new()
+            .name("hotswap-monitor".to_owned())
+            .spawn(move || watch.run())
+            .map_err(|error| StartError {
+                source_name: self.source.to_string(),
+                kind: StartErrorKind::Thread(error),
+            })?;
+        Ok((Monitor::new(requests, stop_handle, thread), notifications))
+    }
+}
+
+/// The monitor did not start; nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot watch {source_name}: {kind}")]
+#[non_exhaustive]
+pub struct StartError {
+    /// The source, as it was named.
+    pub source_name: String,
+    /// What went wrong.
+    pub kind: StartErrorKind,
+}
+
+/// The ways in which a monitor does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartErrorKind {
+    /// The polling period is out of its limits.
+    #[error("a polling period of {0:?} is not between 1 ms and 24 h")]
+    PollPeriod(Duration),
+    /// The system gave no thread.
+    #[error("no thread could be started ({0})")]
+    Thread(io::Error),
+}

@@ -1,0 +1,95 @@
+//! Watches Rust source, builds it when it changes, and hands over the library.
+//!
+//! A [`Monitor`] owns one thread that looks at a [`Source`] every so often: the
+//! directory of a crate, a single `.rs` file, or a library that somebody else
+//! builds. When the bytes of anything that goes into the build differ, it waits
+//! until the source stands still, builds it, makes sure that what was built is
+//! what was fingerprinted, and sends a [`Notification`] with the [`Artifact`].
+//! Loading it is somebody else's matter: this crate knows nothing of engines.
+//!
+//! # Limits
+//!
+//! - **Linux.** Process groups, inodes and `ctime` are taken for granted.
+//! - **A writer that never stops starves the build.** What moves while it is built
+//!   is discarded, however often.
+//! - **A build script that writes into the sources** costs extra builds: bytes that
+//!   differ every time are built for ever, bytes that are the same four times.
+//! - **Inputs that nobody names are not seen**: what a procedural macro reads
+//!   without telling the compiler, environment variables, system libraries.
+//! - **Two crates whose libraries have the same name** must not share one explicit
+//!   [`target_dir`](BuildSettings::target_dir).
+//! - **A process that leaves the build's process group** (a daemon that a build
+//!   script starts) is not ended with it; nor is the build, when the host is
+//!   killed.
+//! - **Paths that are not UTF-8**: cargo cannot build in such a directory. A file
+//!   with such a name inside a crate is an input like any other.
+//! - **File systems that keep whole seconds**: a change that is taken back while
+//!   the build runs, all within one second of a change before the build, is not
+//!   noticed.
+//!
+//! # What it promises
+//!
+//! - No change is missed because of time stamps: size, mtime, ctime, inode and
+//!   device decide whether a file is read, by *not equal*, and a file younger than
+//!   [`RACY_WINDOW`] is always read.
+//! - A library is handed over only if its inputs were the same before and after
+//!   the build. An edit during a build leads to another one.
+//! - What did not build is not built again until it differs; a touched file builds
+//!   nothing; an idle look reads no file.
+//! - No method of [`Monitor`] blocks. Dropping it ends the thread, and a build with
+//!   all its processes.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use hotswap_monitor::{Monitor, Outcome};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! let file = directory.path().join("rules.rs");
+//! std::fs::write(&file, "#[unsafe(no_mangle)] pub extern \"C\" fn limit() -> u64 { 7 }")?;
+//!
+//! let (monitor, notifications) = Monitor::builder(&file)
+//!     .poll_every(Duration::from_millis(250))
+//!     .observe(|observation| println!("{observation:?}"))
+//!     .start()?;
+//!
+//! match notifications.recv()?.outcome {
+//!     Outcome::Ready(artifact) => println!("{} is ready", artifact.path.display()),
+//!     Outcome::Failed(error) => panic!("{error}"),
+//!     other => panic!("{other:?}"),
+//! }
+//! drop(monitor); // the thread has ended
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod build;
+mod builder;
+mod file_package;
+mod known_bad;
+mod monitor;
+mod observation;
+mod project;
+mod requests;
+mod scan;
+mod settings;
+mod stop;
+mod store;
+mod watch;
+
+pub use build::{BuildBackend, BuildJob, Built, CargoBackend, PrebuiltBackend, RustcBackend};
+pub use builder::{
+    MonitorBuilder, NOTIFICATIONS_MAX, POLL_PERIOD_MAX, POLL_PERIOD_MIN, StartError, StartErrorKind,
+};
+pub use hotswap_artifact::*;
+pub use monitor::Monitor;
+pub use observation::{Observation, Step};
+pub use scan::{RACY_WINDOW, Scan, Scanner};
+pub use settings::{BuildSettings, Profile};
+pub use stop::{StopHandle, StopSignal};
+pub use watch::{SETTLE_MAX, SETTLE_MIN};

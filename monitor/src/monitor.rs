@@ -1,0 +1,74 @@
+//! The handle of a running monitor.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use hotswap_artifact::{Source, Ticket, Trigger};
+
+use crate::requests::Requests;
+use crate::{MonitorBuilder, StopHandle};
+
+/// Watches one source on a thread of its own, for as long as this handle lives.
+///
+/// Dropping it ends the thread and waits for it: a build under way is killed
+/// with all its processes first. The thread does not keep the process alive.
+pub struct Monitor {
+    requests: Arc<Requests>,
+    /// Dropped first: that is what tells the thread to end.
+    stop: Option<StopHandle>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor").field("is_running", &self.is_running()).finish_non_exhaustive()
+    }
+}
+
+impl Monitor {
+    /// Begins to set up a monitor for a source: a path, or a [`Source`].
+    pub fn builder(source: impl Into<Source>) -> MonitorBuilder {
+        MonitorBuilder::new(source.into())
+    }
+
+    pub(crate) fn new(requests: Arc<Requests>, stop: StopHandle, thread: JoinHandle<()>) -> Self {
+        Self { requests, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Asks for a look at the source now. Never blocks.
+    ///
+    /// The first notification whose `through` is not less than the ticket answers
+    /// it: it comes from a look that began after this call, so that everything
+    /// written before is considered. Requests that come together are answered
+    /// together. When the thread has ended there is no answer, and the channel is
+    /// disconnected.
+    pub fn scan(&self, trigger: Trigger) -> Ticket {
+        self.requests.scan(trigger)
+    }
+
+    /// Says that something was written: a look now, answered only if there is
+    /// something to tell. Never blocks.
+    pub fn wake(&self) {
+        self.requests.push();
+    }
+
+    /// Whether the thread runs. It ends before its handle only when the receiver
+    /// of its notifications was dropped. Never blocks.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let Some(thread) = self.thread.take() else { return };
+        // An observer may own the handle and drop it on the monitor's own thread,
+        // which cannot wait for itself.
+        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+            log::error!("the monitor's thread panicked");
+        }
+    }
+}

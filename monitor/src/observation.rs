@@ -1,0 +1,141 @@
+//! What the monitor does, told while it does it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotswap_artifact::{Artifact, BuildError, Cause, Fingerprint, ScanError, Trigger};
+
+/// One step of one change, told on the monitor's own thread.
+///
+/// Intent comes before effect: a step that ends in `Started` is told before
+/// anything is started.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Observation {
+    /// The number of the change, from 1. All steps of one change carry the same.
+    pub change: u64,
+    /// What made the monitor look.
+    pub trigger: Trigger,
+    /// What it did.
+    pub step: Step,
+}
+
+/// What the monitor did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Step {
+    /// The scan differs from the last one. The first scan is told too, without
+    /// a path: nothing is known to differ.
+    Changed {
+        /// What the source looks like now; it may still move.
+        fingerprint: Fingerprint,
+        /// What differs.
+        cause: Cause,
+    },
+    /// The source stayed the same for the settle time (or the limit of patience
+    /// was reached); this is what will be built.
+    Settled {
+        /// What the source looks like.
+        fingerprint: Fingerprint,
+        /// How long that took.
+        waited: Duration,
+    },
+    /// Files were touched and their bytes are the same, or the change was taken
+    /// back to what is already handed over. Never told for an idle look.
+    Unchanged {
+        /// What the source looks like, as before.
+        fingerprint: Fingerprint,
+        /// What was touched.
+        cause: Cause,
+    },
+    /// This was refused before; it is not built again.
+    KnownBad {
+        /// What the source looks like.
+        fingerprint: Fingerprint,
+        /// Why it was refused.
+        error: Arc<BuildError>,
+    },
+    /// The build is about to start.
+    BuildStarted {
+        /// What will be built.
+        fingerprint: Fingerprint,
+    },
+    /// The build gave a library, and what was built is what was fingerprinted.
+    BuildOk {
+        /// What was built: over everything that the build was seen to read.
+        fingerprint: Fingerprint,
+        /// How long the build took.
+        elapsed: Duration,
+        /// Whether cargo had it already and compiled nothing.
+        fresh: bool,
+        /// The number of warnings.
+        warnings: usize,
+    },
+    /// The build gave no library.
+    BuildFailed {
+        /// How long it took.
+        elapsed: Duration,
+        /// Why.
+        error: Arc<BuildError>,
+    },
+    /// The inputs moved while the build ran. Its result, good or bad, belongs to
+    /// no fingerprint and is thrown away; a new change follows.
+    BuildDiscarded {
+        /// What was to be built.
+        fingerprint: Fingerprint,
+        /// How long the build took.
+        elapsed: Duration,
+        /// What moved.
+        cause: Cause,
+    },
+    /// The library lies in the store.
+    Stored {
+        /// The library.
+        artifact: Artifact,
+        /// How long linking or copying and hashing took.
+        elapsed: Duration,
+    },
+    /// The artifact was handed over: the notification is in the channel.
+    Notified {
+        /// What was handed over.
+        fingerprint: Fingerprint,
+    },
+    /// The source cannot be read. Told once per distinct reason.
+    Unreadable {
+        /// Why.
+        error: Arc<ScanError>,
+    },
+    /// The source can be read again.
+    Readable {},
+}
+
+/// What the caller of the builder wants to be told with.
+pub(crate) type Observe = Box<dyn Fn(&Observation) + Send>;
+
+/// Calls the observer and survives it.
+pub(crate) struct Observer {
+    observe: Option<Observe>,
+    panics: u64,
+}
+
+impl Observer {
+    pub(crate) fn new(observe: Option<Observe>) -> Self {
+        Self { observe, panics: 0 }
+    }
+
+    /// Tells one step. An observer that panics is told the next one all the same:
+    /// it is a log, and a log with a gap is better than none.
+    pub(crate) fn tell(&mut self, change: u64, trigger: Trigger, step: Step) {
+        let Some(observe) = &self.observe else { return };
+        let observation = Observation { change, trigger, step };
+        // Unwind safety: the observer sees its own state broken, not ours.
+        if catch_unwind(AssertUnwindSafe(|| observe(&observation))).is_err() {
+            self.panics += 1;
+            log::error!(
+                "the monitor's observer panicked (number {}); the monitor goes on",
+                self.panics
+            );
+        }
+    }
+}

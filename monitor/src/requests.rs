@@ -1,0 +1,74 @@
+//! How others ask the monitor's thread to look.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use hotswap_artifact::{Ticket, Trigger};
+use parking_lot::Mutex;
+
+/// What was asked for and not yet taken up. Many requests become one scan.
+pub(crate) struct Requests {
+    state: Mutex<State>,
+    wake: Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    issued: u64,
+    pending: Option<Trigger>,
+}
+
+/// What the monitor's thread takes up before a scan.
+pub(crate) struct Request {
+    /// The last ticket issued: the scan that starts now answers it.
+    pub(crate) issued: Ticket,
+    /// Why, when anybody asked since the last time.
+    pub(crate) trigger: Option<Trigger>,
+}
+
+impl Requests {
+    /// The requests, and the channel that has a message when there are some.
+    pub(crate) fn new() -> (Self, Receiver<()>) {
+        // One token: it says "look at the state", how often does not matter.
+        let (wake, woken) = bounded(1);
+        let state = Mutex::default();
+        (Self { state, wake }, woken)
+    }
+
+    /// Asks for a scan that is answered.
+    pub(crate) fn scan(&self, trigger: Trigger) -> Ticket {
+        let mut state = self.state.lock();
+        state.issued += 1;
+        let ticket = Ticket(state.issued);
+        state.pending = Some(stronger(state.pending, trigger));
+        drop(state);
+        self.wake();
+        ticket
+    }
+
+    /// Asks for a scan that need not be answered.
+    pub(crate) fn push(&self) {
+        let mut state = self.state.lock();
+        state.pending = Some(stronger(state.pending, Trigger::Push));
+        drop(state);
+        self.wake();
+    }
+
+    /// Takes up what was asked for. A request is complete in the state before its
+    /// token is sent, so none is missed by taking the token first.
+    pub(crate) fn take(&self) -> Request {
+        let mut state = self.state.lock();
+        Request { issued: Ticket(state.issued), trigger: state.pending.take() }
+    }
+
+    fn wake(&self) {
+        // Full: a token is there already. Disconnected: the thread has ended.
+        let _sent = self.wake.try_send(());
+    }
+}
+
+/// The trigger that is told when several came together: a person's first.
+fn stronger(pending: Option<Trigger>, new: Trigger) -> Trigger {
+    match pending {
+        Some(Trigger::Manual) => Trigger::Manual,
+        _ => new,
+    }
+}

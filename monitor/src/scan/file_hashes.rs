@@ -1,0 +1,161 @@
+//! The hash of each file, remembered for as long as the file cannot have changed.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use hotswap_artifact::{Fingerprint, FingerprintHasher};
+
+use super::stat::Stat;
+
+/// How many bytes are read at a time.
+///
+/// 64 KiB: large enough that system calls do not show in a profile. A file's
+/// hash depends on it, fingerprints of different builds of this crate may differ.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How often a file is read again because it was written while it was read.
+///
+/// Three: an editor is done after one; a file that is written all the time is
+/// marked as young instead and read by every scan.
+const READS_MAX: usize = 3;
+
+/// What was found in one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hashed {
+    pub(crate) digest: Fingerprint,
+    pub(crate) stat: Stat,
+}
+
+/// The hash of each file, and the stat gate that saves reading it.
+///
+/// The gate decides by *not equal*: any difference in size, mtime, ctime, inode
+/// or device, in whatever direction, means reading. And a hash taken while the
+/// file was young is never believed.
+pub(crate) struct FileHashes {
+    entries: HashMap<PathBuf, Entry>,
+    reads: u64,
+    clock: Box<dyn Fn() -> SystemTime + Send>,
+}
+
+struct Entry {
+    hashed: Hashed,
+    /// Whether equal times prove equal bytes.
+    trusted: bool,
+    /// The last scan that asked for it.
+    scan: u64,
+}
+
+impl FileHashes {
+    pub(crate) fn new() -> Self {
+        Self::with_clock(Box::new(SystemTime::now))
+    }
+
+    /// With a clock of one's own: the seam for tests of the racy window.
+    pub(crate) fn with_clock(clock: Box<dyn Fn() -> SystemTime + Send>) -> Self {
+        Self { entries: HashMap::new(), reads: 0, clock }
+    }
+
+    /// How many times a file's content was read.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    /// The hash of a file: remembered, or read now.
+    pub(crate) fn hash(&mut self, path: &Path, scan: u64) -> io::Result<Hashed> {
+        let stat = Stat::of(&fs::metadata(path)?);
+        if let Some(entry) = self.entries.get_mut(path)
+            && entry.trusted
+            && entry.hashed.stat == stat
+        {
+            entry.scan = scan;
+            return Ok(entry.hashed);
+        }
+        let (hashed, trusted) = self.read(path)?;
+        let entry = Entry { hashed, trusted, scan };
+        self.entries.insert(path.to_owned(), entry);
+        Ok(hashed)
+    }
+
+    /// Forgets the files that `scan` did not ask for.
+    pub(crate) fn forget_before(&mut self, scan: u64) {
+        self.entries.retain(|_, entry| entry.scan >= scan);
+    }
+
+    fn read(&mut self, path: &Path) -> io::Result<(Hashed, bool)> {
+        for _ in 1..READS_MAX {
+            let (hashed, trusted, steady) = self.read_once(path)?;
+            if steady {
+                return Ok((hashed, trusted));
+            }
+        }
+        let (hashed, trusted, steady) = self.read_once(path)?;
+        Ok((hashed, trusted && steady))
+    }
+
+    /// Reads a file; whether its times will prove its bytes, and whether it stood
+    /// still meanwhile.
+    fn read_once(&mut self, path: &Path) -> io::Result<(Hashed, bool, bool)> {
+        self.reads += 1;
+        let mut file = File::open(path)?;
+        let stat = Stat::of(&file.metadata()?);
+        // Before the first byte is read: whatever is written from here on gets a
+        // time that differs from one older than the window.
+        let young = stat.is_young_at((self.clock)());
+        let digest = digest(&mut file)?;
+        let steady = Stat::of(&file.metadata()?) == stat;
+        Ok((Hashed { digest, stat }, !young, steady))
+    }
+}
+
+fn digest(file: &mut File) -> io::Result<Fingerprint> {
+    let mut hasher = FingerprintHasher::new();
+    let mut chunk = Vec::with_capacity(READ_BYTES);
+    loop {
+        chunk.clear();
+        Read::by_ref(file).take(READ_BYTES as u64).read_to_end(&mut chunk)?;
+        if chunk.is_empty() {
+            return Ok(hasher.finish());
+        }
+        hasher.piece(&chunk);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_old_file_is_read_once_and_a_young_one_every_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        fs::write(&path, "a").unwrap();
+        let later = || SystemTime::now() + Duration::from_secs(10);
+        let mut old = FileHashes::with_clock(Box::new(later));
+        let mut young = FileHashes::new();
+        for scan in 0..3 {
+            old.hash(&path, scan).unwrap();
+            young.hash(&path, scan).unwrap();
+        }
+        assert_eq!(old.reads(), 1);
+        assert_eq!(young.reads(), 3, "written just now: its times prove nothing");
+    }
+
+    #[test]
+    fn a_time_in_the_future_proves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        fs::write(&path, "a").unwrap();
+        let future = SystemTime::now() + Duration::from_secs(3600);
+        File::options().write(true).open(&path).unwrap().set_modified(future).unwrap();
+        let later = || SystemTime::now() + Duration::from_secs(10);
+        let mut hashes = FileHashes::with_clock(Box::new(later));
+        hashes.hash(&path, 0).unwrap();
+        hashes.hash(&path, 1).unwrap();
+        assert_eq!(hashes.reads(), 2);
+    }
+}

@@ -1,0 +1,326 @@
+//! Which files go into the build of a source.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hotswap_artifact::{BuildErrorKind, Fingerprint, Source};
+
+use super::file_hashes::FileHashes;
+use super::walk::{WalkFailure, files_below, is_absent};
+use super::{Failure, dep_info, must_exist};
+use crate::build::missing_manifest;
+use crate::project::Project;
+use crate::{BuildSettings, StopSignal, build::messages, file_package};
+
+/// How often cargo is asked again because a manifest was written meanwhile.
+const RESOLUTIONS_MAX: usize = 3;
+
+/// What steers cargo and lies beside a manifest, or beside one of the
+/// directories above it. Any of these may be absent and appear later.
+const CONTROL_FILES: [&str; 6] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    ".cargo/config.toml",
+    ".cargo/config",
+    "rust-toolchain.toml",
+    "rust-toolchain",
+];
+
+/// The files of one source.
+pub(super) struct Inputs {
+    source: Source,
+    pub(super) settings: BuildSettings,
+    stop: StopSignal,
+    resolution: Option<Resolution>,
+    /// What the last good build read, by its `.d` file.
+    learned: BTreeSet<PathBuf>,
+    /// What failed builds and resolutions missed; it may appear.
+    expected: BTreeSet<PathBuf>,
+    /// Whether the `.d` file of an earlier process was looked for.
+    is_dep_info_loaded: bool,
+}
+
+/// What cargo answered, and what the manifests were when it was asked.
+struct Resolution {
+    manifests: Manifests,
+    answer: Result<Project, BuildErrorKind>,
+}
+
+type Manifests = BTreeMap<PathBuf, Fingerprint>;
+
+impl Inputs {
+    pub(super) fn new(source: &Source, settings: BuildSettings, stop: StopSignal) -> Self {
+        Self {
+            source: source.clone(),
+            settings,
+            stop,
+            resolution: None,
+            learned: BTreeSet::new(),
+            expected: BTreeSet::new(),
+            is_dep_info_loaded: false,
+        }
+    }
+
+    /// Asks cargo about the package, when a manifest differs from the last time.
+    pub(super) fn resolve(&mut self, hashes: &mut FileHashes, scan: u64) -> Result<(), Failure> {
+        must_exist(self.source.location())?;
+        if let Some(package) = self.package() {
+            for _ in 0..RESOLUTIONS_MAX {
+                let before = self.manifests(hashes, scan)?;
+                if self.resolution.as_ref().is_some_and(|known| known.manifests == before) {
+                    break;
+                }
+                let answer = self.ask(&package);
+                self.expect_manifests_of(&answer);
+                self.resolution = Some(Resolution { manifests: BTreeMap::new(), answer });
+                // Cargo writes the lock file while it answers, and the answer
+                // names more manifests: both belong to it. A manifest of before
+                // that differs does not: somebody wrote it meanwhile.
+                let after = self.manifests(hashes, scan)?;
+                let is_same = |path: &PathBuf, digest: &Fingerprint| {
+                    path.ends_with("Cargo.lock") || after.get(path) == Some(digest)
+                };
+                if before.iter().all(|(path, digest)| is_same(path, digest))
+                    && let Some(resolution) = &mut self.resolution
+                {
+                    resolution.manifests = after;
+                    break;
+                }
+            }
+        }
+        self.load_dep_info();
+        Ok(())
+    }
+
+    /// All files that there are, by name.
+    pub(super) fn list(&self) -> Result<BTreeMap<PathBuf, PathBuf>, WalkFailure> {
+        let mut files = BTreeSet::new();
+        match &self.source {
+            Source::Crate(package) => files.extend(self.files_below(package)?),
+            source => drop(files.insert(source.location().to_owned())),
+        }
+        for package in self.path_dependencies() {
+            files.extend(self.files_below(package)?);
+        }
+        let beside = self.control_files().into_iter();
+        let outside = beside.chain(self.learned.iter().chain(&self.expected).cloned());
+        for path in outside {
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_file() => drop(files.insert(path)),
+                // A build script may say that it reads a directory.
+                Ok(metadata) if metadata.is_dir() => files.extend(self.files_below(&path)?),
+                Ok(_) => {}
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err(WalkFailure { path, error }),
+            }
+        }
+        let named = files.into_iter().map(|path| (self.name(&path), path));
+        Ok(named.collect())
+    }
+
+    /// Replaces what the last good build read. Its own outputs are no inputs: a
+    /// build script's generated code is named in the `.d` file too.
+    pub(super) fn learn(&mut self, inputs: Vec<PathBuf>) {
+        let target_dir = self.target_dir();
+        let is_output =
+            |path: &PathBuf| target_dir.as_ref().is_some_and(|dir| path.starts_with(dir));
+        let inputs = inputs.into_iter().filter(|path| !is_output(path));
+        self.learned = inputs.collect();
+        self.expected.clear();
+        self.is_dep_info_loaded = true;
+    }
+
+    pub(super) fn learned_names(&self) -> impl Iterator<Item = PathBuf> {
+        self.learned.iter().map(|path| self.name(path))
+    }
+
+    /// Watches for files that were missed. A compiler names them relative to
+    /// where it ran: the package or its workspace.
+    pub(super) fn expect(&mut self, missing: Vec<PathBuf>) {
+        let package = self.package().unwrap_or_else(|| self.root().to_owned());
+        let bases = [Some(package.as_path()), self.workspace_root(), Some(self.root())];
+        let expected =
+            missing.iter().flat_map(|path| bases.iter().flatten().map(move |base| base.join(path)));
+        let expected: Vec<PathBuf> = expected.collect();
+        self.expected.extend(expected);
+    }
+
+    pub(super) fn forget_resolution(&mut self) {
+        self.resolution = None;
+    }
+
+    pub(super) fn problem(&self) -> Option<BuildErrorKind> {
+        self.resolution.as_ref()?.answer.as_ref().err().cloned()
+    }
+
+    pub(super) fn workspace_root(&self) -> Option<&Path> {
+        match self.source {
+            Source::Crate(_) => Some(&self.project()?.workspace_root),
+            _ => None,
+        }
+    }
+
+    pub(super) fn has_build_script(&self) -> bool {
+        self.project().is_some_and(|project| project.has_build_script)
+    }
+
+    /// The path packages of the build: directory and name.
+    pub(super) fn packages(&self) -> BTreeMap<PathBuf, String> {
+        self.project().map(|project| project.packages.clone()).unwrap_or_default()
+    }
+
+    /// Whether this is a file that cargo itself goes by content for.
+    pub(super) fn is_control_file(path: &Path) -> bool {
+        CONTROL_FILES.iter().any(|name| path.ends_with(name))
+    }
+
+    fn project(&self) -> Option<&Project> {
+        self.resolution.as_ref()?.answer.as_ref().ok()
+    }
+
+    /// The directory whose manifest cargo builds.
+    fn package(&self) -> Option<PathBuf> {
+        match &self.source {
+            Source::Crate(package) => Some(package.clone()),
+            Source::File(file) if !self.settings.file_dependencies.is_empty() => {
+                Some(file_package::directory(&self.target_dir()?, file))
+            }
+            _ => None,
+        }
+    }
+
+    fn ask(&self, package: &Path) -> Result<Project, BuildErrorKind> {
+        match &self.source {
+            Source::File(file) => {
+                let target_dir = self.target_dir().unwrap_or_default();
+                file_package::write(&target_dir, file, &self.settings.file_dependencies)?;
+            }
+            _ if !package.join("Cargo.toml").exists() => return Err(missing_manifest(package)),
+            _ => {}
+        }
+        Project::resolve(package, &self.settings, &self.stop)
+    }
+
+    /// A path dependency that is not there: when it appears, nothing else tells.
+    fn expect_manifests_of(&mut self, answer: &Result<Project, BuildErrorKind>) {
+        if let Err(BuildErrorKind::Manifest { message }) = answer {
+            let mut diagnostics = hotswap_artifact::Diagnostics::default();
+            diagnostics.rendered.clone_from(message);
+            self.expect(messages::missing_files(&diagnostics));
+        }
+    }
+
+    /// The hashes of everything that cargo's answer depends on.
+    fn manifests(&self, hashes: &mut FileHashes, scan: u64) -> Result<Manifests, Failure> {
+        let in_packages = self.path_dependencies().map(|package| package.join("Cargo.toml"));
+        let is_manifest = |path: &&PathBuf| path.ends_with("Cargo.toml");
+        let expected = self.expected.iter().filter(is_manifest).cloned();
+        let mut manifests = BTreeMap::new();
+        for path in self.control_files().into_iter().chain(in_packages).chain(expected) {
+            match hashes.hash(&path, scan) {
+                Ok(hashed) => drop(manifests.insert(path, hashed.digest)),
+                Err(error) if is_absent(&error) => {}
+                Err(error) => {
+                    return Err(Failure { path, error, vanished: false });
+                }
+            }
+        }
+        Ok(manifests)
+    }
+
+    /// What steers cargo, whether it is there or not: beside the package and
+    /// above it, up to the workspace (up to the root while that is unknown); and
+    /// the manifests above path dependencies outside, which may inherit.
+    fn control_files(&self) -> Vec<PathBuf> {
+        let Source::Crate(package) = &self.source else {
+            return Vec::new();
+        };
+        let top = self.workspace_root();
+        let mut files = Vec::new();
+        for directory in package.ancestors() {
+            files.extend(CONTROL_FILES.iter().map(|name| directory.join(name)));
+            if Some(directory) == top {
+                break;
+            }
+        }
+        let is_outside = |path: &&PathBuf| top.is_none_or(|top| !path.starts_with(top));
+        for dependency in self.path_dependencies().filter(is_outside) {
+            let above = dependency.ancestors().skip(1);
+            files.extend(above.map(|directory| directory.join("Cargo.toml")));
+        }
+        files
+    }
+
+    fn path_dependencies(&self) -> impl Iterator<Item = &PathBuf> {
+        let own = self.package();
+        let packages = self.project().map(|project| project.packages.keys());
+        packages.into_iter().flatten().filter(move |package| own.as_ref() != Some(*package))
+    }
+
+    fn files_below(&self, directory: &Path) -> Result<Vec<PathBuf>, WalkFailure> {
+        let outputs: Vec<PathBuf> = self.target_dir().into_iter().collect();
+        files_below(directory, &outputs)
+    }
+
+    fn target_dir(&self) -> Option<PathBuf> {
+        crate::build::target_dir(&self.source, self.workspace_root(), &self.settings)
+    }
+
+    /// The directory that names are relative to.
+    fn root(&self) -> &Path {
+        match &self.source {
+            Source::Crate(package) => package,
+            source => source.location().parent().unwrap_or(Path::new("/")),
+        }
+    }
+
+    /// Where the file of this name lies.
+    pub(super) fn path(&self, name: &Path) -> PathBuf {
+        self.root().join(name)
+    }
+
+    fn name(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.root()).unwrap_or(path).to_owned()
+    }
+
+    /// Takes over what a build of an earlier process read. Best effort: without
+    /// it, the first build finds out.
+    fn load_dep_info(&mut self) {
+        if self.is_dep_info_loaded {
+            return;
+        }
+        let profile = self.settings.profile.directory();
+        let (path, base) = match (&self.source, self.project(), self.target_dir()) {
+            (_, Some(project), Some(target_dir)) => {
+                let Some(name) = &project.library_name else { return };
+                let path = target_dir.join(profile).join(format!("lib{name}.d"));
+                (path, self.package().unwrap_or_default())
+            }
+            (Source::File(file), None, Some(target_dir)) => {
+                let directory = file_package::directory(&target_dir, file).join(profile);
+                let name = format!("{}.d", file_package::crate_name(file));
+                (directory.join(name), self.root().to_owned())
+            }
+            _ => return,
+        };
+        if let Ok(inputs) = dep_info::read(&path, &base) {
+            self.learn(inputs);
+        }
+        self.is_dep_info_loaded = true;
+    }
+}
+
+/// The source with an absolute path. Where the working directory is gone, the
+/// path stays as it is and the scan will say what is wrong.
+pub(crate) fn absolute(source: &Source) -> Source {
+    let path = source.location();
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match source {
+        Source::Crate(_) => Source::Crate(path),
+        Source::File(_) => Source::File(path),
+        Source::Prebuilt(_) => Source::Prebuilt(path),
+        // A source without a path has nothing to make absolute.
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,312 @@
+//! One look at a source: what lies in it now?
+
+mod dep_info;
+mod file_hashes;
+mod inputs;
+mod stat;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use hotswap_artifact::{
+    BuildErrorKind, Cause, Diagnostics, Fingerprint, FingerprintHasher, ScanError, Source,
+};
+
+use crate::build::ledger::{JobFile, JobInputs};
+use crate::build::messages;
+use crate::{BuildSettings, StopSignal};
+use file_hashes::{FileHashes, Hashed};
+use inputs::Inputs;
+
+pub(crate) use dep_info::read as read_dep_info;
+pub(crate) use inputs::absolute;
+pub use stat::RACY_WINDOW;
+
+/// How often a scan starts over because a file vanished between being listed and
+/// being read.
+///
+/// Ten: an editor's rename takes one; a tree in which files come and go without
+/// end is reported with the file's name.
+const RESCANS_MAX: usize = 10;
+
+/// What one scan found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Scan {
+    /// SHA-1 over names and bytes of everything that goes into the build.
+    pub fingerprint: Fingerprint,
+    /// What differs from the scan before: changed, new or gone, in order. Empty
+    /// for the first scan. Relative to the source where it lies inside.
+    pub changed: Vec<PathBuf>,
+    /// Files that were written, or replaced, since the scan before and hold the
+    /// same bytes.
+    pub touched: Vec<PathBuf>,
+    /// How many files go into the build.
+    pub files: usize,
+    /// Why there can be no build of this, where that is known already: cargo
+    /// cannot read the manifest.
+    pub problem: Option<BuildErrorKind>,
+    /// Where the lock file lies, when the source is a crate and cargo knows it.
+    pub workspace_root: Option<PathBuf>,
+    /// Whether a build script runs as part of the build.
+    pub has_build_script: bool,
+}
+
+impl Scan {
+    /// What changed, for a message.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        cause_of(&self.changed)
+    }
+}
+
+pub(crate) fn cause_of(paths: &[PathBuf]) -> Cause {
+    Cause { first: paths.first().cloned(), count: paths.len() }
+}
+
+/// Looks at one source, again and again, and remembers what it need not read.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use hotswap_monitor::{Scanner, Source};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let file = directory.path().join("rules.rs");
+/// std::fs::write(&file, "// one")?;
+/// let mut scanner = Scanner::new(&Source::from(&file));
+/// let before = scanner.scan()?.fingerprint;
+/// std::fs::write(&file, "// two")?;
+/// assert_ne!(scanner.scan()?.fingerprint, before);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Scanner {
+    source_name: String,
+    inputs: Inputs,
+    hashes: FileHashes,
+    /// What the last scan found, by name.
+    previous: Option<BTreeMap<PathBuf, Hashed>>,
+    scans: u64,
+}
+
+impl std::fmt::Debug for Scanner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scanner")
+            .field("source", &self.source_name)
+            .field("scans", &self.scans)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Scanner {
+    /// A scanner for a source that is built with the default settings. Reads
+    /// nothing yet; a relative path is taken from the working directory of now.
+    #[must_use]
+    pub fn new(source: &Source) -> Self {
+        Self::with_settings(source, &BuildSettings::default())
+    }
+
+    /// A scanner for a source that is built with these settings: they say which
+    /// cargo to ask, which features count and where the outputs lie.
+    #[must_use]
+    pub fn with_settings(source: &Source, settings: &BuildSettings) -> Self {
+        Self::with_stop(source, settings, StopSignal::never())
+    }
+
+    /// A scanner that gives up waiting for cargo when the signal is given; its
+    /// scan then carries [`BuildErrorKind::Stopped`] as the problem.
+    #[must_use]
+    pub fn with_stop(source: &Source, settings: &BuildSettings, stop: StopSignal) -> Self {
+        Self {
+            source_name: source.to_string(),
+            inputs: Inputs::new(&absolute(source), settings.clone(), stop),
+            hashes: FileHashes::new(),
+            previous: None,
+            scans: 0,
+        }
+    }
+
+    /// Looks at the source.
+    ///
+    /// Blocks while it reads. For a crate it runs `cargo metadata` first, when a
+    /// manifest or lock file differs from the last time, which may write the
+    /// lock file. A tree that has not been touched for [`RACY_WINDOW`] is only
+    /// looked at, not read.
+    ///
+    /// # Errors
+    ///
+    /// When the source does not exist, or something in it cannot be read; the
+    /// next scan is compared with the last one that succeeded. A manifest that
+    /// cargo cannot read is no error here but a [`Scan::problem`].
+    pub fn scan(&mut self) -> Result<Scan, ScanError> {
+        self.scans += 1;
+        let mut rescans = 0;
+        let found = loop {
+            match self.look() {
+                Ok(found) => break found,
+                Err(failure) if failure.vanished && rescans < RESCANS_MAX => rescans += 1,
+                Err(failure) => {
+                    let name = self.source_name.as_str();
+                    return Err(ScanError::new(name, failure.path, failure.error));
+                }
+            }
+        };
+        self.hashes.forget_before(self.scans);
+        Ok(self.compare(found))
+    }
+
+    /// Adds what a successful build was seen to read, in place of what an earlier
+    /// one read. Gives the names that no scan has looked at before.
+    ///
+    /// The next scan has another fingerprint if there are any, though nothing
+    /// was written: it covers more.
+    pub fn learn(&mut self, inputs: Vec<PathBuf>) -> BTreeSet<PathBuf> {
+        let learned_before: BTreeSet<PathBuf> = self.inputs.learned_names().collect();
+        self.inputs.learn(inputs);
+        let is_new = |name: &PathBuf| !learned_before.contains(name) && !self.has_seen(name);
+        self.inputs.learned_names().filter(is_new).collect()
+    }
+
+    /// Watches for the files that a failed build missed, as its messages name them.
+    pub fn learn_missing(&mut self, diagnostics: &Diagnostics) {
+        self.inputs.expect(messages::missing_files(diagnostics));
+    }
+
+    /// Asks cargo again at the next scan, though no manifest changed: after a
+    /// failure that lay outside the source.
+    pub fn retry(&mut self) {
+        self.inputs.forget_resolution();
+    }
+
+    /// How many times the content of a file was read since the scanner was made.
+    #[must_use]
+    pub fn files_read(&self) -> u64 {
+        self.hashes.reads()
+    }
+
+    /// Whether a file, by the name that the last scan gave it, may have been
+    /// written since `moment`. Yes when it is not there.
+    pub(crate) fn may_be_written_since(&self, name: &Path, moment: SystemTime) -> bool {
+        let found = self.previous.as_ref().and_then(|files| files.get(name));
+        found.is_none_or(|found| found.stat.may_be_written_since(moment))
+    }
+
+    /// Whether a name that differs was written: not when it lies there still and
+    /// is merely no part of the build any more.
+    pub(crate) fn is_still_input(&self, name: &Path) -> bool {
+        self.has_seen(name) || !self.inputs.path(name).exists()
+    }
+
+    /// What the last scan found, for the build.
+    pub(crate) fn job_inputs(&self) -> JobInputs {
+        let packages = self.inputs.packages();
+        let is_in_package = |path: &Path| packages.keys().any(|package| path.starts_with(package));
+        let files = self.previous.iter().flatten().map(|(name, hashed)| JobFile {
+            name: name.clone(),
+            path: self.inputs.path(name),
+            digest: hashed.digest,
+            modified: hashed.stat.modified(),
+        });
+        let is_input =
+            |file: &JobFile| is_in_package(&file.path) || !Inputs::is_control_file(&file.path);
+        let files = files.filter(is_input).collect();
+        JobInputs { files, packages }
+    }
+
+    /// Whether the last scan found this file, or a file below this directory.
+    fn has_seen(&self, name: &Path) -> bool {
+        let from_here = |files: &BTreeMap<PathBuf, Hashed>| {
+            // Paths are ordered by their parts: what lies below follows.
+            let mut following = files.range(name.to_owned()..);
+            following.next().is_some_and(|(found, _)| found.starts_with(name))
+        };
+        self.previous.as_ref().is_some_and(from_here)
+    }
+
+    fn look(&mut self) -> Result<BTreeMap<PathBuf, Hashed>, Failure> {
+        self.inputs.resolve(&mut self.hashes, self.scans)?;
+        let mut found = BTreeMap::new();
+        for (name, path) in self.inputs.list()? {
+            match self.hashes.hash(&path, self.scans) {
+                Ok(hashed) => drop(found.insert(name, hashed)),
+                Err(error) => {
+                    return Err(Failure { vanished: walk::is_absent(&error), path, error });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn compare(&mut self, found: BTreeMap<PathBuf, Hashed>) -> Scan {
+        let mut hasher = FingerprintHasher::new();
+        for (name, hashed) in &found {
+            hasher.piece(name.as_os_str().as_encoded_bytes());
+            hasher.piece(hashed.digest.as_bytes());
+        }
+        let (changed, touched) = match &self.previous {
+            Some(previous) => differences(previous, &found),
+            None => Default::default(),
+        };
+        let scan = Scan {
+            fingerprint: hasher.finish(),
+            changed,
+            touched,
+            files: found.len(),
+            problem: self.inputs.problem(),
+            workspace_root: self.inputs.workspace_root().map(Path::to_owned),
+            has_build_script: self.inputs.has_build_script(),
+        };
+        self.previous = Some(found);
+        scan
+    }
+}
+
+/// What differs in bytes, and what only in times.
+fn differences(
+    before: &BTreeMap<PathBuf, Hashed>,
+    after: &BTreeMap<PathBuf, Hashed>,
+) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let names: BTreeSet<&PathBuf> = before.keys().chain(after.keys()).collect();
+    let mut changed = Vec::new();
+    let mut touched = Vec::new();
+    for name in names {
+        match (before.get(name), after.get(name)) {
+            (Some(before), Some(after)) if before == after => {}
+            (Some(before), Some(after)) if before.digest == after.digest => {
+                touched.push(name.clone());
+            }
+            _ => changed.push(name.clone()),
+        }
+    }
+    (changed, touched)
+}
+
+/// Why a look came to nothing.
+struct Failure {
+    path: PathBuf,
+    error: io::Error,
+    /// Whether the file was there a moment ago: worth another look.
+    vanished: bool,
+}
+
+impl From<walk::WalkFailure> for Failure {
+    fn from(failure: walk::WalkFailure) -> Self {
+        Self { path: failure.path, error: failure.error, vanished: false }
+    }
+}
+
+/// Fails unless there is something at the path.
+fn must_exist(path: &Path) -> Result<(), Failure> {
+    fs::metadata(path).map(drop).map_err(|error| Failure {
+        path: path.to_owned(),
+        error,
+        vanished: false,
+    })
+}
+
+#[cfg(test)]
+mod tests;

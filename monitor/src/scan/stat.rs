@@ -1,0 +1,73 @@
+//! What the file system says about a file without reading it.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A file whose times lie closer than this to the moment of hashing may change
+/// again without its times changing; its hash is not kept.
+///
+/// 2 s: the coarsest file systems in use (FAT) count in 2 s, others in 1 s, and
+/// the kernel's own clock ticks every 1 to 10 ms. *Source*: git's and
+/// Mercurial's "racy" handling, which this follows.
+pub const RACY_WINDOW: Duration = Duration::from_secs(2);
+
+/// How far a file's time may lag behind the clock on a file system that keeps
+/// nanoseconds: one tick of the kernel's coarse clock at its slowest (100 Hz).
+pub(crate) const CLOCK_TICK: Duration = Duration::from_millis(10);
+
+/// Seconds and nanoseconds since the epoch, as the file system has them.
+type FileTime = (i64, i64);
+
+/// Everything about a file that a rewrite is bound to change: at least `ctime`,
+/// which no program can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    bytes: u64,
+    modified: FileTime,
+    changed: FileTime,
+    inode: u64,
+    device: u64,
+}
+
+impl Stat {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            bytes: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+            device: metadata.dev(),
+        }
+    }
+
+    /// When the file was written, as it says itself.
+    pub(crate) fn modified(&self) -> (i64, i64) {
+        self.modified
+    }
+
+    /// Whether the file may be written after `moment` without its times telling.
+    /// A time in the future counts as young: it says nothing.
+    pub(crate) fn is_young_at(&self, moment: SystemTime) -> bool {
+        self.is_later_than(moment, RACY_WINDOW)
+    }
+
+    /// Whether the file may have been written after `moment`.
+    pub(crate) fn may_be_written_since(&self, moment: SystemTime) -> bool {
+        // Whole seconds come from a file system that keeps no nanoseconds (or,
+        // once in a hundred million times, by chance: then this is too careful).
+        let granularity = if self.changed.1 == 0 { RACY_WINDOW } else { CLOCK_TICK };
+        self.is_later_than(moment, granularity)
+    }
+
+    fn is_later_than(&self, moment: SystemTime, granularity: Duration) -> bool {
+        let newest = self.modified.max(self.changed);
+        let limit =
+            moment.checked_sub(granularity).and_then(|limit| limit.duration_since(UNIX_EPOCH).ok());
+        limit.is_none_or(|limit| {
+            // A clock beyond the year 292 billion is not worth a branch.
+            let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX);
+            newest >= (seconds, i64::from(limit.subsec_nanos()))
+        })
+    }
+}

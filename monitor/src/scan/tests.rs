@@ -1,0 +1,216 @@
+//! What a scan promises, on real files.
+
+use std::fs::{File, FileTimes};
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::*;
+
+/// Numbers that look random and are the same every time: xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
+    }
+}
+
+fn file_scanner(path: &Path) -> Scanner {
+    let mut scanner = Scanner::new(&Source::File(path.to_owned()));
+    let later = || SystemTime::now() + Duration::from_secs(10);
+    scanner.hashes = FileHashes::with_clock(Box::new(later));
+    scanner
+}
+
+/// Rewrites files that the scanner believes by their times, and files that are
+/// too young for that: the seam is the scanner's clock, ahead by ten seconds or
+/// right.
+#[test]
+fn cd_1_a_rewrite_with_the_same_size_and_an_old_time_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.rs");
+    let ahead = Arc::new(AtomicU64::new(0));
+    let clock = Arc::clone(&ahead);
+    let mut scanner = Scanner::new(&Source::File(path.clone()));
+    scanner.hashes = FileHashes::with_clock(Box::new(move || {
+        SystemTime::now() + Duration::from_secs(clock.load(Ordering::SeqCst))
+    }));
+    let mut random = Random(1);
+    let mut text = vec![b'a'; 64];
+    fs::write(&path, &text).unwrap();
+    let mut fingerprint = scanner.scan().unwrap().fingerprint;
+    let mut trusted = 0;
+    for case in 0..1000 {
+        let is_trusted = random.below(2) == 0;
+        if is_trusted {
+            trusted += 1;
+            ahead.store(10, Ordering::SeqCst);
+            scanner.scan().unwrap();
+            let reads = scanner.files_read();
+            scanner.scan().unwrap();
+            assert_eq!(scanner.files_read(), reads, "its times are believed");
+            // What is old by the scanner's clock was written a tick ago at least.
+            pass_a_tick(&path);
+        }
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        let place = random.below(64) as usize;
+        text[place] = text[place].wrapping_add(1 + random.below(255) as u8);
+        let how = if random.below(2) == 0 {
+            fs::write(&path, &text).unwrap();
+            "in place"
+        } else {
+            let other = path.with_extension("other");
+            fs::write(&other, &text).unwrap();
+            fs::rename(&other, &path).unwrap();
+            "renamed"
+        };
+        let back = Duration::from_millis(random.below(2) * random.below(10_000));
+        let times = FileTimes::new().set_modified(before - back);
+        File::options().write(true).open(&path).unwrap().set_times(times).unwrap();
+        ahead.store(0, Ordering::SeqCst);
+        let scan = scanner.scan().unwrap();
+        assert_ne!(scan.fingerprint, fingerprint, "case {case}: {how}, trusted: {is_trusted}");
+        assert_eq!(scan.changed.len(), 1);
+        fingerprint = scan.fingerprint;
+    }
+    assert!(trusted > 400, "{trusted}");
+}
+
+/// Writes to another file until the file system's clock is past the time of this.
+fn pass_a_tick(path: &Path) {
+    let changed = |path: &Path| {
+        let metadata = fs::metadata(path).unwrap();
+        (metadata.ctime(), metadata.ctime_nsec())
+    };
+    let probe = path.with_extension("probe");
+    let begin = SystemTime::now();
+    loop {
+        fs::write(&probe, "").unwrap();
+        if changed(&probe) > changed(path) {
+            return;
+        }
+        assert!(begin.elapsed().unwrap() < Duration::from_secs(60), "the clock stands still");
+    }
+}
+
+#[test]
+fn an_idle_scan_reads_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.rs");
+    fs::write(&path, "a").unwrap();
+    let mut scanner = file_scanner(&path);
+    let first = scanner.scan().unwrap();
+    assert_eq!(scanner.files_read(), 1);
+    for _ in 0..10 {
+        let scan = scanner.scan().unwrap();
+        assert_eq!(scan.fingerprint, first.fingerprint);
+        assert!(scan.changed.is_empty() && scan.touched.is_empty());
+    }
+    assert_eq!(scanner.files_read(), 1);
+}
+
+#[test]
+fn a_touched_file_is_told_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.rs");
+    fs::write(&path, "a").unwrap();
+    let mut scanner = file_scanner(&path);
+    let first = scanner.scan().unwrap();
+    let times = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+    File::options().write(true).open(&path).unwrap().set_times(times).unwrap();
+    let scan = scanner.scan().unwrap();
+    assert_eq!(scan.fingerprint, first.fingerprint);
+    assert_eq!(scan.touched, [PathBuf::from("a.rs")]);
+    assert!(scan.changed.is_empty());
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::write(root.join("a.rs"), "a").unwrap();
+    let mut scanner = Scanner::new(&Source::File(root.join("a.rs")));
+    scanner.scan().unwrap();
+    // Reading this process's memory at address 0 fails for root as well.
+    symlink("/proc/self/mem", root.join("bad")).unwrap();
+    scanner.learn(vec![root.join("bad")]);
+    let error = scanner.scan().unwrap_err();
+    assert_eq!(error.path, root.join("bad"));
+    assert!(error.to_string().starts_with("cannot read /"), "{error}");
+    fs::remove_file(root.join("bad")).unwrap();
+    assert!(scanner.scan().unwrap().changed.is_empty());
+}
+
+#[test]
+fn a_missing_source_is_an_error_that_names_it() {
+    let mut scanner = Scanner::new(&Source::from("/nowhere/game"));
+    let error = scanner.scan().unwrap_err();
+    assert_eq!(error.path, Path::new("/nowhere/game"));
+    assert_eq!(error.error.kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn what_a_build_read_is_covered_from_then_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::write(root.join("a.rs"), "a").unwrap();
+    fs::write(root.join("b.txt"), "b").unwrap();
+    let mut scanner = Scanner::new(&Source::File(root.join("a.rs")));
+    let narrow = scanner.scan().unwrap();
+    let inputs = || vec![root.join("a.rs"), root.join("b.txt"), root.join("absent")];
+    let new: Vec<PathBuf> = scanner.learn(inputs()).into_iter().collect();
+    assert_eq!(new, [PathBuf::from("absent"), PathBuf::from("b.txt")]);
+    let wide = scanner.scan().unwrap();
+    assert_ne!(wide.fingerprint, narrow.fingerprint);
+    assert!(scanner.learn(inputs()).is_empty(), "new only once, absent or not");
+    fs::write(root.join("b.txt"), "c").unwrap();
+    assert_eq!(scanner.scan().unwrap().changed, [PathBuf::from("b.txt")]);
+    // No part of the build any more: it differs, but nobody wrote it.
+    scanner.learn(vec![root.join("a.rs")]);
+    let scan = scanner.scan().unwrap();
+    assert_eq!(scan.fingerprint, narrow.fingerprint);
+    assert!(!scanner.is_still_input(Path::new("b.txt")));
+}
+
+#[test]
+fn the_order_of_a_map_keeps_directories_before_what_lies_below() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::create_dir(root.join("data")).unwrap();
+    fs::write(root.join("a.rs"), "a").unwrap();
+    fs::write(root.join("data/x"), "x").unwrap();
+    let mut scanner = Scanner::new(&Source::File(root.join("a.rs")));
+    scanner.scan().unwrap();
+    assert_eq!(scanner.learn(vec![root.join("data")]).len(), 1);
+    assert_eq!(scanner.scan().unwrap().changed, [PathBuf::from("data/x")]);
+    assert!(scanner.has_seen(Path::new("data")));
+    assert!(!scanner.has_seen(Path::new("dat")));
+}
+
+#[test]
+fn an_idle_scan_of_a_crate_asks_nobody_and_reads_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::create_dir(root.join("src")).unwrap();
+    let manifest = "[package]\nname = \"game\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    fs::write(root.join("Cargo.toml"), manifest).unwrap();
+    fs::write(root.join("src/lib.rs"), "").unwrap();
+    let mut scanner = Scanner::new(&Source::from(root));
+    let later = || SystemTime::now() + Duration::from_secs(10);
+    scanner.hashes = FileHashes::with_clock(Box::new(later));
+    let first = scanner.scan().unwrap();
+    assert!(first.problem.is_none());
+    assert_eq!(first.files, 3, "the lock file was written");
+    let reads = scanner.files_read();
+    // No cargo any more: a scan that asked would have a problem.
+    scanner.inputs.settings.cargo = Some(PathBuf::from("/nowhere/cargo"));
+    let second = scanner.scan().unwrap();
+    assert!(second.problem.is_none());
+    assert_eq!(second.fingerprint, first.fingerprint);
+    assert_eq!(scanner.files_read(), reads);
+}

@@ -1,0 +1,128 @@
+//! How a source is built.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The longest a build may take when nobody says otherwise.
+///
+/// Ten minutes: a first build of a large dependency tree on a small machine
+/// stays below it, a build script that waits for ever does not.
+const BUILD_DEADLINE: Duration = Duration::from_secs(600);
+
+/// How a source is built. None of this enters the fingerprint: it is set once,
+/// when the monitor starts.
+///
+/// ```
+/// use hotswap_monitor::{BuildSettings, Profile};
+///
+/// let mut settings = BuildSettings::default();
+/// settings.profile = Profile::Release;
+/// settings.offline = true;
+/// assert!(settings.default_features);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BuildSettings {
+    /// The cargo profile.
+    pub profile: Profile,
+    /// The features to switch on, as after `--features`.
+    pub features: Vec<String>,
+    /// Whether the default features are on. Default: true.
+    pub default_features: bool,
+    /// Refuse to change the lock file (`--locked`).
+    pub locked: bool,
+    /// Never use the network (`--offline`).
+    pub offline: bool,
+    /// How long one build may run before it is ended with all its processes.
+    /// Default: ten minutes.
+    pub deadline: Duration,
+    /// Where builds go. Default: `target/hotswap` beside the lock file that the
+    /// crate uses; for a single file, in the file's directory.
+    ///
+    /// Limit: two crates whose *libraries have the same name* must not share one
+    /// directory. Cargo writes both to the same file name and takes the other
+    /// one's library for its own.
+    pub target_dir: Option<PathBuf>,
+    /// The cargo to run. Default: `$CARGO` at run time, else `cargo` on PATH.
+    pub cargo: Option<PathBuf>,
+    /// The rustc that builds a single file. Default: `$RUSTC` at run time, else
+    /// `rustc` on PATH.
+    pub rustc: Option<PathBuf>,
+    /// Arguments for rustc, given for the final crate only.
+    pub rustc_args: Vec<String>,
+    /// Lines of a `[dependencies]` table for a single-file source, such as
+    /// `hotswap-module = { path = "/x" }`. With any, the file is built by cargo
+    /// as a generated package; without, by rustc directly.
+    pub file_dependencies: Vec<String>,
+    /// Keep the compiler's ANSI colours in the rendered diagnostics.
+    pub color: bool,
+}
+
+impl Default for BuildSettings {
+    fn default() -> Self {
+        Self {
+            profile: Profile::Dev,
+            features: Vec::new(),
+            default_features: true,
+            locked: false,
+            offline: false,
+            deadline: BUILD_DEADLINE,
+            target_dir: None,
+            cargo: None,
+            rustc: None,
+            rustc_args: Vec::new(),
+            file_dependencies: Vec::new(),
+            color: false,
+        }
+    }
+}
+
+impl BuildSettings {
+    /// The cargo to run: the setting, `$CARGO`, `cargo`.
+    pub(crate) fn cargo_program(&self) -> PathBuf {
+        program(self.cargo.as_ref(), "CARGO", "cargo")
+    }
+
+    /// The rustc to run: the setting, `$RUSTC`, `rustc`.
+    pub(crate) fn rustc_program(&self) -> PathBuf {
+        program(self.rustc.as_ref(), "RUSTC", "rustc")
+    }
+}
+
+fn program(chosen: Option<&PathBuf>, variable: &str, name: &str) -> PathBuf {
+    let inherited = || std::env::var_os(variable).filter(|value| !value.is_empty());
+    chosen
+        .cloned()
+        .or_else(|| inherited().map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// A cargo profile.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Profile {
+    /// `dev`: quick to build.
+    #[default]
+    Dev,
+    /// `release`: quick to run.
+    Release,
+    /// A profile of the manifest. A single file built by rustc alone has no
+    /// manifest and is built as with [`Profile::Dev`].
+    Named(String),
+}
+
+impl Profile {
+    /// The name of the directory below the target directory.
+    pub(crate) fn directory(&self) -> &str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+            // Cargo's own exceptions: two profiles share another's directory.
+            Self::Named(name) => match name.as_str() {
+                "dev" | "test" => "debug",
+                "bench" => "release",
+                name => name,
+            },
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Where built libraries are kept: by the hash of their bytes.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use hotswap_artifact::{Artifact, BuildErrorKind, ContentHash, Fingerprint, Origin};
+
+use crate::build::Built;
+
+/// How many libraries a store keeps.
+///
+/// 32: rollback reaches that far; at 3 MB a debug build, about 100 MB.
+pub(crate) const STORE_FILES_MAX: usize = 32;
+
+/// Puts a library into the store, or leaves a foreign one where it is, and
+/// hashes what will be loaded.
+pub(crate) fn store(
+    built: &Built,
+    fingerprint: Fingerprint,
+    build_time: Duration,
+) -> Result<Artifact, BuildErrorKind> {
+    let (path, content, home) = match built.origin {
+        Origin::Foreign => {
+            let content =
+                ContentHash::of_file(&built.library).map_err(io_kind("read", &built.library))?;
+            (built.library.clone(), content, built.target_dir.clone())
+        }
+        Origin::Built => {
+            let directory = built.target_dir.join("store");
+            let (path, content) = keep(&built.library, &directory)?;
+            trim(&directory, &path);
+            (path, content, built.target_dir.join("stage"))
+        }
+    };
+    let bytes = fs::metadata(&path).map_err(io_kind("read", &path))?.len();
+    Ok(Artifact { path, fingerprint, content, bytes, origin: built.origin, build_time, home })
+}
+
+/// Links the library under a name of its own, hashes *that* inode, and gives it
+/// the hash as its name: whatever cargo does to its output meanwhile, the name
+/// tells what is inside.
+fn keep(library: &Path, directory: &Path) -> Result<(PathBuf, ContentHash), BuildErrorKind> {
+    fs::create_dir_all(directory).map_err(io_kind("create", directory))?;
+    let temporary = temporary_name(directory);
+    if fs::hard_link(library, &temporary).is_err() {
+        // Another file system, or one without links.
+        fs::copy(library, &temporary).map_err(io_kind("store", library))?;
+    }
+    let result = name_by_content(&temporary, directory);
+    // Always: renaming onto another link of the same inode does nothing and
+    // leaves both names. *Source*: rename(2).
+    let _renamed = fs::remove_file(&temporary);
+    result
+}
+
+fn name_by_content(
+    temporary: &Path,
+    directory: &Path,
+) -> Result<(PathBuf, ContentHash), BuildErrorKind> {
+    let content = ContentHash::of_file(temporary).map_err(io_kind("read", temporary))?;
+    let path = directory.join(format!("{content}{}", std::env::consts::DLL_SUFFIX));
+    if path.exists() {
+        // The age decides what is removed; this one is in use again.
+        let touched = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        if let Err(error) = touched {
+            log::debug!("cannot touch {}: {error}", path.display());
+        }
+    } else {
+        fs::rename(temporary, &path).map_err(io_kind("store", &path))?;
+    }
+    Ok((path, content))
+}
+
+fn temporary_name(directory: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: only the number counts, nothing is published with it.
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    directory.join(format!(".{}-{count}", std::process::id()))
+}
+
+/// Removes the oldest beyond the limit, never `newest`. A store that cannot be
+/// trimmed is no reason to refuse a build.
+fn trim(directory: &Path, newest: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let mut files: Vec<(SystemTime, PathBuf)> = entries
+        .flatten()
+        .map(|entry| (entry.metadata().and_then(|data| data.modified()), entry.path()))
+        .filter_map(|(modified, path)| Some((modified.ok()?, path)))
+        .filter(|(_, path)| path != newest && path.extension().is_some())
+        .collect();
+    files.sort_by(|left, right| right.cmp(left));
+    for (_, path) in files.iter().skip(STORE_FILES_MAX - 1) {
+        if let Err(error) = fs::remove_file(path) {
+            log::warn!("cannot remove {} from the store: {error}", path.display());
+        }
+    }
+}
+
+fn io_kind(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildErrorKind {
+    let path = path.to_owned();
+    move |error| BuildErrorKind::Io { action, path, error: Arc::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    fn stored(directory: &Path, bytes: &str) -> Artifact {
+        let library = directory.join("libx.so");
+        let _absent = fs::remove_file(&library);
+        fs::write(&library, bytes).unwrap();
+        let built = Built::new(library, directory);
+        store(&built, Fingerprint::of(b""), Duration::ZERO).unwrap()
+    }
+
+    #[test]
+    fn equal_bytes_share_one_file_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = stored(directory.path(), "one");
+        let inode = fs::metadata(&first.path).unwrap().ino();
+        let again = stored(directory.path(), "one");
+        assert_eq!(first.path, again.path);
+        assert_eq!(fs::metadata(&again.path).unwrap().ino(), inode);
+        assert_eq!(again.content, ContentHash::of(b"one"));
+        let same_inode = Built::new(directory.path().join("libx.so"), directory.path());
+        fs::remove_file(&first.path).unwrap();
+        for _ in 0..2 {
+            store(&same_inode, Fingerprint::of(b""), Duration::ZERO).unwrap();
+        }
+        assert_eq!(fs::read_dir(directory.path().join("store")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut last = None;
+        for number in 0..STORE_FILES_MAX + 3 {
+            let artifact = stored(directory.path(), &number.to_string());
+            let age = Duration::from_secs((100 - number) as u64);
+            let file = File::open(&artifact.path).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+            last = Some(artifact.path);
+        }
+        assert!(last.unwrap().exists());
+        let store = directory.path().join("store");
+        assert_eq!(fs::read_dir(&store).unwrap().count(), STORE_FILES_MAX);
+        assert!(!store.join(format!("{}.so", ContentHash::of(b"0"))).exists());
+    }
+}

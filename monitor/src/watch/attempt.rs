@@ -1,0 +1,208 @@
+//! One attempt at a build, and the proof that it built what was fingerprinted.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use hotswap_artifact::{Artifact, BuildErrorKind, Cause, Outcome, ScanError};
+
+use super::{Change, Round, Stopped, Watch};
+use crate::build::{BuildJob, Built};
+use crate::scan::cause_of;
+use crate::store::store;
+use crate::{Scan, Step};
+
+/// How often in a row a build may touch its own sources, without changing their
+/// bytes, before it is believed that it does so every time.
+///
+/// Three: a build script that writes generated code into `src/` would otherwise
+/// be built for ever. Only where there is a build script.
+const OWN_TOUCHES_MAX: u32 = 3;
+
+/// How an attempt ended.
+pub(super) enum Attempt {
+    /// A message was sent.
+    Done,
+    /// The inputs moved; what they are now, and what moved.
+    Discarded(Scan, Cause),
+    /// The source cannot be read any more.
+    Unreadable(ScanError),
+}
+
+/// What a backend gave, with the library in the store.
+struct Stored {
+    artifact: Artifact,
+    fresh: bool,
+    warnings: usize,
+    elapsed: Duration,
+}
+
+impl Watch {
+    pub(super) fn attempt(
+        &mut self,
+        change: &Change,
+        round: &mut Round,
+        scan: &Scan,
+    ) -> Result<Attempt, Stopped> {
+        let fingerprint = scan.fingerprint;
+        self.tell(change, Step::BuildStarted { fingerprint });
+        let started = SystemTime::now();
+        let begin = Instant::now();
+        let mut result = self.build(scan);
+        let elapsed = begin.elapsed();
+        if self.stop.is_stopped() {
+            return Err(Stopped);
+        }
+        let learned = match &mut result {
+            Ok(built) => built.inputs.take().map(|inputs| self.scanner.learn(inputs)),
+            Err(_) => None,
+        };
+        // Before the second look at the inputs: of a foreign file it is the input
+        // itself that is hashed here.
+        let stored = result.and_then(|built| stored(&built, scan, elapsed));
+        let after = match self.look(round)? {
+            Ok(after) => after,
+            Err(error) => {
+                // Nobody knows what moved: anything may have.
+                let files = self.scanner.job_inputs().files;
+                let names: Vec<PathBuf> = files.into_iter().map(|file| file.name).collect();
+                self.backend.close(&names);
+                return Ok(Attempt::Unreadable(error));
+            }
+        };
+        let moved = self.moved(&after, learned.unwrap_or_default(), started);
+        self.backend.close(&moved);
+        if !moved.is_empty() {
+            let cause = cause_of(&moved);
+            let discarded = Step::BuildDiscarded { fingerprint, elapsed, cause: cause.clone() };
+            self.tell(change, discarded);
+            return Ok(Attempt::Discarded(after, cause));
+        }
+        self.memory.own_touches = 0;
+        match stored {
+            Ok(stored) => self.hand_over(change, round, stored, &after, elapsed)?,
+            Err(kind) => self.refuse(change, round, &after, kind, elapsed)?,
+        }
+        Ok(Attempt::Done)
+    }
+
+    /// Runs the backend, which is somebody else's code and may panic.
+    fn build(&mut self, scan: &Scan) -> Result<Built, BuildErrorKind> {
+        if let Some(problem) = &scan.problem {
+            return Err(problem.clone());
+        }
+        let mut job = BuildJob::new(scan.fingerprint);
+        job.workspace_root.clone_from(&scan.workspace_root);
+        job.inputs = Some(self.scanner.job_inputs());
+        // Unwind safety: the backend sees its own state broken, not ours.
+        let build = AssertUnwindSafe(|| self.backend.build(&job, &self.stop));
+        catch_unwind(build).unwrap_or_else(|_panic| {
+            Err(BuildErrorKind::Io {
+                action: "build",
+                path: PathBuf::from(&self.source_name),
+                error: Arc::new(io::Error::other("the build backend panicked")),
+            })
+        })
+    }
+
+    /// What moved while the build ran, if anything did.
+    ///
+    /// Equal bytes before and after are not enough: a file may have been changed
+    /// and changed back. But then its times differ, because the source stood
+    /// still for longer than a tick of the clock before the build began.
+    ///
+    /// What the build was seen to read for the first time was not looked at
+    /// before. If it is clearly older than the build, it was the same then;
+    /// otherwise the build is done once more, now with everything known.
+    fn moved(
+        &mut self,
+        after: &Scan,
+        learned: BTreeSet<PathBuf>,
+        started: SystemTime,
+    ) -> Vec<PathBuf> {
+        let is_known = |path: &&PathBuf| !learned.contains(*path);
+        let mut moved: Vec<PathBuf> = after.changed.iter().filter(is_known).cloned().collect();
+        // Names that the scan no longer covers count as changed too, but nobody
+        // wrote them: a `.d` file that names less than the one before.
+        moved.retain(|name| self.scanner.is_still_input(name));
+        let since = |name: &&PathBuf| self.scanner.may_be_written_since(name, started);
+        moved.extend(learned.iter().filter(since).cloned());
+        if moved.is_empty() && !after.touched.is_empty() {
+            self.memory.own_touches += 1;
+            if after.has_build_script && self.memory.own_touches > OWN_TOUCHES_MAX {
+                log::warn!(
+                    "the build of {} writes {} every time; it is handed over all the same",
+                    self.source_name,
+                    cause_of(&after.touched)
+                );
+                return Vec::new();
+            }
+        } else {
+            self.memory.own_touches = 0;
+        }
+        moved.extend(after.touched.iter().cloned());
+        moved
+    }
+
+    fn hand_over(
+        &mut self,
+        change: &Change,
+        round: &Round,
+        stored: Stored,
+        after: &Scan,
+        elapsed: Duration,
+    ) -> Result<(), Stopped> {
+        // Over everything that the build was seen to read: what the next scan
+        // will find.
+        let fingerprint = after.fingerprint;
+        self.memory.decided = Some(fingerprint);
+        let ok =
+            Step::BuildOk { fingerprint, elapsed, fresh: stored.fresh, warnings: stored.warnings };
+        self.tell(change, ok);
+        let mut artifact = stored.artifact;
+        artifact.fingerprint = fingerprint;
+        let step = Step::Stored { artifact: artifact.clone(), elapsed: stored.elapsed };
+        self.tell(change, step);
+        self.notify(round, Some(change), Outcome::Ready(artifact))?;
+        self.memory.handed_over = Some(fingerprint);
+        self.tell(change, Step::Notified { fingerprint });
+        Ok(())
+    }
+
+    fn refuse(
+        &mut self,
+        change: &Change,
+        round: &Round,
+        after: &Scan,
+        kind: BuildErrorKind,
+        elapsed: Duration,
+    ) -> Result<(), Stopped> {
+        let error = self.failed(after.fingerprint, kind);
+        self.memory.decided = Some(after.fingerprint);
+        self.memory.known_bad.remember(&error);
+        if let Some(diagnostics) = error.diagnostics() {
+            self.scanner.learn_missing(diagnostics);
+        }
+        let told = Arc::clone(&error);
+        self.tell(change, Step::BuildFailed { elapsed, error: told });
+        self.notify(round, Some(change), Outcome::Failed(error))
+    }
+}
+
+fn stored(built: &Built, scan: &Scan, build_time: Duration) -> Result<Stored, BuildErrorKind> {
+    let begin = Instant::now();
+    let build_time = match built.origin {
+        hotswap_artifact::Origin::Built => build_time,
+        hotswap_artifact::Origin::Foreign => Duration::ZERO,
+    };
+    let artifact = store(built, scan.fingerprint, build_time)?;
+    Ok(Stored {
+        artifact,
+        fresh: built.fresh,
+        warnings: built.diagnostics.warning_count,
+        elapsed: begin.elapsed(),
+    })
+}

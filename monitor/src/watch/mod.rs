@@ -1,0 +1,312 @@
+//! The monitor's thread: probe, settle, build, check, store, notify.
+
+mod attempt;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, after, select};
+use hotswap_artifact::{
+    BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Ticket,
+    Trigger,
+};
+
+use crate::build::process::stopped_within;
+use crate::known_bad::{KnownBad, is_of_the_source};
+use crate::observation::Observer;
+use crate::requests::Requests;
+use crate::scan::cause_of;
+use crate::{BuildBackend, Scan, Scanner, Step, StopSignal};
+use attempt::Attempt;
+
+/// How long a source that never stands still is waited for.
+///
+/// 2 s: a checkout of a large tree is done by then; what moves on while it is
+/// built is discarded in any case.
+pub const SETTLE_MAX: Duration = Duration::from_secs(2);
+
+/// The shortest settle time; a shorter one is taken as this.
+///
+/// 10 ms, one tick of the kernel's coarse clock at 100 Hz: a write after the last
+/// scan of a settled source is then bound to have another time than any before,
+/// so that a change made and taken back during a build is seen.
+pub const SETTLE_MIN: Duration = Duration::from_millis(10);
+
+/// What the thread owns.
+pub(crate) struct Watch {
+    pub(crate) source_name: String,
+    pub(crate) scanner: Scanner,
+    pub(crate) backend: Box<dyn BuildBackend>,
+    pub(crate) observer: Observer,
+    pub(crate) notifications: Sender<Notification>,
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) woken: Receiver<()>,
+    pub(crate) stop: StopSignal,
+    pub(crate) poll_every: Duration,
+    pub(crate) settle: Duration,
+    pub(crate) memory: Memory,
+}
+
+/// What the thread remembers from one look to the next.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// The number of the last change.
+    change: u64,
+    /// What was handed over last.
+    handed_over: Option<Fingerprint>,
+    /// What the last decision was about: as long as the source looks like this,
+    /// there is nothing to do.
+    decided: Option<Fingerprint>,
+    known_bad: KnownBad,
+    /// Why the source could not be read at the last look.
+    unreadable: Option<(PathBuf, std::io::ErrorKind)>,
+    /// The last ticket that was answered; `None` before the first answer, which
+    /// is owed to the start.
+    answered: Option<Ticket>,
+    /// How often in a row the build touched its own sources.
+    own_touches: u32,
+}
+
+/// The thread has been told to end, or nobody listens any more.
+pub(crate) struct Stopped;
+
+/// One look and what follows from it.
+struct Round {
+    trigger: Trigger,
+    /// Tickets up to this are answered: they were issued before the last scan
+    /// started.
+    through: Ticket,
+}
+
+/// A change under way.
+struct Change {
+    number: u64,
+    trigger: Trigger,
+    cause: Cause,
+}
+
+impl Watch {
+    /// Runs until the handle is dropped or the receiver is gone.
+    pub(crate) fn run(mut self) {
+        let mut trigger = Trigger::Start;
+        while self.round(trigger).is_ok() {
+            match self.wait() {
+                Ok(next) => trigger = next,
+                Err(Stopped) => return,
+            }
+        }
+    }
+
+    /// Waits for a request or the end of the period.
+    fn wait(&self) -> Result<Trigger, Stopped> {
+        let due = after(self.poll_every);
+        loop {
+            select! {
+                recv(self.stop.channel()) -> _ => return Err(Stopped),
+                recv(due) -> _ => return Ok(Trigger::Poll),
+                recv(self.woken) -> _ => {
+                    // A token whose request was taken up by an earlier scan
+                    // means nothing.
+                    if let Some(trigger) = self.requests.take().trigger {
+                        return Ok(trigger);
+                    }
+                }
+            }
+        }
+    }
+
+    fn round(&mut self, trigger: Trigger) -> Result<(), Stopped> {
+        let through = Ticket::default();
+        let mut round = Round { trigger, through };
+        let mut scan = match self.look(&mut round)? {
+            Ok(scan) => scan,
+            Err(error) => return self.unreadable(&round, error),
+        };
+        self.readable(&round);
+        if self.memory.decided == Some(scan.fingerprint) && !self.is_retry(&round, &scan) {
+            return self.nothing_new(&round, &scan);
+        }
+        let mut cause = scan.cause();
+        // One turn a change: inputs that move during a build begin the next.
+        loop {
+            let change = self.change(round.trigger, cause);
+            let settled = self.settle(&change, &mut round, scan)?;
+            let attempted = match settled {
+                Ok(settled) => self.decide(&change, &mut round, &settled)?,
+                Err(error) => Attempt::Unreadable(error),
+            };
+            match attempted {
+                Attempt::Done => return Ok(()),
+                Attempt::Unreadable(error) => {
+                    // Whatever comes back is new.
+                    self.memory.decided = None;
+                    return self.unreadable(&round, error);
+                }
+                Attempt::Discarded(next, moved) => {
+                    scan = next;
+                    cause = moved;
+                }
+            }
+        }
+    }
+
+    /// Scans. Whatever was asked for until now is answered by what it finds.
+    fn look(&mut self, round: &mut Round) -> Result<Result<Scan, ScanError>, Stopped> {
+        round.through = self.requests.take().issued;
+        let scanned = self.scanner.scan();
+        if self.stop.is_stopped() {
+            return Err(Stopped);
+        }
+        Ok(scanned)
+    }
+
+    /// Scans until the source has stayed the same for the settle time.
+    fn settle(
+        &mut self,
+        change: &Change,
+        round: &mut Round,
+        first: Scan,
+    ) -> Result<Result<Scan, ScanError>, Stopped> {
+        let begin = Instant::now();
+        let fingerprint = first.fingerprint;
+        let cause = change.cause.clone();
+        self.tell(change, Step::Changed { fingerprint, cause });
+        if first.problem.is_some_and(|problem| !is_of_the_source(&problem)) {
+            // Cargo did not answer for a reason outside the source, which may be
+            // gone by now.
+            self.scanner.retry();
+        }
+        let settled = loop {
+            if stopped_within(&self.stop, self.settle) {
+                return Err(Stopped);
+            }
+            let scan = match self.look(round)? {
+                Ok(scan) => scan,
+                Err(error) => return Ok(Err(error)),
+            };
+            let is_still = scan.changed.is_empty() && scan.touched.is_empty();
+            if is_still || begin.elapsed() >= SETTLE_MAX {
+                break scan;
+            }
+        };
+        let fingerprint = settled.fingerprint;
+        let waited = begin.elapsed();
+        self.tell(change, Step::Settled { fingerprint, waited });
+        Ok(Ok(settled))
+    }
+
+    /// What is to be done about a settled source: nothing, or a build.
+    fn decide(
+        &mut self,
+        change: &Change,
+        round: &mut Round,
+        scan: &Scan,
+    ) -> Result<Attempt, Stopped> {
+        let fingerprint = scan.fingerprint;
+        self.memory.decided = Some(fingerprint);
+        let outcome = if self.memory.handed_over == Some(fingerprint) {
+            let cause = change.cause.clone();
+            self.tell(change, Step::Unchanged { fingerprint, cause });
+            Outcome::Unchanged(fingerprint)
+        } else if let Some(error) = self.memory.known_bad.get(fingerprint) {
+            let known = Arc::clone(&error);
+            self.tell(change, Step::KnownBad { fingerprint, error: known });
+            Outcome::Failed(error)
+        } else {
+            return self.attempt(change, round, scan);
+        };
+        self.notify(round, Some(change), outcome)?;
+        Ok(Attempt::Done)
+    }
+
+    /// Whether the last attempt failed for a reason outside the source, and
+    /// somebody asks for another one.
+    fn is_retry(&self, round: &Round, scan: &Scan) -> bool {
+        let is_undecided = self.memory.handed_over != Some(scan.fingerprint)
+            && self.memory.known_bad.get(scan.fingerprint).is_none();
+        is_undecided && self.is_asked(round)
+    }
+
+    /// The source looks as it did at the last decision.
+    fn nothing_new(&mut self, round: &Round, scan: &Scan) -> Result<(), Stopped> {
+        let fingerprint = scan.fingerprint;
+        if !scan.touched.is_empty() {
+            let change = self.change(round.trigger, cause_of(&scan.touched));
+            let cause = change.cause.clone();
+            self.tell(&change, Step::Unchanged { fingerprint, cause });
+        }
+        if !self.is_asked(round) {
+            return Ok(());
+        }
+        let outcome = match self.memory.known_bad.get(fingerprint) {
+            Some(error) if self.memory.handed_over != Some(fingerprint) => Outcome::Failed(error),
+            _ => Outcome::Unchanged(fingerprint),
+        };
+        self.notify(round, None, outcome)
+    }
+
+    fn unreadable(&mut self, round: &Round, error: ScanError) -> Result<(), Stopped> {
+        let reason = (error.path.clone(), error.error.kind());
+        let error = Arc::new(error);
+        if self.memory.unreadable.as_ref() != Some(&reason) {
+            let change = self.change(round.trigger, Cause::default());
+            let told = Arc::clone(&error);
+            self.tell(&change, Step::Unreadable { error: told });
+            self.memory.unreadable = Some(reason);
+        }
+        if self.is_asked(round) {
+            self.notify(round, None, Outcome::Unreadable(error))?;
+        }
+        Ok(())
+    }
+
+    fn readable(&mut self, round: &Round) {
+        if self.memory.unreadable.take().is_some() {
+            let (number, trigger) = (self.memory.change, round.trigger);
+            self.observer.tell(number, trigger, Step::Readable {});
+        }
+    }
+
+    /// Whether anybody waits for an answer.
+    fn is_asked(&self, round: &Round) -> bool {
+        self.memory.answered.is_none_or(|answered| answered < round.through)
+    }
+
+    fn change(&mut self, trigger: Trigger, cause: Cause) -> Change {
+        self.memory.change += 1;
+        Change { number: self.memory.change, trigger, cause }
+    }
+
+    fn tell(&mut self, change: &Change, step: Step) {
+        self.observer.tell(change.number, change.trigger, step);
+    }
+
+    /// Sends a message; waits for room in the channel, and ends all the same when
+    /// it is told to.
+    fn notify(
+        &mut self,
+        round: &Round,
+        change: Option<&Change>,
+        outcome: Outcome,
+    ) -> Result<(), Stopped> {
+        let notification = Notification::new(
+            change.map(|change| change.number),
+            round.trigger,
+            round.through,
+            change.map(|change| change.cause.clone()).unwrap_or_default(),
+            outcome,
+        );
+        select! {
+            recv(self.stop.channel()) -> _ => Err(Stopped),
+            send(self.notifications, notification) -> sent => {
+                self.memory.answered = Some(round.through);
+                sent.map_err(|_nobody_listens| Stopped)
+            }
+        }
+    }
+
+    fn failed(&self, fingerprint: Fingerprint, kind: BuildErrorKind) -> Arc<BuildError> {
+        Arc::new(BuildError::new(self.source_name.as_str(), fingerprint, kind))
+    }
+}

@@ -1,0 +1,73 @@
+//! A compiler that copies the source, and does what a test wants meanwhile.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hotswap_monitor::{
+    BuildBackend, BuildErrorKind, BuildJob, Built, Diagnostics, Monitor, MonitorBuilder, StopSignal,
+};
+use tempfile::TempDir;
+
+type During = Box<dyn FnMut(&Path, u64, &StopSignal) + Send>;
+
+pub(crate) struct Fake {
+    file: PathBuf,
+    target_dir: PathBuf,
+    builds: u64,
+    during: During,
+}
+
+impl BuildBackend for Fake {
+    /// Calls the test, then "compiles"; a source that says `broken` fails.
+    fn build(&mut self, _: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind> {
+        self.builds += 1;
+        let text = || fs::read_to_string(&self.file).unwrap_or_default();
+        (self.during)(&self.file, self.builds, stop);
+        if stop.is_stopped() {
+            return Err(BuildErrorKind::Stopped);
+        }
+        let text = text();
+        if text.contains("no compiler") {
+            return Err(BuildErrorKind::Spawn {
+                program: PathBuf::from("cargo"),
+                error: Arc::new(std::io::Error::other("no compiler")),
+            });
+        }
+        if text.contains("broken") {
+            let mut diagnostics = Diagnostics::default();
+            diagnostics.rendered = "error: broken".to_owned();
+            return Err(BuildErrorKind::Failed { diagnostics });
+        }
+        let library = self.target_dir.join("libfake.so");
+        let _absent = fs::remove_file(&library);
+        fs::write(&library, text).unwrap();
+        // After the read, for a test that edits at the very end.
+        (self.during)(&self.file, 0, stop);
+        Ok(Built::new(library, &self.target_dir))
+    }
+}
+
+/// A directory with one source file and a builder that compiles it with a fake.
+pub(crate) fn source(text: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.rs");
+    fs::write(&file, text).unwrap();
+    (directory, file)
+}
+
+/// The closure is called before each build reads the source, with the number of
+/// the build, and after it, with 0.
+pub(crate) fn builder(
+    file: &Path,
+    during: impl FnMut(&Path, u64, &StopSignal) + Send + 'static,
+) -> MonitorBuilder {
+    let target_dir = file.parent().unwrap().join("target");
+    fs::create_dir_all(&target_dir).unwrap();
+    Monitor::builder(file).backend(Box::new(Fake {
+        file: file.to_owned(),
+        target_dir,
+        builds: 0,
+        during: Box::new(during),
+    }))
+}

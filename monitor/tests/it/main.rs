@@ -1,0 +1,14 @@
+//! The monitor as its users see it: notifications and observations.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where; the lint knows test functions only, not what they call"
+)]
+
+mod fake;
+mod harness;
+mod loop_with_a_fake;
+mod promises;
+mod real_crates;
+mod real_files;
+mod real_processes;
