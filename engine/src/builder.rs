@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded, never, select, unbounded};
 use hotswap_artifact::Source;
-use hotswap_module::__private::{Kind, link_services};
+use hotswap_module::__private::link_services;
 use hotswap_module::{Interface, Linked};
 
 use crate::audit::{Line, LogFile};
@@ -16,8 +16,9 @@ use crate::engine::Engine;
 use crate::error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
 use crate::event::{Event, Subscribers, subscriber};
 use crate::expectation::{Expectation, Expectations};
-use crate::export::Export;
 use crate::history::History;
+use crate::hook::{self, LOAD_DEADLINE};
+use crate::image::Functions;
 use crate::journal::Journal;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
@@ -73,6 +74,7 @@ pub struct EngineBuilder {
     subscribers: Subscribers,
     waits_for_repair: bool,
     cancel: Receiver<()>,
+    load_deadline: Duration,
     watch: WatchSettings,
 }
 
@@ -87,6 +89,7 @@ impl EngineBuilder {
             subscribers: Subscribers::default(),
             waits_for_repair: false,
             cancel: never(),
+            load_deadline: LOAD_DEADLINE,
             watch: WatchSettings::default(),
         }
     }
@@ -150,6 +153,12 @@ impl EngineBuilder {
         self
     }
 
+    /// How long the load hooks (`#[on_load]`) of a version may take together before it is refused; 10 s by default.
+    pub fn load_deadline(mut self, deadline: Duration) -> Self {
+        self.load_deadline = deadline;
+        self
+    }
+
     /// Makes [`open`](Self::open) wait for a source that does not build, or is refused, to be repaired. What was
     /// wrong arrives at subscribers.
     pub fn wait_for_repair(mut self) -> Self {
@@ -202,6 +211,7 @@ impl EngineBuilder {
             subscribers: self.subscribers,
             journal: Journal::new(name, log),
             history: History::default().into(),
+            load_deadline: self.load_deadline,
             requests,
             is_closed: AtomicBool::new(false),
         });
@@ -341,20 +351,17 @@ fn link(
 ) -> Result<(), OpenErrorKind> {
     link_services(&LINKED);
     let refuse = |message: String| OpenErrorKind::Setting { message };
-    let mut exports = std::collections::HashMap::new();
-    for export in linked.exports().iter().filter(|export| export.record.kind == Kind::Export) {
-        let (Some(shim), Some(signature)) = (export.shim, export.signature) else {
-            continue;
-        };
-        let name = export.record.name.as_str();
-        let entry = Export { shim, hash: export.record.hash, signature };
-        if exports.insert(name.into(), entry).is_some() {
+    let mut functions = Functions::default();
+    for export in linked.exports() {
+        if !functions.add(&export.record, export.shim, export.signature) {
             return Err(refuse(format!(
-                "{name} is exported twice by {}: rename one with #[export(name = \"..\")]",
+                "{} is exported twice by {}: rename one with #[export(name = \"..\")]",
+                export.record.name,
                 linked.name()
             )));
         }
     }
+    let Functions { exports, on_load } = functions;
     let id = VersionId(1);
     core.expectations
         .check_loaded(|name| exports.get(name), id)
@@ -366,6 +373,7 @@ fn link(
         provenance: Provenance {
             fingerprint: None,
             content: None,
+            code: None,
             bytes: 0,
             build_time: Duration::ZERO,
             load_time: Duration::ZERO,
@@ -378,6 +386,7 @@ fn link(
         linked: Some(Arc::clone(&context)),
     });
     context.attach(&version);
+    hook::run(&version, &on_load, core.load_deadline).map_err(|kind| refuse(kind.to_string()))?;
     core.history.lock().became_current(&version);
     core.slot.publish(version);
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hotswap_artifact::Trigger;
@@ -17,6 +17,7 @@ use crate::event::{Event, Subscribers};
 use crate::expectation::Expectations;
 use crate::failure;
 use crate::history::History;
+use crate::hook;
 use crate::journal::Journal;
 use crate::provide::Provided;
 use crate::request::{Answer, Request, is_swapper_thread};
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) subscribers: Subscribers,
     pub(crate) journal: Journal,
     pub(crate) history: Mutex<History>,
+    /// How long load hooks may take.
+    pub(crate) load_deadline: Duration,
     /// To the swapper.
     pub(crate) requests: Sender<Request>,
     pub(crate) is_closed: AtomicBool,
@@ -161,6 +164,9 @@ impl Core {
 
 impl ModuleHost for Core {
     unsafe fn call_engine(&self, call: RawCall<'_>) -> Result<(), CallError> {
+        if hook::refuses_calls() {
+            return Err(from_hook(call.name));
+        }
         // SAFETY: the caller's promises are handed on as they are.
         unsafe { self.call_current(call) }
     }
@@ -171,6 +177,9 @@ impl ModuleHost for Core {
     }
 
     fn reload(&self) -> Result<u64, CallError> {
+        if hook::refuses_calls() {
+            return Err(from_hook("reload"));
+        }
         let refused = |error: ReloadError| {
             CallError::new("reload", None, CallErrorKind::Refused { message: error.to_string() })
         };
@@ -181,4 +190,10 @@ impl ModuleHost for Core {
         let line = Line::error("module.panic").field("thread", thread).field("at", location);
         self.journal.write(None, line.field("msg", message));
     }
+}
+
+#[cold]
+fn from_hook(function: &str) -> CallError {
+    let message = format!("{function}: a load hook cannot call the engine, which waits for it");
+    CallError::new(function, None, CallErrorKind::Refused { message })
 }

@@ -6,7 +6,8 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 
-use hotswap_module::__private::{Kind, Needs, Root, Table, start_code};
+use hotswap_module::__private::{Exported, Kind, Needs, Root, Shim, Table, start_code};
+use hotswap_module::Signature;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::export::Export;
@@ -30,6 +31,22 @@ impl fmt::Debug for Image {
     }
 }
 
+/// The functions of a loaded image.
+#[derive(Debug, Default)]
+pub(crate) struct Functions {
+    /// What callers may call, by name.
+    pub(crate) exports: HashMap<Box<str>, Export>,
+    /// What runs before the version becomes current, in the order of names.
+    pub(crate) on_load: Vec<Hook>,
+}
+
+/// A function that the engine runs at a point of a version's life.
+#[derive(Debug, Clone)]
+pub(crate) struct Hook {
+    pub(crate) name: String,
+    pub(crate) shim: Shim,
+}
+
 /// What became of closing an image.
 #[derive(Debug)]
 pub(crate) enum Unloading {
@@ -47,7 +64,7 @@ impl Image {
         verified: &Verified,
         staged: Staged,
         context: Arc<ImageContext>,
-    ) -> Result<(Self, HashMap<Box<str>, Export>), LoadErrorKind> {
+    ) -> Result<(Self, Functions), LoadErrorKind> {
         // SAFETY: loading runs constructors. The file was verified to be a whole module built by this
         // host's compiler, its name and inode are new, and nobody else can write it.
         let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL) }
@@ -86,8 +103,8 @@ impl Image {
                 });
             }
         }
-        let exports = exports(verified, base);
-        Ok((image, exports))
+        let functions = functions(verified, base);
+        Ok((image, functions))
     }
 
     /// The interfaces that the module wants from its host.
@@ -159,22 +176,41 @@ fn prove(verified: &Verified, base: *const u8) -> Result<(), LoadErrorKind> {
     Ok(())
 }
 
-/// The exports, with the addresses of their shims.
-fn exports(verified: &Verified, base: *const u8) -> HashMap<Box<str>, Export> {
+/// The exports and hooks, with the addresses of their shims.
+fn functions(verified: &Verified, base: *const u8) -> Functions {
     let section = base.wrapping_add(verified.exports_address as usize);
-    verified
-        .exports
-        .iter()
-        .filter(|record| record.kind == Kind::Export)
-        .filter_map(|record| {
-            // SAFETY:
-            // 1. Section: `prove` compared its records with the file's, where the offsets are from.
-            // 2. Mapped: exports live in the `Version` that owns the image.
-            let (shim, signature) = unsafe { Table::pointers(section, record.offset) };
-            let export = Export { shim: shim?, hash: record.hash, signature: signature? };
-            Some((record.name.as_str().into(), export))
-        })
-        .collect()
+    let mut functions = Functions::default();
+    for record in &verified.exports {
+        // SAFETY:
+        // 1. Section: `prove` compared its records with the file's, where the offsets are from.
+        // 2. Mapped: the functions live in the `Version` that owns the image.
+        let (shim, signature) = unsafe { Table::pointers(section, record.offset) };
+        functions.add(record, shim, signature);
+    }
+    functions
+}
+
+impl Functions {
+    /// Adds what a record announces; `false` when its name is exported already.
+    pub(crate) fn add(
+        &mut self,
+        record: &Exported,
+        shim: Option<Shim>,
+        signature: Option<&'static Signature>,
+    ) -> bool {
+        let (Some(shim), Some(signature)) = (shim, signature) else { return true };
+        match record.kind {
+            Kind::Need => true,
+            Kind::OnLoad => {
+                self.on_load.push(Hook { name: record.name.clone(), shim });
+                true
+            }
+            Kind::Export => {
+                let export = Export { shim, hash: record.hash, signature };
+                self.exports.insert(record.name.as_str().into(), export).is_none()
+            }
+        }
+    }
 }
 
 /// The loader's own words, without our library's around them.

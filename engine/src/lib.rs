@@ -42,6 +42,7 @@ mod failure;
 mod function;
 mod guard;
 mod history;
+mod hook;
 mod image;
 mod journal;
 mod load_error;

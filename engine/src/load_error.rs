@@ -163,6 +163,14 @@ pub enum LoadErrorKind {
         /// The version that was refused.
         version: VersionId,
     },
+    /// A load hook refused it.
+    #[error("its load hook {name} {reason}")]
+    Hook {
+        /// The function.
+        name: String,
+        /// What it did: returned an error, panicked, took too long, called the engine.
+        reason: String,
+    },
     /// The system's loader refused it.
     #[error("the loader refused it: {message}")]
     Loader {
@@ -202,6 +210,7 @@ impl LoadErrorKind {
             Self::Missing { .. } => "missing",
             Self::Signature { .. } => "signature",
             Self::HostFunction { .. } => "host_function",
+            Self::Hook { .. } => "hook",
             Self::Loader { .. } => "loader",
             Self::WrongImage { .. } => "wrong_image",
             Self::EarlyStart { .. } => "early_start",

@@ -60,6 +60,8 @@ pub enum PinKind {
     ThreadLocal,
     /// A thread-specific key with a destructor inside the module: held for good.
     ThreadKey,
+    /// A load hook that has not returned.
+    Hook,
     /// A signal handler inside the module: held for good.
     SignalHandler,
     /// The loader kept the library after it was closed: held for good.
@@ -74,6 +76,7 @@ impl fmt::Display for PinKind {
             Self::Thread => "thread",
             Self::ThreadLocal => "thread-local",
             Self::ThreadKey => "thread-key",
+            Self::Hook => "hook",
             Self::SignalHandler => "signal-handler",
             Self::Loader => "loader",
         })

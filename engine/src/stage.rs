@@ -3,7 +3,7 @@
 //! glibc matches a library by path and then by inode, and quietly gives the old image when either is
 //! loaded already; a file that is overwritten in place while it is mapped is SIGSEGV.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -76,12 +76,8 @@ impl Drop for Staged {
 /// Puts the contents under a name and an inode that are not loaded: a hard link of our own
 /// build output where that is possible, a copy otherwise.
 pub(crate) fn stage(artifact: &Artifact, contents: &Contents) -> Result<Staged, LoadErrorKind> {
-    let directory = artifact.home.join(process::id().to_string());
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&directory)
-        .map_err(|error| file_error("create", &directory, error))?;
+    let mut rooms = ROOMS.lock();
+    let directory = enter(&mut rooms, &artifact.home)?;
     // Relaxed: only uniqueness matters.
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let stem = artifact.path.file_stem().unwrap_or_default().to_string_lossy();
@@ -128,7 +124,84 @@ pub(crate) fn own_home() -> PathBuf {
     std::env::temp_dir().join(format!("hotswap-{user}"))
 }
 
-/// Removes this process's directory for staged files under `home`, if it is empty.
+/// This process's directories, by home, each with the lock that says it lives.
+type Rooms = BTreeMap<PathBuf, File>;
+
+static ROOMS: Mutex<Rooms> = Mutex::new(BTreeMap::new());
+
+/// The name of the lock file in each process's directory.
+const LOCK: &str = "lock";
+
+/// Makes this process's directory under `home`, after sweeping those of processes that died.
+fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
+    let directory = home.join(process::id().to_string());
+    if rooms.contains_key(home) && directory.is_dir() {
+        return Ok(directory);
+    }
+    sweep(home);
+    let create = || {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        let lock = File::create(directory.join(LOCK))?;
+        // Nobody else uses this name; one whose number this process inherited is dead.
+        lock.lock()?;
+        Ok(lock)
+    };
+    let lock = create().map_err(|error| file_error("create", &directory, error))?;
+    rooms.insert(home.to_owned(), lock);
+    Ok(directory)
+}
+
+/// Removes the directories of processes that no longer hold their lock: they were killed.
+fn sweep(home: &Path) {
+    let Ok(entries) = fs::read_dir(home) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let is_room = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+        let is_dead = || File::open(path.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
+        if is_room && is_dead() {
+            // What cannot be removed now is tried again by the next process.
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// Removes this process's directory under `home`, if nothing is staged in it any more.
 pub(crate) fn leave(home: &Path) {
-    let _ = fs::remove_dir(home.join(process::id().to_string()));
+    let mut rooms = ROOMS.lock();
+    let directory = home.join(process::id().to_string());
+    let is_empty = fs::read_dir(&directory)
+        .is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == LOCK));
+    if is_empty {
+        let _ = fs::remove_file(directory.join(LOCK));
+        let _ = fs::remove_dir(&directory);
+        rooms.remove(home);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_dead_processes_left_is_swept_and_the_living_keep_theirs() {
+        let home = std::env::temp_dir().join(format!("hotswap-rooms-{}", process::id()));
+        for name in ["1", "2", "notes"] {
+            fs::create_dir_all(home.join(name)).expect("writable");
+            fs::write(home.join(name).join("1-x.so"), "").expect("writable");
+        }
+        File::create(home.join("1").join(LOCK)).expect("writable");
+        let living = File::create(home.join("2").join(LOCK)).expect("writable");
+        living.lock().expect("lockable");
+
+        enter(&mut ROOMS.lock(), &home).expect("a room");
+        let own = home.join(process::id().to_string());
+        let left = [home.join("1"), home.join("2"), home.join("notes"), own.clone()]
+            .map(|path| path.exists());
+        assert_eq!(left, [false, true, true, true]);
+
+        leave(&home);
+        assert!(!own.exists());
+        fs::remove_dir_all(&home).expect("removable");
+    }
 }

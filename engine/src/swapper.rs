@@ -18,6 +18,7 @@ use hotswap_artifact::{
     Artifact, Cause, ContentHash, Fingerprint, Notification, Origin, Outcome, Ticket, Trigger,
 };
 
+use self::admission::Admitted;
 use self::refusals::Refusals;
 use crate::audit::Line;
 use crate::core::Core;
@@ -149,7 +150,7 @@ impl Swapper {
                 self.core.subscribers.tell(&Event::Resumed);
                 if let Some(newcomer) = self.held_back.take() {
                     // The verdict is in the log and in the events; nobody waits for it.
-                    let _ = self.swap_unless_same(newcomer);
+                    let _ = self.swap(newcomer);
                 }
                 let _ = done.send(());
             }
@@ -194,7 +195,7 @@ impl Swapper {
                     Err(self.error(ReloadErrorKind::Paused))
                 } else {
                     self.held_back = None;
-                    self.swap_unless_same(newcomer)
+                    self.swap(newcomer)
                 }
             }
             Outcome::Failed(error) => {
@@ -224,7 +225,7 @@ impl Swapper {
             && newcomer.artifact.fingerprint == fingerprint
         {
             if !is_paused {
-                return self.swap_unless_same(newcomer);
+                return self.swap(newcomer);
             }
             self.held_back = Some(newcomer);
             return Err(self.error(ReloadErrorKind::Paused));
@@ -305,19 +306,6 @@ impl Swapper {
         }
     }
 
-    /// A change of the source whose library is, byte for byte, the one that runs: nothing to do.
-    fn swap_unless_same(&mut self, newcomer: Newcomer) -> Result<Verdict, ReloadError> {
-        let current = self.core.slot.load();
-        let content = newcomer.artifact.content;
-        if current.provenance.content == Some(content) {
-            let line = Line::info("build.same").field("version", current.id.number());
-            self.core.journal.write(Some(&newcomer.tx), line.field("sha256", content));
-            return Ok(Verdict::Unchanged { current: current.id });
-        }
-        drop(current);
-        self.swap(newcomer)
-    }
-
     fn next_id(&self) -> VersionId {
         self.core.current().next()
     }
@@ -331,7 +319,8 @@ impl Swapper {
     fn swap(&mut self, newcomer: Newcomer) -> Result<Verdict, ReloadError> {
         let id = self.next_id();
         match self.admit(&newcomer, id) {
-            Ok(version) => Ok(self.publish(version, &newcomer)),
+            Ok(Admitted::Ready(version)) => Ok(self.publish(version, &newcomer)),
+            Ok(Admitted::Same(current)) => Ok(Verdict::Unchanged { current }),
             Err((kind, event)) => {
                 let is_passing = matches!(kind, LoadErrorKind::File { .. });
                 let path = newcomer.artifact.path.clone();

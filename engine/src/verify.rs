@@ -25,6 +25,8 @@ const REDIRECTED: [&str; 4] =
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) content: ContentHash,
+    /// Hash over what the loader maps, the build id aside.
+    pub(crate) code: ContentHash,
     pub(crate) bytes: u64,
     pub(crate) root: RootFacts,
     /// Address of the root symbol within the image.
@@ -88,6 +90,7 @@ pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Verified, LoadErrorKin
 
     Ok(Verified {
         content: ContentHash::of(bytes),
+        code: code(&file),
         bytes: bytes.len() as u64,
         root,
         root_address: root_symbol.address(),
@@ -271,10 +274,31 @@ fn dynamic(file: &ElfFile64<'_, Endianness>) -> Result<(), LoadErrorKind> {
     Ok(())
 }
 
+/// Places and bytes of everything that is mapped. Without the build id, which differs whenever the debug
+/// information does; that itself is not mapped.
+fn code(file: &ElfFile64<'_, Endianness>) -> ContentHash {
+    let mut parts = Vec::new();
+    for section in file.sections() {
+        let object::SectionFlags::Elf { sh_flags } = section.flags() else { continue };
+        if sh_flags & u64::from(elf::SHF_ALLOC) == 0 || section.name() == Ok(BUILD_ID_SECTION) {
+            continue;
+        }
+        for number in [section.address(), section.size(), sh_flags] {
+            parts.extend_from_slice(&number.to_le_bytes());
+        }
+        // What has no bytes in the file starts as zeros.
+        parts.extend_from_slice(section.data().unwrap_or_default());
+    }
+    ContentHash::of(&parts)
+}
+
+/// The section of the build id.
+const BUILD_ID_SECTION: &str = ".note.gnu.build-id";
+
 /// The GNU build id: where it is in the image, and its bytes.
 fn build_id(file: &ElfFile64<'_, Endianness>) -> Option<(u64, Vec<u8>)> {
     let id = file.build_id().ok()??.to_vec();
-    let note = section_data(file, ".note.gnu.build-id")?;
+    let note = section_data(file, BUILD_ID_SECTION)?;
     let inside = note.bytes.windows(id.len()).position(|window| window == id)?;
     Some((note.address + inside as u64, id))
 }

@@ -21,6 +21,8 @@ use crate::version_id::{NO_VERSION, VersionId};
 pub(crate) struct Provenance {
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) content: Option<ContentHash>,
+    /// What is mapped of it, the build id aside: equal codes behave alike.
+    pub(crate) code: Option<ContentHash>,
     pub(crate) bytes: u64,
     pub(crate) build_time: Duration,
     pub(crate) load_time: Duration,
@@ -62,6 +64,7 @@ impl Version {
             provenance: Provenance {
                 fingerprint: None,
                 content: None,
+                code: None,
                 bytes: 0,
                 build_time: Duration::ZERO,
                 load_time: Duration::ZERO,

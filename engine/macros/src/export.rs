@@ -140,7 +140,7 @@ fn implementation(item: &ItemImpl, options: &Options) -> syn::Result<TokenStream
 }
 
 /// The name in our code: what lints say of its use is not the author's concern.
-fn ours(ident: &Ident) -> Ident {
+pub(crate) fn ours(ident: &Ident) -> Ident {
     let mut ident = ident.clone();
     ident.set_span(ident.span().resolved_at(Span::call_site()));
     ident

@@ -78,15 +78,25 @@ impl Function {
         });
         let body = quote_spanned!(place_of(target)=> #target(#(#arguments),*));
         let parameter = quote!(__hotswap::#packed<#(#parameters),*>);
-        self.record(&parameter, &body)
+        self.record(&quote!(Export), &parameter, &body)
+    }
+
+    /// The same for a function without arguments that runs when a version is loaded.
+    pub(crate) fn on_load(&self, target: &TokenStream) -> TokenStream {
+        self.record(&quote!(OnLoad), &quote!(__hotswap::Packed0), &quote!(#target()))
     }
 
     /// The same for a constant.
     pub(crate) fn export_value(&self, value: &TokenStream) -> TokenStream {
-        self.record(&quote!(__hotswap::Packed0), value)
+        self.record(&quote!(Export), &quote!(__hotswap::Packed0), value)
     }
 
-    fn record(&self, parameter: &TokenStream, body: &TokenStream) -> TokenStream {
+    fn record(
+        &self,
+        kind: &TokenStream,
+        parameter: &TokenStream,
+        body: &TokenStream,
+    ) -> TokenStream {
         let Self { name, result, .. } = self;
         let name_length = name.len();
         let signature = self.signature();
@@ -127,7 +137,7 @@ impl Function {
                 { __HOTSWAP_SIGNATURE.text_length() },
                 { __HOTSWAP_OWNER.len() },
             > = __hotswap::Record::new(
-                __hotswap::Kind::Export,
+                __hotswap::Kind::#kind,
                 #name,
                 &__HOTSWAP_SIGNATURE,
                 __HOTSWAP_OWNER,

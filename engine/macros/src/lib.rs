@@ -11,6 +11,7 @@ mod export;
 mod function;
 mod interface;
 mod needs;
+mod on_load;
 mod representation;
 mod reserved;
 mod types;
@@ -139,6 +140,26 @@ pub fn export(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Abi, attributes(abi))]
 pub fn derive_abi(input: TokenStream) -> TokenStream {
     derive_abi::expand(input.into()).into()
+}
+
+/// Runs a function once when a version was loaded, before it may become current, and lets it refuse.
+///
+/// ```
+/// use hotswap_module::on_load;
+///
+/// #[on_load]
+/// fn check_tables() -> Result<(), String> {
+///     if 2 + 2 == 4 { Ok(()) } else { Err("the tables do not add up".to_owned()) }
+/// }
+/// ```
+///
+/// The function takes no arguments and returns nothing or a `Result`. It runs on a thread of its own, with
+/// a deadline that the host sets (`load_deadline`, 10 s by default), while the version before goes on serving. When it
+/// returns an `Err`, panics, takes too long or calls the engine, the new version is refused and the reason is in the
+/// log. Functions of the host may be called. Several of them run one after the other, by name.
+#[proc_macro_attribute]
+pub fn on_load(options: TokenStream, item: TokenStream) -> TokenStream {
+    on_load::expand(options.into(), item.into()).into()
 }
 
 /// Makes a trait the interface that a host and a module share.

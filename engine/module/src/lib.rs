@@ -49,7 +49,7 @@ pub use abi::{Abi, Argument, Desc};
 pub use arguments::Arguments;
 pub use caller::{Caller, EngineCaller, HostCaller, engine, host};
 pub use error::{CallError, CallErrorKind};
-pub use hotswap_macros::{Abi, export, interface};
+pub use hotswap_macros::{Abi, export, interface, on_load};
 pub use interface::{Interface, Requirement};
 pub use linked::Linked;
 pub use root::{ABI_NUMBER, RUSTC, TARGET};

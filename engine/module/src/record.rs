@@ -37,6 +37,8 @@ pub enum Kind {
     /// A function that the module wants from its host; without signature when only
     /// the name is known.
     Need = 2,
+    /// A function that runs once when a version was loaded, before it may become current.
+    OnLoad = 3,
 }
 
 /// Everything before the inline texts.
@@ -250,6 +252,7 @@ fn read_one(bytes: &[u8], offset: usize) -> Result<(Exported, usize), MalformedR
     let kind = match length_at(bytes, offset_of!(Header, kind)) {
         1 => Kind::Export,
         2 => Kind::Need,
+        3 => Kind::OnLoad,
         _ => return Err(malformed("its kind is unknown")),
     };
     let mut start = size_of::<Header>();

@@ -13,6 +13,8 @@ use super::{Newcomer, Swapper};
 use crate::audit::Line;
 use crate::check;
 use crate::core::Core;
+use crate::event::SwapReason;
+use crate::hook;
 use crate::image::Image;
 use crate::journal::Tx;
 use crate::load_error::LoadErrorKind;
@@ -25,21 +27,44 @@ use crate::version_id::VersionId;
 /// A refusal, and the event that the log has it under.
 pub(super) type Refusal = (LoadErrorKind, &'static str);
 
+/// What a newcomer turns out to be.
+pub(super) enum Admitted {
+    /// Loaded and checked: it may become current.
+    Ready(Arc<Version>),
+    /// What runs already, in this version: only a comment was edited, say.
+    Same(VersionId),
+}
+
 impl Swapper {
     /// Everything that must be true of a newcomer, short of making it current.
     pub(super) fn admit(
         &mut self,
         newcomer: &Newcomer,
         id: VersionId,
-    ) -> Result<Arc<Version>, Refusal> {
-        let Newcomer { artifact, tx, .. } = newcomer;
+    ) -> Result<Admitted, Refusal> {
+        let Newcomer { artifact, tx, reason, .. } = newcomer;
         let (verified, contents) = self.verify(artifact, tx, id)?;
+        // Who offers a library by name wants it loaded, whatever is in it.
+        if *reason != SwapReason::Offered
+            && let Some(current) = self.is_running(&verified)
+        {
+            let line = Line::info("build.same").field("version", current.number());
+            self.core.journal.write(Some(tx), line.field("code", verified.code));
+            return Ok(Admitted::Same(current));
+        }
         let start = Instant::now();
         let file = stage::stage(artifact, &contents).map_err(|kind| (kind, "stage.refused"))?;
         let line = Line::info("stage.ok").field("path", file.path().display());
         self.core.journal.write(Some(tx), line.field("stage_us", start.elapsed().as_micros()));
         drop(contents);
-        self.load(&verified, file, newcomer, id)
+        self.load(&verified, file, newcomer, id).map(Admitted::Ready)
+    }
+
+    /// The current version, if its code and data are those of the newcomer: build id and
+    /// debug information aside.
+    fn is_running(&self, verified: &Verified) -> Option<VersionId> {
+        let current = self.core.slot.load();
+        (current.provenance.code == Some(verified.code)).then_some(current.id)
     }
 
     /// Reads the file once and checks everything that its bytes can tell.
@@ -98,7 +123,7 @@ impl Swapper {
         let start = Instant::now();
         self.core.journal.write(Some(tx), Line::info("load.intent").field("to", id.number()));
         let context = Arc::new(ImageContext::of(&self.core));
-        let (image, exports) = Image::load(verified, file, Arc::clone(&context))
+        let (image, functions) = Image::load(verified, file, Arc::clone(&context))
             .map_err(|kind| (kind, "load.refused"))?;
         if !self.homes.contains(&artifact.home) {
             self.homes.push(artifact.home.clone());
@@ -108,10 +133,11 @@ impl Swapper {
         let needs = image.needs();
         let version = Arc::new(Version {
             id,
-            exports,
+            exports: functions.exports,
             provenance: Provenance {
                 fingerprint: Some(artifact.fingerprint),
                 content: Some(artifact.content),
+                code: Some(verified.code),
                 bytes: artifact.bytes,
                 build_time: artifact.build_time,
                 load_time: start.elapsed(),
@@ -129,6 +155,7 @@ impl Swapper {
         core.expectations
             .check_loaded(|name| version.exports.get(name), id)
             .and_then(|()| provides(core, needs, id))
+            .and_then(|()| hook::run(&version, &functions.on_load, core.load_deadline))
             .map_err(|kind| (kind, "load.refused"))?;
         let line = Line::info("load.ok").field("load_us", start.elapsed().as_micros());
         self.core.journal.write(Some(tx), line);

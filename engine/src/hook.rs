@@ -1,0 +1,102 @@
+//! Runs the load hooks of a newcomer: on a thread of their own, with a deadline and a veto.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use hotswap_module::__private::{Status, with_linked_context};
+use hotswap_module::CallErrorKind;
+
+use crate::failure;
+use crate::image::Hook;
+use crate::load_error::LoadErrorKind;
+use crate::pin::PinKind;
+use crate::version::Version;
+
+/// How long all load hooks of a version may take together, unless the builder says otherwise.
+pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(10);
+
+thread_local! {
+    /// On a hook's thread: whether the module has called its engine.
+    static CALLED_BACK: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Whether this thread runs a hook, which must not call the engine that waits for it. Notes that it tried.
+pub(crate) fn refuses_calls() -> bool {
+    CALLED_BACK
+        .try_with(|called| called.get().inspect(|_| called.set(Some(true))).is_some())
+        .unwrap_or(false)
+}
+
+/// Runs hooks one after the other and waits for them, at most for `deadline`.
+///
+/// A hook that does not return keeps its thread, and so its version, mapped: there is no way to end it.
+pub(crate) fn run(
+    version: &Arc<Version>,
+    hooks: &[Hook],
+    deadline: Duration,
+) -> Result<(), LoadErrorKind> {
+    let Some(first) = hooks.first() else { return Ok(()) };
+    let (tell, told) = bounded(1);
+    let (held, list) = (Arc::clone(version), hooks.to_vec());
+    let name = format!("hotswap-on-load-{}", version.id);
+    let started = thread::Builder::new().name(name).spawn(move || {
+        let hold = held.holds.add(PinKind::Hook, format!("on_load of {}", held.id));
+        let result = list.iter().try_for_each(|hook| enter(&held, hook));
+        held.holds.remove(hold);
+        // Before the answer: who waits for it may want the version gone.
+        drop(held);
+        // Past the deadline nobody waits any more.
+        let _ = tell.send(result);
+    });
+    if let Err(error) = started {
+        let reason = format!("could not be run: {error}");
+        return Err(LoadErrorKind::Hook { name: first.name.clone(), reason });
+    }
+    match told.recv_timeout(deadline) {
+        Ok(result) => result,
+        Err(RecvTimeoutError::Timeout) => {
+            let reason =
+                format!("is still running after {} s, its deadline", deadline.as_secs_f64());
+            Err(LoadErrorKind::Hook { name: names(hooks), reason })
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            let reason = "ended its thread".to_owned();
+            Err(LoadErrorKind::Hook { name: names(hooks), reason })
+        }
+    }
+}
+
+fn names(hooks: &[Hook]) -> String {
+    hooks.iter().map(|hook| hook.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn enter(version: &Version, hook: &Hook) -> Result<(), LoadErrorKind> {
+    CALLED_BACK.with(|called| called.set(Some(false)));
+    let call = || {
+        // SAFETY:
+        // 1. Arguments: `#[on_load]` refuses a function that takes any; `out` is null, the result is dropped.
+        // 2. Mapped: the caller holds the version.
+        unsafe { (hook.shim)(std::ptr::dangling_mut(), std::ptr::null_mut()) }
+    };
+    let code = match version.linked_context() {
+        None => call(),
+        Some(context) => with_linked_context(context, call),
+    };
+    let called_back = CALLED_BACK.with(|called| called.take()) == Some(true);
+    let refuse = |reason| Err(LoadErrorKind::Hook { name: hook.name.clone(), reason });
+    match failure::take(Status::from_code(code)) {
+        Some(CallErrorKind::Returned { message }) => refuse(format!("says no: {message}")),
+        Some(CallErrorKind::Panicked { message, location }) => {
+            let place = location.map(|location| format!(" at {location}")).unwrap_or_default();
+            refuse(format!("panicked{place}: {message}"))
+        }
+        Some(other) => refuse(format!("failed: {other:?}")),
+        None if called_back => {
+            refuse("called the engine, in which its own version is not current yet".to_owned())
+        }
+        None => Ok(()),
+    }
+}
