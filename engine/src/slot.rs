@@ -24,8 +24,9 @@ impl Slot {
 
     /// The current version, kept mapped for as long as the result lives.
     pub(crate) fn load(&self) -> Arc<Version> {
-        // `read_recursive`: a nested call must not queue behind a waiting swap.
-        Arc::clone(&self.current.read_recursive())
+        // `read` and not `read_recursive`: a waiting swap goes before new readers, so that it is never starved. No
+        // thread asks while it has the lock, since nothing of ours or of a module runs under it.
+        Arc::clone(&self.current.read())
     }
 
     /// Makes `version` current by one assignment and gives the previous one. Only the swapper calls this.

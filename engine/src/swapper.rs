@@ -267,9 +267,12 @@ impl Swapper {
                 "the monitor ended; the current version goes on, and changes are no longer seen",
             ),
         );
+        let error = self.error(ReloadErrorKind::NoSource);
         for (_, answer) in self.waiters.drain(..) {
-            let error = ReloadError::new(self.core.current(), ReloadErrorKind::NoSource);
-            let _ = answer.reply.send(Err(error));
+            let _ = answer.reply.send(Err(error.clone()));
+        }
+        if let Some(first) = self.first.take() {
+            let _ = first.reply.send(Err(error));
         }
     }
 
