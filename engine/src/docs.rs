@@ -42,3 +42,35 @@ pub mod limits {}
 /// `pthread_key_create`, `sigaction` and `signal` inside the library, hidden, so that the module's own standard library binds to
 /// them; each hands over to the host, which takes a reference on the version first.
 pub mod unload {}
+
+/// # Classes of edits
+///
+/// What becomes of each kind of edit. Every row is a test of its name in `tests/tests/edit_classes.rs`, the toolchain's in
+/// `tests/tests/verify.rs`.
+///
+/// | edit | what happens |
+/// | --- | --- |
+/// | a function's body | swapped; the next call runs it |
+/// | a new function | swapped; callable at once |
+/// | a function removed | swapped; calls are `Missing`. Refused while a handle or a required interface relies on it |
+/// | a signature changed | swapped; callers of the old type get an error value that says what to write. Refused while a handle or a required interface relies on it |
+/// | the layout of an argument's struct, the variants of its enum | as a signature: both layouts are shown |
+/// | a static, a thread-local | swapped; each version starts with its own |
+/// | a constant, a generic function, a macro | swapped; whatever uses it is compiled again |
+/// | a path dependency, a feature in the manifest, an `include_str!` file | swapped; everything that goes into the build is watched |
+/// | a comment, formatting | built, found to be the code that runs (`build.same`), not swapped. A line more or less moves the locations that panics tell, which is other code |
+/// | another toolchain, target, `panic = "abort"` | refused before it is loaded, both sides named |
+///
+/// Values that a host keeps and lends to calls survive every swap; what a module keeps in statics does not.
+pub mod edit_classes {}
+
+/// # Load hooks
+///
+/// `#[on_load]` in a module runs once for every version, after it was loaded and before it becomes current, while the version
+/// before goes on serving. It may refuse: by an `Err`, a panic, or by not returning within the deadline
+/// ([`EngineBuilder::load_deadline`](crate::EngineBuilder::load_deadline), 10 s by default). A hook that calls the engine is
+/// refused too, since the engine waits for it; host functions may be called.
+///
+/// It runs on a thread of its own. One that does not return cannot be ended: its thread holds the refused version, which
+/// stays mapped until then.
+pub mod load_hooks {}
