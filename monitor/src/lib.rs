@@ -16,8 +16,8 @@
 //!   differ every time are built for ever, bytes that are the same four times.
 //! - **Inputs that nobody names are not seen**: what a procedural macro reads
 //!   without telling the compiler, environment variables, system libraries.
-//! - **Two crates whose libraries have the same name** must not share one explicit
-//!   [`target_dir`](BuildSettings::target_dir).
+//! - **The target directory belongs to monitors.** A cargo that is run in it by hand
+//!   for another crate of the same name can pass its library off as this one's.
 //! - **A process that leaves the build's process group** (a daemon that a build
 //!   script starts) is not ended with it; nor is the build, when the host is
 //!   killed.
@@ -33,7 +33,8 @@
 //!   device decide whether a file is read, by *not equal*, and a file younger than
 //!   [`RACY_WINDOW`] is always read.
 //! - A library is handed over only if its inputs were the same before and after
-//!   the build. An edit during a build leads to another one.
+//!   the build. An edit during a build leads to another one. An edit whose mtime
+//!   was set back, which cargo alone takes for fresh, is compiled.
 //! - What did not build is not built again until it differs; a touched file builds
 //!   nothing; an idle look reads no file.
 //! - No method of [`Monitor`] blocks. Dropping it ends the thread, and a build with

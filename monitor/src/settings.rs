@@ -39,9 +39,9 @@ pub struct BuildSettings {
     /// Where builds go. Default: `target/hotswap` beside the lock file that the
     /// crate uses; for a single file, in the file's directory.
     ///
-    /// Limit: two crates whose *libraries have the same name* must not share one
-    /// directory. Cargo writes both to the same file name and takes the other
-    /// one's library for its own.
+    /// Several monitors may share one directory, in several processes too: builds
+    /// take turns, and crates or libraries of the same name are kept apart. A
+    /// cargo that is run there by hand is not.
     pub target_dir: Option<PathBuf>,
     /// The cargo to run. Default: `$CARGO` at run time, else `cargo` on PATH.
     pub cargo: Option<PathBuf>,

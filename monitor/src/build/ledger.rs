@@ -32,6 +32,8 @@ pub(crate) struct JobInputs {
     /// All files but those that cargo itself goes by content for: manifests and
     /// configuration above the packages.
     pub(crate) files: Vec<JobFile>,
+    /// The directory of the package that is built, and the name of its library.
+    pub(crate) library: Option<(PathBuf, String)>,
 }
 
 /// One file of a build.
@@ -83,6 +85,7 @@ impl Ledger {
         fs::create_dir_all(&directory).map_err(|error| failed("create", &directory, error))?;
         let lock = lock(&directory.join(".lock"), deadline, stop)?;
         let mut ledger = Self { directory, inputs, forced: false, _lock: lock };
+        ledger.forced = ledger.take_library(target_dir, profile)?;
         for (package, name) in &ledger.inputs.packages {
             let page = ledger.directory.join(name);
             if is_missed_by_cargo(&page, package, &ledger.inputs) {
@@ -97,6 +100,22 @@ impl Ledger {
             }
         }
         Ok(ledger)
+    }
+
+    /// Makes the library's file name ours. Cargo gives it to every package that asks
+    /// for it, and takes what lies there for what it put there itself.
+    fn take_library(&self, target_dir: &Path, profile: &str) -> Result<bool, BuildErrorKind> {
+        let Some((package, library)) = &self.inputs.library else { return Ok(false) };
+        let page = self.directory.join(format!("lib.{library}"));
+        let owner = format!("{package:?}\n");
+        if fs::read_to_string(&page).is_ok_and(|present| present == owner) {
+            return Ok(false);
+        }
+        if let Some(name) = self.inputs.packages.get(package) {
+            forget(target_dir, profile, name)?;
+        }
+        fs::write(&page, owner).map_err(|error| failed("write", &page, error))?;
+        Ok(true)
     }
 
     /// Whether cargo had to be made to compile something, or would have had to if

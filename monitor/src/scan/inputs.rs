@@ -170,6 +170,11 @@ impl Inputs {
         self.project().map(|project| project.packages.clone()).unwrap_or_default()
     }
 
+    /// The directory of the package that is built, and the name of its library.
+    pub(super) fn library(&self) -> Option<(PathBuf, String)> {
+        Some((self.package()?, self.project()?.library_name.clone()?))
+    }
+
     /// Whether this is a file that cargo itself goes by content for.
     pub(super) fn is_control_file(path: &Path) -> bool {
         CONTROL_FILES.iter().any(|name| path.ends_with(name))

@@ -214,7 +214,7 @@ impl Scanner {
         let is_input =
             |file: &JobFile| is_in_package(&file.path) || !Inputs::is_control_file(&file.path);
         let files = files.filter(is_input).collect();
-        JobInputs { files, packages }
+        JobInputs { files, packages, library: self.inputs.library() }
     }
 
     /// Whether the last scan found this file, or a file below this directory.

@@ -83,12 +83,12 @@ fn cd_5_with_a_real_compiler() {
                 number += 1;
                 fs::write(&written, text(number)).unwrap();
                 // The rhythm of the writer, nothing is waited for.
-                let _stopped = stopped.recv_timeout(std::time::Duration::from_millis(pause));
+                let _stopped = stopped.recv_timeout(Duration::from_millis(pause));
             }
         }
         number
     });
-    let watched = Watched::with(hotswap_monitor::Monitor::builder(&file).build(offline()));
+    let watched = Watched::with(Monitor::builder(&file).build(offline()));
     ready(watched.next());
     for _ in 0..8 {
         step.send(()).unwrap();
@@ -173,20 +173,29 @@ fn cd_5_what_was_compiled_for_a_discarded_build_is_forgotten() {
 }
 
 #[test]
-fn two_crates_of_one_name_may_share_a_target_directory() {
+fn crates_and_libraries_of_one_name_may_share_a_target_directory() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = offline();
     settings.target_dir = Some(directory.path().join("shared"));
-    let watch = |text: &str| {
+    let watch = |text: &str, package: &str| {
         let root = directory.path().join(text);
-        write_crate(&root, "same", &saying(&format!("<{text}>")));
+        write_crate(&root, package, &saying(&format!("<{text}>")));
+        let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+        write(&root, "Cargo.toml", manifest + "[lib]\nname = \"same\"\n");
         Watched::with(Monitor::builder(root).build(settings.clone()))
     };
-    let (one, two) = (watch("one"), watch("two"));
+    let (one, two) = (watch("one", "same"), watch("two", "same"));
+    let other = watch("other", "other");
     assert!(contains(&ready(one.next()), "<one>"));
     assert!(contains(&ready(two.next()), "<two>"));
+    assert!(contains(&ready(other.next()), "<other>"));
     write(directory.path(), "one/src/lib.rs", saying("<three>"));
     assert!(contains(&one.ready(), "<three>"));
     write(directory.path(), "two/src/lib.rs", saying("<four>"));
     assert!(contains(&two.ready(), "<four>"));
+    // Nothing differs for cargo, but the file was given to others meanwhile.
+    drop(other);
+    let other =
+        Watched::with(Monitor::builder(directory.path().join("other")).build(settings.clone()));
+    assert!(contains(&ready(other.next()), "<other>"));
 }

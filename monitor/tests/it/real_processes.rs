@@ -1,8 +1,10 @@
 //! Builds that hang, and compilers that are not there.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -99,9 +101,11 @@ fn a_compiler_that_is_not_there_is_named() {
         other => panic!("{other}"),
     }
     // It appears; the source is the same, so it takes somebody to ask.
-    let real = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-    let link = || std::os::unix::fs::symlink(&real, &cargo).unwrap();
-    link();
+    let install = || {
+        std::fs::write(&cargo, "#!/bin/sh\nexec cargo \"$@\"\n").unwrap();
+        std::fs::set_permissions(&cargo, Permissions::from_mode(0o755)).unwrap();
+    };
+    install();
     watched.ready();
     assert_eq!(watched.builds(), 2);
     // It is gone when the manifest changes and back when the source does.
@@ -109,7 +113,7 @@ fn a_compiler_that_is_not_there_is_named() {
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
     write(&root, "Cargo.toml", manifest + "\n");
     watched.failed();
-    link();
+    install();
     write(&root, "src/lib.rs", "// changed");
     watched.ready();
 }

@@ -1,0 +1,288 @@
+//! The command line as it is written.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hotswap_engine::{Engine, EngineBuilder, Profile};
+
+/// The shortest and the longest period that the monitor takes.
+const POLL_MIN: Duration = Duration::from_millis(1);
+const POLL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What `--poll` may become when it is not given: quick functions need no quicker look than
+/// this, and slow ones must not delay an edit.
+const POLL_DEFAULT_MIN: Duration = Duration::from_millis(100);
+const POLL_DEFAULT_MAX: Duration = Duration::from_secs(1);
+
+const AFTER_HELP: &str = "\
+Examples:
+  hotswap new game                       a module crate that works as it is
+  hotswap run game                       calls its functions every second; edit game/src/lib.rs meanwhile
+  hotswap run game --call f1 --every 250ms --release
+  hotswap check game                     builds and verifies it, lists what it exports
+  hotswap                                the demonstration, on sample-engine
+
+Exit codes: 0 done or ended by Ctrl-C, 1 refused or failed, 2 usage; 130 after a second Ctrl-C.
+`run` writes what happens to hotswap.log in the working directory (--log). RUST_LOG=info shows the same
+lines, and the log records of the module, on stderr.";
+
+/// Replaces the code of a running program while you edit it.
+///
+/// `hotswap run` builds a module (a crate or a single .rs file), calls its functions in a loop and looks
+/// at the source all the time. Save an edit, and a moment later the same process runs the new code. An edit
+/// that does not compile, or that changes a function that is called, is shown and changes nothing. Without
+/// a command, the demonstration runs on sample-engine.
+#[derive(Debug, Parser)]
+#[command(name = "hotswap", version, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// When to use colours: auto means on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t,
+        display_order = 100
+    )]
+    pub(crate) color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Builds a module, calls its functions in a loop, and follows every edit
+    Run(RunArguments),
+    /// Writes a new module crate that works as it is
+    New(NewArguments),
+    /// Builds and verifies a module and lists what it exports; calls nothing
+    Check(CheckArguments),
+}
+
+const RUN_AFTER_HELP: &str = "\
+On stdout: what the functions print. On stderr: one line per swap (`v8 is current: built in 160 ms, swapped
+in 4 us`), the compiler's diagnostics when an edit does not compile, and the reason with both sides when it
+is refused: a function named by --call must stay as it is, `fn()`. A first build that fails is waited for.
+Ctrl-C or SIGTERM ends at once, also during a build; nothing is left behind.
+
+Examples:
+  hotswap run sample-engine --call f1 --call f2
+  hotswap run rules.rs --every 250ms
+  hotswap run game --times 3 --log none      three rounds, for scripts
+
+Exit codes: 0 done or ended by Ctrl-C, 1 failed (with --times: also when a call failed), 2 usage.";
+
+#[derive(Debug, Args)]
+#[command(after_help = RUN_AFTER_HELP)]
+pub(crate) struct RunArguments {
+    /// How often the functions are called: 1s, 250ms; 0s means without a break
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    pub(crate) every: Duration,
+
+    /// A function to call, without arguments; may be repeated [default: every export of type fn()]
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) call: Vec<String>,
+
+    /// How often the source is looked at, 1ms to 24h [default: as --every, within 100ms and 1s]
+    #[arg(long, value_name = "DURATION", value_parser = poll_period)]
+    pub(crate) poll: Option<Duration>,
+
+    /// Where hotswap.log goes; `none` writes none
+    #[arg(long, value_name = "FILE", default_value = "hotswap.log")]
+    pub(crate) log: PathBuf,
+
+    /// Ends after this many rounds of calls
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) times: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+}
+
+impl RunArguments {
+    /// `hotswap run PATH --call NAME..`, the rest as by default.
+    pub(crate) fn calling(path: PathBuf, names: &[&str]) -> Self {
+        Self {
+            source: SourceArguments { path, ..SourceArguments::default() },
+            every: Duration::from_secs(1),
+            call: names.iter().map(ToString::to_string).collect(),
+            poll: None,
+            log: "hotswap.log".into(),
+            times: None,
+        }
+    }
+
+    pub(crate) fn poll_period(&self) -> Duration {
+        self.poll.unwrap_or_else(|| self.every.clamp(POLL_DEFAULT_MIN, POLL_DEFAULT_MAX))
+    }
+}
+
+const NEW_AFTER_HELP: &str = "\
+Examples:
+  hotswap new game
+  hotswap new game --path modules/game
+
+Exit codes: 0 written, 1 refused or failed (nothing is overwritten), 2 usage.";
+
+#[derive(Debug, Args)]
+#[command(after_help = NEW_AFTER_HELP)]
+pub(crate) struct NewArguments {
+    /// The name of the crate: letters, digits, - and _
+    pub(crate) name: String,
+
+    /// The directory of the crate; it must be new or empty [default: NAME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+const CHECK_AFTER_HELP: &str = "\
+The library is verified and loaded as `run` would do it, so its constructors run, but no function does.
+
+Example:
+  hotswap check sample-engine --release
+
+Exit codes: 0 it can run, 1 it does not build or is refused, 2 usage. No log is written.";
+
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_AFTER_HELP)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+}
+
+/// What is built, and how.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SourceArguments {
+    /// The directory of a module crate, a single .rs file, or a prebuilt library
+    pub(crate) path: PathBuf,
+
+    /// Builds with the release profile
+    #[arg(long, conflicts_with = "profile")]
+    release: bool,
+
+    /// Builds with this profile of the manifest
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+
+    /// Features of the module's crate to turn on
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    features: Vec<String>,
+
+    /// Builds with exactly the lock file
+    #[arg(long)]
+    locked: bool,
+
+    /// Builds without network
+    #[arg(long)]
+    offline: bool,
+
+    /// Where builds go [default: target/hotswap beside the module's Cargo.lock]
+    #[arg(long, value_name = "DIR")]
+    target_dir: Option<PathBuf>,
+}
+
+impl SourceArguments {
+    /// An engine's settings as these arguments want them.
+    pub(crate) fn builder(&self) -> EngineBuilder {
+        let mut builder = Engine::builder(&self.path).features(&self.features);
+        if self.release {
+            builder = builder.profile(Profile::Release);
+        }
+        if let Some(name) = &self.profile {
+            builder = builder.profile(Profile::Named(name.clone()));
+        }
+        if self.locked {
+            builder = builder.locked();
+        }
+        if self.offline {
+            builder = builder.offline();
+        }
+        if let Some(directory) = &self.target_dir {
+            builder = builder.target_dir(directory);
+        }
+        builder
+    }
+
+    /// The module in one word, for lines about it.
+    pub(crate) fn name(&self) -> String {
+        let name = std::path::absolute(&self.path).ok();
+        let name = name.as_deref().and_then(|path| path.file_name());
+        name.unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+    }
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write 1s or 250ms"))
+}
+
+fn poll_period(text: &str) -> Result<Duration, String> {
+    let period = duration(text)?;
+    if (POLL_MIN..=POLL_MAX).contains(&period) {
+        Ok(period)
+    } else {
+        Err("the source can be looked at every 1ms to 24h".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(arguments: &[&str]) -> Result<RunArguments, clap::Error> {
+        let line = ["hotswap", "run"].iter().chain(arguments);
+        match Arguments::try_parse_from(line)?.command {
+            Some(Command::Run(run)) => Ok(run),
+            other => panic!("parsed as {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_source_is_looked_at_as_often_as_functions_are_called_within_limits() {
+        let poll = |arguments: &[&str]| run(arguments).unwrap().poll_period();
+        assert_eq!(poll(&["game"]), Duration::from_secs(1));
+        assert_eq!(poll(&["game", "--every", "250ms"]), Duration::from_millis(250));
+        assert_eq!(poll(&["game", "--every", "0s"]), POLL_DEFAULT_MIN);
+        assert_eq!(poll(&["game", "--every", "1h"]), POLL_DEFAULT_MAX);
+        assert_eq!(poll(&["game", "--every", "1h", "--poll", "2s"]), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said() {
+        for (arguments, said) in [
+            (vec!["game", "--every", "1"], "write 1s or 250ms"),
+            (vec!["game", "--poll", "0s"], "every 1ms to 24h"),
+            (vec!["game", "--times", "0"], "--times"),
+            (vec!["game", "--release", "--profile", "fast"], "cannot be used with"),
+            (vec![], "<PATH>"),
+        ] {
+            let error = run(&arguments).expect_err(said).to_string();
+            assert!(error.contains(said), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_module_is_named_by_the_last_part_of_its_path() {
+        assert_eq!(run(&["some/game"]).unwrap().source.name(), "game");
+        assert_eq!(run(&["rules.rs"]).unwrap().source.name(), "rules.rs");
+        let here = std::env::current_dir().unwrap();
+        let here = here.file_name().unwrap().to_string_lossy();
+        assert_eq!(run(&["."]).unwrap().source.name(), here);
+    }
+}

@@ -1,0 +1,91 @@
+//! `hotswap check`: builds and verifies a module, and lists what it exports.
+
+use std::io::{self, Write as _, stdout};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use hotswap_engine::{ExportInfo, OpenErrorKind};
+
+use crate::arguments::CheckArguments;
+use crate::failure::Failure;
+use crate::interrupts::Interrupts;
+use crate::leftovers;
+use crate::narrator::{Narrator, Told};
+use crate::screen::Screen;
+
+/// Builds, verifies, lists.
+pub(crate) fn check(
+    arguments: &CheckArguments,
+    screen: &Arc<Screen>,
+    interrupts: &Interrupts,
+) -> Result<ExitCode, Failure> {
+    is_there(&arguments.source.path)?;
+    let builder = arguments.source.builder().without_log().cancel_on(interrupts.cancelled());
+    let (builder, events) = builder.subscribe();
+    let narrator =
+        Narrator::start(arguments.source.name(), events, Arc::clone(screen), Told::Progress)
+            .context("cannot start a thread")?;
+    let opened = builder.open().map(|engine| engine.exports());
+    leftovers::remove();
+    narrator.finish();
+    match opened {
+        Ok(exports) => {
+            match stdout().lock().write_all(table(&exports).as_bytes()) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    return Err(anyhow::Error::new(error).context("cannot write to stdout").into());
+                }
+                Ok(()) | Err(_) => {}
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) if matches!(error.kind, OpenErrorKind::Cancelled) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A path that names nothing is said at once instead of being waited for.
+pub(crate) fn is_there(path: &Path) -> Result<(), Failure> {
+    std::fs::metadata(path).map(drop).map_err(|error| {
+        anyhow::Error::new(error).context(format!("cannot read {}", path.display()))
+    })?;
+    if path.is_dir() && !path.join("Cargo.toml").is_file() {
+        let path = path.display();
+        return Err(anyhow!(
+            "{path} is no crate: it has no Cargo.toml; `hotswap new NAME` writes one"
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// Names and signatures in two columns.
+fn table(exports: &[ExportInfo]) -> String {
+    if exports.is_empty() {
+        return "nothing is exported: put #[export] on a pub fn\n".to_owned();
+    }
+    rows(exports.iter().map(|export| (export.name.as_str(), export.signature.as_str())))
+}
+
+fn rows<'a>(exports: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
+    let width = exports.clone().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    exports.map(|(name, signature)| format!("{name:width$}  {signature}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_stand_in_a_column() {
+        let exports = [("add", "(u64, u64) -> u64"), ("f1", "()"), ("version", "() -> u64")];
+        let expected = "add      (u64, u64) -> u64\nf1       ()\nversion  () -> u64\n";
+        assert_eq!(rows(exports.into_iter()), expected);
+    }
+
+    #[test]
+    fn a_module_without_exports_is_told_what_to_do() {
+        assert!(table(&[]).contains("#[export]"));
+    }
+}

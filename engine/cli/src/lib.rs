@@ -1,0 +1,62 @@
+//! What the binary `hotswap` does; `hotswap --help` describes it.
+//!
+//! Results (what functions print, the table of `check`) go to stdout, everything about
+//! them to stderr. Not a library for others: use `hotswap_engine` instead.
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod caller;
+mod check;
+mod crate_name;
+mod demonstration;
+mod failure;
+mod interrupts;
+mod leftovers;
+mod narration;
+mod narrator;
+mod new;
+mod paint;
+mod progress;
+mod run;
+mod screen;
+mod span;
+mod targets;
+mod template;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+use crate::interrupts::Interrupts;
+use crate::screen::Screen;
+
+/// Reads the arguments of this process, does what they say, and gives the exit code: 0, 1 when something
+/// was refused or failed, 2 when the arguments make no sense.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Exits by itself: 0 after --help and --version, 2 on a mistake.
+    let arguments = Arguments::parse();
+    // Off by default: the lines of hotswap.log that are mirrored there would double what is shown.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("off")).init();
+    let screen = Arc::new(Screen::stderr(arguments.color));
+    match carry_out(&arguments, &screen) {
+        Ok(code) => code,
+        Err(failure) => {
+            screen.print(&failure.text(screen.paint()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(arguments: &Arguments, screen: &Arc<Screen>) -> Result<ExitCode, Failure> {
+    match &arguments.command {
+        Some(Command::New(new)) => new::new(new),
+        Some(Command::Check(check)) => check::check(check, screen, &Interrupts::install()?),
+        Some(Command::Run(run)) => run::run(run, screen, &Interrupts::install()?),
+        None => demonstration::demonstrate(screen),
+    }
+}

@@ -1,0 +1,133 @@
+//! What an engine's events are in words.
+
+use std::error::Error;
+
+use hotswap_engine::{BuildErrorKind, Diagnostics, Event, ReloadError, ReloadErrorKind};
+
+use crate::failure::causes;
+use crate::paint::Paint;
+use crate::span;
+
+/// What to print about an event; `None` when it is not worth a line.
+pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
+    match event {
+        Event::Swapped { to, build_time, publish_time, .. } => {
+            let built = if build_time.is_zero() {
+                String::new()
+            } else {
+                format!("built in {}, ", span::readable(*build_time))
+            };
+            let current = paint.good(&format!("{to} is current"));
+            Some(format!("{current}: {built}swapped in {}", span::readable(*publish_time)))
+        }
+        Event::Refused { error } => {
+            let told = refusal(error, paint);
+            let consequence = match error.current {
+                Some(version) => format!("{version} stays current"),
+                None => "waiting for the repair".to_owned(),
+            };
+            let label = paint.bad("refused:");
+            let diagnostics = blank_line_after(told.diagnostics);
+            Some(format!("{diagnostics}{label} {}; {consequence}", told.reason))
+        }
+        Event::Draining { version, held_by } => {
+            let holders: Vec<_> = held_by.iter().map(ToString::to_string).collect();
+            let holders =
+                if holders.is_empty() { "calls under way".to_owned() } else { holders.join(", ") };
+            Some(format!("{version} is draining: held by {holders}"))
+        }
+        Event::Pinned { version } => {
+            Some(format!("{version} stays in memory: the loader kept it after it was closed"))
+        }
+        Event::Paused => Some("swaps are paused".to_owned()),
+        Event::Resumed => Some("swaps go on".to_owned()),
+        Event::Missed(count) => Some(format!("missed {count} events; hotswap.log has them all")),
+        // The engine's enum may grow.
+        _ => None,
+    }
+}
+
+/// A refusal in two parts: what the compiler said, and the reason in one line and its causes.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) diagnostics: String,
+    pub(crate) reason: String,
+}
+
+/// Why something was refused. The compiler's words keep their colours where colours are shown.
+pub(crate) fn refusal(error: &ReloadError, paint: Paint) -> Refusal {
+    let causes = causes(error.kind.source());
+    let ReloadErrorKind::Build(build) = &error.kind else {
+        return Refusal { diagnostics: String::new(), reason: format!("{}{causes}", error.kind) };
+    };
+    let name = &build.source_name;
+    let said =
+        build.diagnostics().map_or_else(String::new, |diagnostics| shown(diagnostics, paint));
+    let reason = match &build.kind {
+        BuildErrorKind::Failed { diagnostics } => match diagnostics.error_count {
+            // Without a count the tool, not the compiler, said no; its words stand above.
+            0 => format!("{name} does not build"),
+            1 => format!("{name} does not build: 1 error"),
+            count => format!("{name} does not build: {count} errors"),
+        },
+        kind => format!("{name} does not build: {kind}"),
+    };
+    Refusal { diagnostics: said, reason: format!("{reason}{causes}") }
+}
+
+fn shown(diagnostics: &Diagnostics, paint: Paint) -> String {
+    match paint {
+        Paint::Coloured => diagnostics.rendered.trim_end().to_owned(),
+        Paint::Plain => diagnostics.plain().trim_end().to_owned(),
+    }
+}
+
+/// Text that stands apart from what follows.
+pub(crate) fn blank_line_after(text: String) -> String {
+    if text.is_empty() { text } else { text + "\n\n" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn rare_events_are_one_line() {
+        assert_eq!(tell(&Event::Paused, Paint::Plain).unwrap(), "swaps are paused");
+        assert_eq!(
+            tell(&Event::Missed(5), Paint::Plain).unwrap(),
+            "missed 5 events; hotswap.log has them all"
+        );
+        assert!(tell(&Event::Stopped, Paint::Plain).is_none());
+    }
+
+    #[test]
+    fn a_swap_is_one_line() {
+        // A version has no public constructor: linked code makes one.
+        let engine = hotswap_engine::Engine::linked(linked::exports());
+        let swapped = |build_time| Event::Swapped {
+            from: None,
+            to: engine.version(),
+            reason: hotswap_engine::SwapReason::First,
+            build_time,
+            publish_time: Duration::from_micros(4),
+        };
+        let built = tell(&swapped(Duration::from_millis(160)), Paint::Plain).unwrap();
+        assert_eq!(built, "v1 is current: built in 160 ms, swapped in 4 us");
+        let prebuilt = tell(&swapped(Duration::ZERO), Paint::Plain).unwrap();
+        assert_eq!(prebuilt, "v1 is current: swapped in 4 us");
+        let coloured = tell(&swapped(Duration::ZERO), Paint::Coloured).unwrap();
+        assert_eq!(coloured, "\u{1b}[32mv1 is current\u{1b}[0m: swapped in 4 us");
+        let draining = Event::Draining { version: engine.version(), held_by: vec![] };
+        assert_eq!(
+            tell(&draining, Paint::Plain).unwrap(),
+            "v1 is draining: held by calls under way"
+        );
+    }
+
+    /// A module in this program.
+    mod linked {
+        hotswap_module::module!();
+    }
+}
