@@ -166,7 +166,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Makes [`open`](Self::open) return `Cancelled` when a message arrives here: the build under way is ended.
+    /// Makes [`open`](Self::open) return `Cancelled` when a message arrives here: the build under way is ended. A
+    /// channel whose senders are gone cancels nothing.
     pub fn cancel_on(mut self, cancel: Receiver<()>) -> Self {
         self.cancel = cancel;
         self

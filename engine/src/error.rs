@@ -60,7 +60,7 @@ pub enum OpenErrorKind {
         "building from source needs the feature `monitor` of hotswap-engine; without it only prebuilt and linked modules run"
     )]
     NoMonitor,
-    /// `OpenCancel::cancel` was called while `open` waited.
+    /// A message arrived at `cancel_on`'s channel while `open` waited.
     #[error("opening was cancelled")]
     Cancelled,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use hotswap_artifact::{Cause, Fingerprint, Trigger};
+use hotswap_artifact::{Cause, Fingerprint, ScanError, Trigger};
 use parking_lot::Mutex;
 
 use crate::error::ReloadError;
@@ -31,6 +31,19 @@ pub enum Event {
         /// What is being built.
         fingerprint: Fingerprint,
     },
+    /// A change ended where it began: it was taken back, or its library is the one that runs.
+    Unchanged {
+        /// The version that stays current.
+        current: VersionId,
+    },
+    /// The source cannot be read: it was removed, or permissions are missing. The current version goes on, and
+    /// the source is looked at as before.
+    Unreadable {
+        /// What cannot be read, and why.
+        error: Arc<ScanError>,
+    },
+    /// The source can be read again.
+    Readable,
     /// What lies in the source was turned away; the current version goes on.
     Refused {
         /// Why.

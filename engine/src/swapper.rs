@@ -210,6 +210,9 @@ impl Swapper {
             // The enum may grow; what is not understood changes nothing.
             _ => return,
         };
+        if let (Ok(Verdict::Unchanged { current }), Some(_)) = (&verdict, change) {
+            self.core.subscribers.tell(&Event::Unchanged { current: *current });
+        }
         self.answer(through, &verdict);
         self.answer_first(verdict);
     }

@@ -11,7 +11,6 @@ use hotswap_engine::{ExportInfo, OpenErrorKind};
 use crate::arguments::CheckArguments;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
-use crate::leftovers;
 use crate::narrator::{Narrator, Told};
 use crate::screen::Screen;
 
@@ -28,7 +27,6 @@ pub(crate) fn check(
         Narrator::start(arguments.source.name(), events, Arc::clone(screen), Told::Progress)
             .context("cannot start a thread")?;
     let opened = builder.open().map(|engine| engine.exports());
-    leftovers::remove();
     narrator.finish();
     match opened {
         Ok(exports) => {

@@ -12,7 +12,6 @@ mod crate_name;
 mod demonstration;
 mod failure;
 mod interrupts;
-mod leftovers;
 mod narration;
 mod narrator;
 mod new;

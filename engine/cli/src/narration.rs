@@ -30,6 +30,15 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
             let diagnostics = blank_line_after(told.diagnostics);
             Some(format!("{diagnostics}{label} {}; {consequence}", told.reason))
         }
+        Event::Unchanged { current } => {
+            Some(format!("{current} stays current: what changed makes no other code"))
+        }
+        Event::Unreadable { error } => {
+            let causes = causes(Error::source(&**error));
+            let label = paint.bad("unreadable:");
+            Some(format!("{label} {error}; waiting for it to come back{causes}"))
+        }
+        Event::Readable => Some("the source can be read again".to_owned()),
         Event::Draining { version, held_by } => {
             let holders: Vec<_> = held_by.iter().map(ToString::to_string).collect();
             let holders =

@@ -69,7 +69,7 @@ fn narrate(name: &str, events: &Receiver<Event>, screen: &Screen, told: Told, fi
                     Event::BuildStarted { .. } if first.is_some() => {
                         progress = Some(Progress::new(name, Instant::now(), screen.is_terminal()));
                     }
-                    Event::Swapped { .. } | Event::Refused { .. } | Event::Changed { .. } => progress = None,
+                    Event::Swapped { .. } | Event::Refused { .. } | Event::Changed { .. } | Event::Unchanged { .. } | Event::Unreadable { .. } => progress = None,
                     Event::Stopped => break,
                     // Nothing else starts or ends a build.
                     _ => {}

@@ -10,12 +10,12 @@ use hotswap_engine::{CallError, Engine, OpenErrorKind};
 
 use crate::arguments::RunArguments;
 use crate::caller::Caller;
+use crate::check;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::narrator::{Narrator, Told};
 use crate::screen::Screen;
 use crate::targets::{Complaints, Targets, is_broken_pipe};
-use crate::{check, leftovers};
 
 /// How long an interrupt waits for the calls under way: short enough to be "at once", and long enough for
 /// functions that just print.
@@ -54,7 +54,6 @@ pub(crate) fn run(
     let ending = Loop { arguments, engine: &engine, screen, caller: &caller, interrupted }.turn();
     // Ends a build under way, and waits for no call.
     drop(engine);
-    leftovers::remove();
     if ending != Ending::DuringCall {
         narrator.finish();
     }

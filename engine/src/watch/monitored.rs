@@ -53,6 +53,8 @@ impl Watch {
             );
         }
         let mut build = settings.build;
+        // Whoever prints to no terminal takes `Diagnostics::plain`.
+        build.color = true;
         // Only the final crate is a module; a build id is what proves the image in memory.
         build
             .rustc_args
@@ -153,9 +155,13 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
             .field("store_us", elapsed.as_micros()),
         Step::Notified { fingerprint } => Line::info("notify.sent").field("fp", Sha1(*fingerprint)),
         Step::Unreadable { error } => {
+            core.subscribers.tell(&Event::Unreadable { error: Arc::clone(error) });
             Line::warn("detect.unreadable").failure("unreadable", &**error)
         }
-        Step::Readable { .. } => Line::info("detect.readable"),
+        Step::Readable { .. } => {
+            core.subscribers.tell(&Event::Readable);
+            Line::info("detect.readable")
+        }
         // Steps that this version does not know are not ours to interpret.
         _ => return,
     };
