@@ -1,0 +1,19 @@
+//! What the integration tests share: modules to load, crates to edit, scripts to run, and waiting
+//! with a deadline.
+//!
+//! Tests about swaps alternate libraries of [`prebuilt`], which are built once; tests about builds edit a
+//! [`CrateFixture`]. Nobody sleeps to wait: events and channels are waited for with a [`deadline`].
+
+pub mod deadline;
+mod fixture;
+mod isolated;
+mod log_lines;
+pub mod maps;
+pub mod prebuilt;
+pub mod script;
+mod workspace;
+
+pub use fixture::{CrateFixture, FileFixture, versioned};
+pub use isolated::{is_isolated, isolated};
+pub use log_lines::{LogLine, log_lines};
+pub use workspace::{build_directory, workspace_root};

@@ -1,0 +1,123 @@
+//! Module libraries that are built once and then only offered.
+//!
+//! The sources lie in `tests/modules`. Each becomes a crate below the target directory; cargo decides
+//! whether it is still fresh, and all of them share their dependencies.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use hotswap_engine::{Engine, EngineBuilder};
+
+use crate::fixture::{manifest, seed_lock, write_if_changed};
+use crate::workspace::{build_directory, workspace_root};
+
+/// How the libraries are built, besides what every module gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// As an engine builds a module.
+    Module,
+    /// As an engine builds it, aborting on panic.
+    PanicAbort,
+    /// As a plain cdylib, of which no engine knows.
+    Plain,
+}
+
+/// The module of `tests/modules/numbered.rs` whose `version()` is `number`.
+#[must_use]
+pub fn numbered(number: u64) -> PathBuf {
+    let source = source("numbered.rs")
+        .replace("const VERSION: u64 = 1;", &format!("const VERSION: u64 = {number};"));
+    library(&format!("numbered_{number}"), &source, Kind::Module)
+}
+
+/// The module of `tests/modules/<file>`.
+#[must_use]
+pub fn named(file: &str) -> PathBuf {
+    library(file.trim_end_matches(".rs"), &source(file), Kind::Module)
+}
+
+/// An engine on a library, with no log. Only what the test asks for looks at the file.
+pub fn engine(library: &Path) -> EngineBuilder {
+    Engine::builder(library).without_log().poll_every(Duration::from_secs(3600))
+}
+
+/// The text of `tests/modules/<file>`.
+///
+/// # Panics
+///
+/// When there is no such file.
+#[must_use]
+pub fn source(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("modules").join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The library that `source` builds into. `name` is one source's alone.
+///
+/// # Panics
+///
+/// When it does not build; then with what cargo said.
+#[must_use]
+pub fn library(name: &str, source: &str, kind: Kind) -> PathBuf {
+    static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
+    let mut built = BUILT.lock().expect("no build panicked");
+    let known = built.get_or_insert_default();
+    if let Some(path) = known.get(name) {
+        return path.clone();
+    }
+    let path = build(name, source, kind);
+    known.insert(name.to_owned(), path.clone());
+    path
+}
+
+fn build(name: &str, source: &str, kind: Kind) -> PathBuf {
+    let base = build_directory();
+    // Each test may be a process of its own: one of them builds, the others find it fresh.
+    let lock = File::create(base.join("prebuilt.lock")).expect("the target directory is writable");
+    lock.lock().expect("files below the target directory can be locked");
+    let directory = base.join("prebuilt").join(name);
+    let abort = match kind {
+        Kind::PanicAbort => "[profile.dev]\npanic = \"abort\"",
+        Kind::Module | Kind::Plain => "[profile.dev]",
+    };
+    write_if_changed(
+        &directory.join("Cargo.toml"),
+        &manifest(name).replace("[profile.dev]", abort),
+    );
+    write_if_changed(&directory.join("src/lib.rs"), source);
+    seed_lock(&directory);
+    let mut cargo = cargo();
+    cargo
+        .args(["rustc", "--quiet", "--lib", "--crate-type", "cdylib", "--offline"])
+        .arg("--manifest-path")
+        .arg(directory.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(base.join("target"))
+        .arg("--");
+    if kind != Kind::Plain {
+        cargo.args(["--cfg", "hotswap"]);
+    }
+    cargo.args(["-C", "link-arg=-Wl,--build-id=sha1"]);
+    let output = cargo.output().expect("cargo runs, as it runs this test");
+    assert!(output.status.success(), "{name}:\n{}", String::from_utf8_lossy(&output.stderr));
+    base.join("target/debug").join(format!("lib{name}.so"))
+}
+
+/// Cargo, with nothing of what the cargo that runs this test has set.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let is_ours = text.starts_with("CARGO") && text != "CARGO_HOME";
+        if is_ours || text.starts_with("RUSTFLAGS") || text.starts_with("RUSTC") {
+            command.env_remove(&name);
+        }
+    }
+    command.current_dir(workspace_root());
+    command
+}

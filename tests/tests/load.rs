@@ -1,0 +1,159 @@
+//! Rows LO-1, LO-2 and LO-5: a newcomer is prepared beside what runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use hotswap_engine::{Event, LoadErrorKind, ReloadErrorKind};
+use hotswap_tests::deadline::event;
+use hotswap_tests::maps::executable_mappings;
+use hotswap_tests::{log_lines, prebuilt};
+
+/// Libraries that fail at each step of the way, with the code of the refusal.
+fn failing(directory: &Path) -> Vec<(PathBuf, &'static str)> {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = directory.join(name);
+        fs::write(&path, bytes).expect("writable");
+        path
+    };
+    let whole = fs::read(prebuilt::numbered(2)).expect("readable");
+    vec![
+        (directory.join("absent.so"), "load.file"),
+        (write("garbage.so", b"garbage"), "load.damaged"),
+        (write("cut.so", &whole[..whole.len() / 2]), "load.damaged"),
+        (
+            prebuilt::library(
+                "plain",
+                "#[unsafe(no_mangle)] pub extern \"C\" fn f() {}",
+                prebuilt::Kind::Plain,
+            ),
+            "load.not_a_module",
+        ),
+        (prebuilt::named("early_thread.rs"), "load.early_start"),
+        (prebuilt::named("early_memory.rs"), "load.early_start"),
+        (prebuilt::named("needy.rs"), "load.host_function"),
+    ]
+}
+
+/// Whatever step fails, callers never find the engine without a version.
+#[test]
+fn lo_1_there_is_always_a_version() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("hotswap.log");
+    let engine = prebuilt::engine(&prebuilt::numbered(1)).log_file(&log).open().expect("opens");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
+            }
+        });
+        for (path, code) in failing(directory.path()) {
+            let error = engine.offer(&path).expect_err(code);
+            assert!(error.to_string().ends_with("; v1 stays current"), "{error}");
+            let lines = log_lines(&log);
+            let refused =
+                lines.iter().rfind(|line| line.event.ends_with(".refused")).expect("a refusal");
+            assert_eq!(refused.field("err"), code, "{refused:?}");
+            assert_eq!(refused.field("outcome"), "rejected");
+            assert_eq!(engine.version().number(), 1);
+        }
+        is_over.store(true, Ordering::Release);
+    });
+    // What was refused takes no number, and leaves no code behind.
+    engine.offer(prebuilt::numbered(2)).expect("swaps");
+    assert_eq!(engine.version().number(), 2);
+    for name in ["-libearly", "-libneedy", "-libplain"] {
+        assert_eq!(executable_mappings(name), Vec::<String>::new());
+    }
+}
+
+/// Everything slow is done before the one write that publishes: that step reads no file, runs no code of
+/// the module and waits for no caller, so the log has it last and apart.
+#[test]
+fn lo_2_only_the_publishing_is_noticed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("hotswap.log");
+    let engine = prebuilt::engine(&prebuilt::numbered(1)).log_file(&log).open().expect("opens");
+    let _guard = engine.pin();
+    engine.offer(prebuilt::numbered(2)).expect("swaps");
+    let lines = log_lines(&log);
+    let commit = lines.iter().rfind(|line| line.event == "swap.commit").expect("a swap");
+    let story: Vec<_> = lines
+        .iter()
+        .filter(|line| line.field("tx") == commit.field("tx"))
+        .map(|line| line.event.as_str())
+        .collect();
+    assert_eq!(
+        story[..7],
+        [
+            "offer.intent",
+            "verify.ok",
+            "stage.ok",
+            "load.intent",
+            "load.ok",
+            "swap.intent",
+            "swap.commit"
+        ]
+    );
+    let events = engine.subscribe();
+    engine.offer(prebuilt::numbered(1)).expect("swaps");
+    let publish_time = event(&events, "a swap", |event| match event {
+        Event::Swapped { publish_time, .. } => Some(*publish_time),
+        _ => None,
+    });
+    // SW-2 proves that nobody waits; the figure is a bench's. This only tells a pointer's write from a load.
+    assert!(publish_time.as_millis() < 1_000, "{publish_time:?}");
+}
+
+/// Two loads of the same file are two versions with statics of their own.
+#[test]
+fn lo_5_each_version_has_its_own_statics() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("hotswap.log");
+    let library = prebuilt::numbered(1);
+    let engine = prebuilt::engine(&library).log_file(&log).open().expect("opens");
+    let count = || engine.call_with::<u64>("count", ()).expect("exported");
+    assert_eq!([count(), count()], [1, 2]);
+    let first = engine.pin();
+    engine.offer(&library).expect("the same file is a version of its own");
+    let second = engine.pin();
+    assert_eq!(count(), 1);
+    engine.offer(&library).expect("and again");
+    assert_eq!(count(), 1);
+    assert_eq!(first.call_with::<u64>("count", ()), Ok(3));
+    assert_eq!(second.call_with::<u64>("count", ()), Ok(2));
+    let mut paths: Vec<_> = log_lines(&log)
+        .into_iter()
+        .filter(|line| line.event == "stage.ok")
+        .map(|line| line.field("path").to_owned())
+        .collect();
+    assert_eq!(paths.len(), 3);
+    for path in &paths {
+        assert!(!executable_mappings(path).is_empty(), "{path}");
+    }
+    paths.dedup();
+    assert_eq!(paths.len(), 3, "every version has a file of its own");
+}
+
+/// A library is a private copy from the moment it is offered: what happens to the file afterwards is nothing to us.
+#[test]
+fn lo_5_the_offered_file_may_be_overwritten() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("module.so");
+    fs::copy(prebuilt::numbered(1), &path).expect("writable");
+    let engine = prebuilt::engine(&prebuilt::numbered(3)).open().expect("opens");
+    engine.offer(&path).expect("swaps");
+    let guard = engine.pin();
+    // In place, so that the inode stays: what would be mapped would be overwritten.
+    fs::write(&path, fs::read(prebuilt::numbered(2)).expect("readable")).expect("writable");
+    engine.offer(&path).expect("swaps");
+    assert_eq!(guard.call_with::<u64>("version", ()), Ok(1));
+    assert_eq!(engine.call_with::<u64>("version", ()), Ok(2));
+    fs::write(&path, "").expect("writable");
+    assert_eq!(engine.call_with::<u64>("version", ()), Ok(2));
+    let error = engine.offer(&path).expect_err("empty");
+    let ReloadErrorKind::Load(load) = &error.kind else { panic!("{error}") };
+    assert!(matches!(load.kind, LoadErrorKind::Damaged { .. }), "{error}");
+}
