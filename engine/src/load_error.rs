@@ -194,6 +194,11 @@ pub enum LoadErrorKind {
 }
 
 impl LoadErrorKind {
+    /// Whether the same library may be accepted later: the disk was full, or somebody relied on a function.
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::Missing { .. } | Self::Signature { .. })
+    }
+
     /// A short stable code for the log.
     pub(crate) const fn code(&self) -> &'static str {
         match self {

@@ -26,7 +26,7 @@ use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, SwapReason};
 use crate::image::Unloading;
 use crate::journal::Tx;
-use crate::load_error::{LoadError, LoadErrorKind};
+use crate::load_error::LoadError;
 use crate::pin::PinKind;
 use crate::request::{Answer, Reply, Request, enter_swapper_thread};
 use crate::stage;
@@ -49,7 +49,8 @@ pub(crate) struct Swapper {
     pub(crate) first: Option<FirstAnswer>,
     waiters: VecDeque<(Ticket, Answer)>,
     refusals: Refusals,
-    /// What arrived while swaps were paused, or met a full disk; only the newest is kept.
+    /// What arrived while swaps were paused, or was turned away for a reason that may pass; only the
+    /// newest is kept.
     held_back: Option<Newcomer>,
     /// Images that are mapped, so that the thread knows when nothing is left to unmap.
     mapped_count: usize,
@@ -187,7 +188,17 @@ impl Swapper {
                     _ => SwapReason::Change(trigger),
                 };
                 let newcomer = Newcomer { artifact, tx, reason, cause };
-                if is_paused {
+                let fingerprint = newcomer.artifact.fingerprint;
+                let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
+                self.core.journal.write(Some(&newcomer.tx), line);
+                if let Some(error) = self.refusals.get(fingerprint) {
+                    // Edited away and back: it is what was refused.
+                    let line = Line::warn("quarantine.hit").field("fp", Sha1(fingerprint));
+                    let line = line.field("reason", error.code());
+                    self.core.journal.write(Some(&newcomer.tx), line);
+                    self.held_back = None;
+                    Err(error.clone())
+                } else if is_paused {
                     let line = Line::info("swap.paused");
                     let line = line.field("fp", Sha1(newcomer.artifact.fingerprint));
                     self.core.journal.write(Some(&newcomer.tx), line);
@@ -306,7 +317,11 @@ impl Swapper {
         match artifact {
             Ok(artifact) => {
                 let cause = Cause { first: Some(artifact.path.clone()), count: 1 };
-                self.swap(Newcomer { artifact, tx, reason: SwapReason::Offered, cause })
+                let reason = match self.core.current() {
+                    NO_VERSION => SwapReason::First,
+                    _ => SwapReason::Offered,
+                };
+                self.swap(Newcomer { artifact, tx, reason, cause })
             }
             Err(error) => Err(self.turn_away(&tx, error, "verify.refused")),
         }
@@ -328,13 +343,13 @@ impl Swapper {
             Ok(Admitted::Ready(version)) => Ok(self.publish(version, &newcomer)),
             Ok(Admitted::Same(current)) => Ok(Verdict::Unchanged { current }),
             Err((kind, event)) => {
-                let is_passing = matches!(kind, LoadErrorKind::File { .. });
+                let is_passing = kind.is_passing();
                 let path = newcomer.artifact.path.clone();
                 let error =
                     self.turn_away(&newcomer.tx, LoadError { version: id, path, kind }, event);
                 match newcomer.reason {
                     SwapReason::Offered => {}
-                    // A full disk is no fault of the source: asked again, it is tried again.
+                    // No fault of the source: asked again, it is judged again, without a build.
                     _ if is_passing => self.held_back = Some(newcomer),
                     _ => self.quarantine(&newcomer, &error),
                 }
@@ -411,7 +426,16 @@ impl Swapper {
             self.core.subscribers.tell(&Event::Draining { version: from, held_by });
         }
         drop(old);
+        // What nobody used is gone before anybody is told that the swap is done.
+        self.unload_retired();
         Verdict::Swapped { from, to }
+    }
+
+    /// Unmaps what has been sent back until now.
+    fn unload_retired(&mut self) {
+        while let Ok(retired) = self.retired.try_recv() {
+            self.unload(retired);
+        }
     }
 
     /// Unmaps what nobody reaches any more, and looks whether it is gone.
@@ -456,9 +480,7 @@ impl Swapper {
         // Release pairs with the Acquire in `Core::missing`.
         self.core.is_closed.store(true, Ordering::Release);
         drop(self.core.slot.publish(Arc::new(Version::none(self.retire.clone()))));
-        while let Ok(retired) = self.retired.try_recv() {
-            self.unload(retired);
-        }
+        self.unload_retired();
         self.core.journal.write(None, Line::info("engine.stop").field("mapped", self.mapped_count));
         self.core.subscribers.tell(&Event::Stopped);
         self.leave();

@@ -78,10 +78,7 @@ pub fn area(shape: &Shape) -> f64 {
 /// Structs by value.
 #[export]
 pub fn midpoint(a: Point, b: Point) -> Point {
-    Point {
-        x: f64::midpoint(a.x, b.x),
-        y: f64::midpoint(a.y, b.y),
-    }
+    Point { x: f64::midpoint(a.x, b.x), y: f64::midpoint(a.y, b.y) }
 }
 
 /// An `Option`: half of an even number.
@@ -93,9 +90,7 @@ pub fn half(number: u64) -> Option<u64> {
 /// A `Result`: `call_with` hands it over; `call`, which drops results, turns its `Err` into an error of the call.
 #[export]
 pub fn parse(text: &str) -> Result<u64, String> {
-    text.trim()
-        .parse()
-        .map_err(|error| format!("{text:?} is not a number: {error}"))
+    text.trim().parse().map_err(|error| format!("{text:?} is not a number: {error}"))
 }
 
 // A module is an ordinary library: its functions are called and tested as such.
@@ -122,22 +117,10 @@ mod tests {
 
     #[test]
     fn shared_types_are_plain_rust() {
-        let mut world = World {
-            tick: 0,
-            points: vec![Point { x: 0.0, y: 1.0 }],
-        };
+        let mut world = World { tick: 0, points: vec![Point { x: 0.0, y: 1.0 }] };
         step(&mut world);
-        assert_eq!(
-            world,
-            World {
-                tick: 1,
-                points: vec![Point { x: 1.0, y: 1.0 }]
-            }
-        );
-        assert_eq!(
-            area(&Shape::Rectangle(2.0, 3.0)).to_bits(),
-            6.0_f64.to_bits()
-        );
+        assert_eq!(world, World { tick: 1, points: vec![Point { x: 1.0, y: 1.0 }] });
+        assert_eq!(area(&Shape::Rectangle(2.0, 3.0)).to_bits(), 6.0_f64.to_bits());
         let middle = midpoint(Point { x: 0.0, y: 0.0 }, Point { x: 2.0, y: 4.0 });
         assert_eq!(middle, Point { x: 1.0, y: 2.0 });
     }

@@ -15,18 +15,8 @@ fn the_interface_is_complete() {
                 export.record.kind == Kind::Export && export.record.name == requirement.name
             })
             .unwrap_or_else(|| panic!("{} is not exported", requirement.name));
-        assert_eq!(
-            export.record.signature,
-            requirement.signature.text(),
-            "{}",
-            requirement.name
-        );
-        assert_eq!(
-            export.record.hash,
-            requirement.signature.hash(),
-            "{}",
-            requirement.name
-        );
+        assert_eq!(export.record.signature, requirement.signature.text(), "{}", requirement.name);
+        assert_eq!(export.record.hash, requirement.signature.hash(), "{}", requirement.name);
     }
     assert_eq!(<dyn Sample as Interface>::NAME, "Sample");
 }

@@ -108,6 +108,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("engine/src/engine.rs", "implements `Caller`"),
     ("engine/src/function.rs", "calls by erased types"),
     ("engine/src/guard.rs", "implements `Caller`"),
+    ("engine/src/hook.rs", "calls shims of load hooks"),
     ("engine/src/image.rs", "loads libraries and looks into their memory"),
     ("engine/src/provide.rs", "reads packed arguments and writes results"),
     ("engine/src/services.rs", "the host's side of the table of services"),

@@ -72,12 +72,15 @@ pub unsafe fn run<P, R>(
 
 #[cold]
 fn panicked(payload: Box<dyn Any + Send>) -> Status {
-    guest::hand_over_failure(guest::payload_text(&*payload).unwrap_or(guest::NOT_TEXT));
+    let message = guest::payload_text(&*payload).unwrap_or(guest::NOT_TEXT).to_owned();
+    guest::hand_over_failure(&message);
     match catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         Ok(()) => Status::Panicked,
         Err(second) => {
             // Dropping the first payload panicked: what came out of that may do so again, so it is leaked.
             std::mem::forget(second);
+            // The hook has told of the second panic meanwhile; the first is what the caller wants to know.
+            guest::hand_over_failure(&message);
             Status::PanickedTwice
         }
     }

@@ -153,7 +153,8 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
             .field("sha256", artifact.content)
             .field("bytes", artifact.bytes)
             .field("store_us", elapsed.as_micros()),
-        Step::Notified { fingerprint } => Line::info("notify.sent").field("fp", Sha1(*fingerprint)),
+        // The swapper writes this one, when the message is there.
+        Step::Notified { .. } => return,
         Step::Unreadable { error } => {
             core.subscribers.tell(&Event::Unreadable { error: Arc::clone(error) });
             Line::warn("detect.unreadable").failure("unreadable", &**error)
