@@ -361,3 +361,48 @@ fn every_module_of_the_tests_is_built() {
         assert!(used.contains(&format!("\"{name}\"")), "nobody builds modules/{name}");
     }
 }
+
+/// Invariant 3: the places that publish and unmap are the swapper's. Before its thread starts, the builder publishes linked code.
+#[test]
+fn one_thread_publishes_and_unmaps() {
+    let files = rust_files();
+    let product = |file| RustFile::product_lines(file).collect();
+    let files_with = |word: &str| -> BTreeSet<String> {
+        let found = places(&files, product, |line| line.contains(word));
+        found.iter().filter_map(|place| Some(place.split_once(':')?.0.to_owned())).collect()
+    };
+    let only =
+        |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(
+        files_with("slot.publish("),
+        only(&["engine/src/builder.rs", "engine/src/swapper.rs"])
+    );
+    assert_eq!(files_with("image.unload()"), only(&["engine/src/swapper.rs"]));
+    assert_eq!(files_with("library.close()"), only(&["engine/src/image.rs"]));
+    assert_eq!(files_with("Library::open("), only(&["engine/src/image.rs"]));
+}
+
+/// Every test that an invariant of ARCHITECTURE.md names exists, and every invariant names one.
+#[test]
+fn invariants_name_their_tests() {
+    let text = fs::read_to_string(workspace_root().join("ARCHITECTURE.md")).expect("it lies there");
+    let (_, invariants) = text.split_once("## Invariants").expect("the section");
+    let (invariants, _) = invariants.split_once("\n## ").expect("another section follows");
+    let tests: BTreeSet<String> =
+        rust_files().iter().flat_map(|file| functions(&file.text, "")).collect();
+    let rows: Vec<_> = invariants
+        .lines()
+        .filter(|line| {
+            line.starts_with("| ") && !line.starts_with("| #") && !line.starts_with("| -")
+        })
+        .collect();
+    assert!(rows.len() > 10, "the table has {} rows", rows.len());
+    for row in rows {
+        let column = row.trim_end_matches('|').rsplit('|').next().expect("three columns");
+        let named: Vec<_> = column.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for test in named {
+            assert!(tests.contains(test), "there is no test {test}: {row}");
+        }
+    }
+}
