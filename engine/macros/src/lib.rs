@@ -43,7 +43,7 @@ mod types;
 /// `Option` of these), at most eight. A borrow lasts for the call: `&'static` does not compile. The
 /// result is owned. A panic is caught and becomes the caller's error.
 ///
-/// On the implementation of an [`interface`] it exports every function of it, and the
+/// On the implementation of an [`macro@interface`] it exports every function of it, and the
 /// compiler checks that none is missing or different:
 ///
 /// ```
