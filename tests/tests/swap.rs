@@ -1,11 +1,11 @@
-//! Rows SW-1 to SW-5: what callers see of a swap.
+//! Rows SW-1 to SW-5 and SW-7: what callers see of a swap.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
-use hotswap_engine::{Event, Function, Verdict};
+use hotswap_engine::{CallError, Engine, Event, Function, Guard, Verdict};
 use hotswap_tests::deadline::{PATIENCE, event, receive, within};
 use hotswap_tests::prebuilt;
 
@@ -176,4 +176,45 @@ fn refusals_between_swaps_take_no_number() {
     assert_eq!((status.swap_count, status.refused_count), (10, 20));
     // What was refused left nothing that drains.
     within(Duration::from_secs(60), "a call", move || engine.call("version").expect("serves"));
+}
+
+/// Hayden's test: a script of calls, run once per boundary with a swap there, answers as the old version
+/// up to the swap and as the new one from it on.
+#[test]
+fn sw_7_a_swap_at_every_boundary() {
+    type Step = fn(&Engine, &Guard, &Function<fn() -> u64>) -> u64;
+    let libraries = [prebuilt::numbered(1), prebuilt::numbered(2)];
+    // Every way to call, in an order in which each follows each other one.
+    let script: [(&str, Step); 8] = [
+        ("by name", |engine, _, _| engine.call_with("version", ()).expect("current")),
+        ("by handle", |_, _, handle| handle.call().expect("current")),
+        ("nested", |engine, _, _| {
+            engine
+                .call_with::<Result<u64, CallError>>("nested", (3_u64,))
+                .expect("current")
+                .expect("nested")
+        }),
+        ("by guard", |_, guard, _| guard.call_with("version", ()).expect("pinned")),
+        ("by another name", |engine, _, _| engine.call_with("other", ()).expect("current")),
+        ("by a new guard", |engine, _, _| engine.pin().call_with("other", ()).expect("pinned")),
+        ("by guard again", |_, guard, _| guard.call_with("other", ()).expect("pinned")),
+        ("by handle again", |_, _, handle| handle.call().expect("current")),
+    ];
+    for boundary in 0..=script.len() {
+        let engine = prebuilt::engine(&libraries[0]).open().expect("opens");
+        let guard = engine.pin();
+        let handle = engine.function("version").expect("exported");
+        for (index, (name, step)) in script.iter().enumerate() {
+            if index == boundary {
+                engine.offer(&libraries[1]).expect("swaps");
+            }
+            let is_pinned = name.starts_with("by guard");
+            let wanted = if index < boundary || is_pinned { 1 } else { 2 };
+            assert_eq!(
+                step(&engine, &guard, &handle),
+                wanted,
+                "{name}, a swap before step {boundary}"
+            );
+        }
+    }
 }
