@@ -33,8 +33,10 @@
 //!   device decide whether a file is read, by *not equal*, and a file younger than
 //!   [`RACY_WINDOW`] is always read.
 //! - A library is handed over only if its inputs were the same before and after
-//!   the build. An edit during a build leads to another one. An edit whose mtime
-//!   was set back, which cargo alone takes for fresh, is compiled.
+//!   the build. An edit during a build leads to another one: the source is looked
+//!   at on, and a build of what is no longer there is ended with all its processes
+//!   as soon as what is newer stands still. An edit whose mtime was set back, which
+//!   cargo alone takes for fresh, is compiled.
 //! - What did not build is not built again until it differs; a touched file builds
 //!   nothing; an idle look reads no file.
 //! - No method of [`Monitor`] blocks. Dropping it ends the thread, and a build with

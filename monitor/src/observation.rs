@@ -89,6 +89,18 @@ pub enum Step {
         /// What moved.
         cause: Cause,
     },
+    /// Something newer lay in the source and stood still while the build ran; the
+    /// build was ended with all its processes, and a new change follows.
+    BuildCancelled {
+        /// What was being built.
+        fingerprint: Fingerprint,
+        /// How long the build had run, until its last process was gone.
+        elapsed: Duration,
+        /// What lies in the source instead.
+        superseded_by: Fingerprint,
+        /// What differs.
+        cause: Cause,
+    },
     /// The library lies in the store.
     Stored {
         /// The library.

@@ -20,10 +20,12 @@ pub use cargo::CargoBackend;
 pub use prebuilt::PrebuiltBackend;
 pub use rustc::RustcBackend;
 
-/// Compiles a source. The monitor calls it on its own thread, one build at a time.
+/// Compiles a source. The monitor calls it on a thread that it starts for each
+/// build, one build at a time, and looks at the source meanwhile.
 pub trait BuildBackend: Send {
     /// Builds what lies in the source now. Blocks until it is done; ends soon,
-    /// without leaving a process, when `stop` is given.
+    /// without leaving a process, when `stop` is given: the monitor ends, or
+    /// something newer lies in the source.
     ///
     /// # Errors
     ///

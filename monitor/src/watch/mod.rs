@@ -1,6 +1,7 @@
 //! The monitor's thread: probe, settle, build, check, store, notify.
 
 mod attempt;
+mod during;
 
 use std::path::PathBuf;
 use std::sync::Arc;

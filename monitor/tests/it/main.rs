@@ -12,3 +12,4 @@ mod promises;
 mod real_crates;
 mod real_files;
 mod real_processes;
+mod superseded;
