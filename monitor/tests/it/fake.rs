@@ -40,6 +40,7 @@ impl BuildBackend for Fake {
             return Err(BuildErrorKind::Failed { diagnostics });
         }
         let library = self.target_dir.join("libfake.so");
+        fs::create_dir_all(&self.target_dir).unwrap();
         let _absent = fs::remove_file(&library);
         fs::write(&library, text).unwrap();
         // After the read, for a test that edits at the very end.
@@ -62,12 +63,24 @@ pub(crate) fn builder(
     file: &Path,
     during: impl FnMut(&Path, u64, &StopSignal) + Send + 'static,
 ) -> MonitorBuilder {
-    let target_dir = file.parent().unwrap().join("target");
+    Monitor::builder(file).backend(fake(file, file.parent().unwrap(), during))
+}
+
+/// The same for a crate: its `src/lib.rs` is what is compiled.
+pub(crate) fn crate_builder(
+    root: &Path,
+    during: impl FnMut(&Path, u64, &StopSignal) + Send + 'static,
+) -> MonitorBuilder {
+    let fake = fake(&root.join("src/lib.rs"), root, during);
+    Monitor::builder(root).build(crate::harness::offline()).backend(fake)
+}
+
+fn fake(
+    file: &Path,
+    root: &Path,
+    during: impl FnMut(&Path, u64, &StopSignal) + Send + 'static,
+) -> Box<Fake> {
+    let target_dir = root.join("target");
     fs::create_dir_all(&target_dir).unwrap();
-    Monitor::builder(file).backend(Box::new(Fake {
-        file: file.to_owned(),
-        target_dir,
-        builds: 0,
-        during: Box::new(during),
-    }))
+    Box::new(Fake { file: file.to_owned(), target_dir, builds: 0, during: Box::new(during) })
 }

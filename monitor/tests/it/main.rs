@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says where; the lint knows test functions only, not what they call"
 )]
 
+mod editors;
 mod fake;
 mod harness;
 mod loop_with_a_fake;
