@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use hotswap_artifact::{Artifact, BuildErrorKind, Cause, Outcome, ScanError};
+use hotswap_artifact::{Artifact, BuildErrorKind, Cause, Origin, Outcome, ScanError};
 
 use super::during::{Ended, Superseded};
 use super::{Change, Round, Stopped, Watch};
@@ -156,6 +156,21 @@ impl Watch {
         artifact.fingerprint = fingerprint;
         let step = Step::Stored { artifact: artifact.clone(), elapsed: stored.elapsed };
         self.tell(change, step);
+        self.offer(change, round, artifact.clone())?;
+        // Afterwards: nobody waits for it.
+        if artifact.origin == Origin::Built {
+            self.remember_built(after, &artifact, stored.warnings);
+        }
+        Ok(())
+    }
+
+    pub(super) fn offer(
+        &mut self,
+        change: &Change,
+        round: &Round,
+        artifact: Artifact,
+    ) -> Result<(), Stopped> {
+        let fingerprint = artifact.fingerprint;
         self.notify(round, Some(change), Outcome::Ready(artifact))?;
         self.memory.handed_over = Some(fingerprint);
         self.tell(change, Step::Notified { fingerprint });
@@ -178,15 +193,17 @@ impl Watch {
         }
         let told = Arc::clone(&error);
         self.tell(change, Step::BuildFailed { elapsed, error: told });
-        self.notify(round, Some(change), Outcome::Failed(error))
+        self.notify(round, Some(change), Outcome::Failed(Arc::clone(&error)))?;
+        self.remember_failed(after, &error);
+        Ok(())
     }
 }
 
 fn stored(built: &Built, scan: &Scan, build_time: Duration) -> Result<Stored, BuildErrorKind> {
     let begin = Instant::now();
     let build_time = match built.origin {
-        hotswap_artifact::Origin::Built => build_time,
-        hotswap_artifact::Origin::Foreign => Duration::ZERO,
+        Origin::Built => build_time,
+        Origin::Foreign => Duration::ZERO,
     };
     let artifact = store(built, scan.fingerprint, build_time)?;
     Ok(Stored {

@@ -82,10 +82,11 @@ impl Watch {
         ended
     }
 
-    pub(super) fn job(&self, scan: &Scan) -> BuildJob {
+    fn job(&mut self, scan: &Scan) -> BuildJob {
         let mut job = BuildJob::new(scan.fingerprint);
         job.workspace_root.clone_from(&scan.workspace_root);
         job.inputs = Some(self.scanner.job_inputs());
+        job.is_output_doubted = std::mem::take(&mut self.memory.is_output_doubted);
         job
     }
 }

@@ -114,6 +114,7 @@ pub(crate) fn name(step: &Step) -> &'static str {
         Step::BuildDiscarded { .. } => "discarded",
         Step::BuildCancelled { .. } => "cancelled",
         Step::Stored { .. } => "stored",
+        Step::Cached { .. } => "cached",
         Step::Notified { .. } => "notified",
         Step::Unreadable { .. } => "unreadable",
         Step::Readable {} => "readable",

@@ -13,4 +13,5 @@ mod promises;
 mod real_crates;
 mod real_files;
 mod real_processes;
+mod remembered;
 mod superseded;
