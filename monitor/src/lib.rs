@@ -18,6 +18,9 @@
 //!   without telling the compiler, environment variables, system libraries.
 //! - **The target directory belongs to monitors.** A cargo that is run in it by hand
 //!   for another crate of the same name can pass its library off as this one's.
+//! - **What was built before is not built again**, by another process either, and
+//!   environment variables are no part of what was (`env!`, build scripts that ask
+//!   for them): remove the `store` in the target directory to have it built.
 //! - **A process that leaves the build's process group** (a daemon that a build
 //!   script starts) is not ended with it; nor is the build, when the host is
 //!   killed.
@@ -33,10 +36,17 @@
 //!   device decide whether a file is read, by *not equal*, and a file younger than
 //!   [`RACY_WINDOW`] is always read.
 //! - A library is handed over only if its inputs were the same before and after
-//!   the build. An edit during a build leads to another one. An edit whose mtime
-//!   was set back, which cargo alone takes for fresh, is compiled.
+//!   the build. An edit during a build leads to another one: the source is looked
+//!   at on, and a build of what is no longer there is ended with all its processes
+//!   as soon as what is newer stands still. An edit whose mtime was set back, which
+//!   cargo alone takes for fresh, is compiled.
 //! - What did not build is not built again until it differs; a touched file builds
 //!   nothing; an idle look reads no file.
+//! - What was built before with the same settings and toolchain, by this process or
+//!   another that uses the same target directory, is taken from its store without a
+//!   compiler, after its bytes were hashed again. A compiler's error that names a
+//!   place is remembered there in the same way. What is torn, damaged or gone is
+//!   built again.
 //! - No method of [`Monitor`] blocks. Dropping it ends the thread, and a build with
 //!   all its processes.
 //!
@@ -83,7 +93,9 @@ mod stop;
 mod store;
 mod watch;
 
-pub use build::{BuildBackend, BuildJob, Built, CargoBackend, PrebuiltBackend, RustcBackend};
+pub use build::{
+    BuildBackend, BuildJob, Built, CargoBackend, PrebuiltBackend, Recipe, RustcBackend,
+};
 pub use builder::{
     MonitorBuilder, NOTIFICATIONS_MAX, POLL_PERIOD_MAX, POLL_PERIOD_MIN, StartError, StartErrorKind,
 };

@@ -49,7 +49,7 @@ pub enum Step {
         /// What was touched.
         cause: Cause,
     },
-    /// This was refused before; it is not built again.
+    /// This was refused before, by this process or another; it is not built again.
     KnownBad {
         /// What the source looks like.
         fingerprint: Fingerprint,
@@ -89,12 +89,34 @@ pub enum Step {
         /// What moved.
         cause: Cause,
     },
+    /// Something newer lay in the source and stood still while the build ran; the
+    /// build was ended with all its processes, and a new change follows.
+    BuildCancelled {
+        /// What was being built.
+        fingerprint: Fingerprint,
+        /// How long the build had run, until its last process was gone.
+        elapsed: Duration,
+        /// What lies in the source instead.
+        superseded_by: Fingerprint,
+        /// What differs.
+        cause: Cause,
+    },
     /// The library lies in the store.
     Stored {
         /// The library.
         artifact: Artifact,
         /// How long linking or copying and hashing took.
         elapsed: Duration,
+    },
+    /// This was built before, by this process or another: its library lies in the
+    /// store and was hashed again; no compiler runs.
+    Cached {
+        /// The library.
+        artifact: Artifact,
+        /// How long finding and hashing took.
+        elapsed: Duration,
+        /// The number of warnings of the build.
+        warnings: usize,
     },
     /// The artifact was handed over: the notification is in the channel.
     Notified {

@@ -8,7 +8,9 @@ use hotswap_artifact::{BuildErrorKind, Source};
 use super::ledger::Ledger;
 use super::messages::{Library, Messages};
 use super::process::{self, Ended, Finished};
-use super::{BuildBackend, BuildJob, Built, environment, missing_manifest, target_dir};
+use super::{
+    BuildBackend, BuildJob, Built, Recipe, environment, missing_manifest, recipe, target_dir,
+};
 use crate::project::{self, Project};
 use crate::scan::read_dep_info;
 use crate::{BuildSettings, Profile, StopSignal, file_package};
@@ -175,6 +177,10 @@ impl BuildBackend for CargoBackend {
             let profile = self.settings.profile.directory();
             let deadline = self.settings.deadline;
             let ledger = Ledger::open(&target_dir, profile, inputs.clone(), deadline, stop)?;
+            if job.is_output_doubted {
+                let names: Vec<&str> = ledger.packages().collect();
+                self.clean(&package, &target_dir, &names, stop)?;
+            }
             self.ledger = Some(ledger);
         }
         let built = self.run(&package, &target_dir, stop)?;
@@ -186,6 +192,26 @@ impl BuildBackend for CargoBackend {
         let names: Vec<&str> = ledger.packages().collect();
         self.clean(&package, &target_dir, &names, stop)?;
         self.run(&package, &target_dir, stop)
+    }
+
+    fn recipe(&self, job: &BuildJob) -> Option<Recipe> {
+        let root = job.workspace_root.as_deref();
+        let target_dir = target_dir(&self.source, root, &self.settings)?;
+        Some(recipe::recipe(&self.source, target_dir, &self.settings))
+    }
+
+    fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {
+        let source = self.source.location();
+        let directory = match self.source {
+            Source::Crate(_) => source,
+            _ => source.parent()?,
+        };
+        let mut versions = recipe::version(&self.settings.cargo_program(), directory, stop)?;
+        versions.push(b'\n');
+        // Cargo takes the one on PATH, unless its configuration names another, which
+        // the fingerprint or the recipe covers.
+        versions.extend(recipe::version(Path::new("rustc"), directory, stop)?);
+        Some(versions)
     }
 
     fn close(&mut self, moved: &[PathBuf]) {

@@ -6,6 +6,7 @@ pub(crate) mod ledger;
 pub(crate) mod messages;
 mod prebuilt;
 pub(crate) mod process;
+mod recipe;
 mod rustc;
 
 use std::fmt;
@@ -20,10 +21,12 @@ pub use cargo::CargoBackend;
 pub use prebuilt::PrebuiltBackend;
 pub use rustc::RustcBackend;
 
-/// Compiles a source. The monitor calls it on its own thread, one build at a time.
+/// Compiles a source. The monitor calls it on a thread that it starts for each
+/// build, one build at a time, and looks at the source meanwhile.
 pub trait BuildBackend: Send {
     /// Builds what lies in the source now. Blocks until it is done; ends soon,
-    /// without leaving a process, when `stop` is given.
+    /// without leaving a process, when `stop` is given: the monitor ends, or
+    /// something newer lies in the source.
     ///
     /// # Errors
     ///
@@ -31,6 +34,24 @@ pub trait BuildBackend: Send {
     /// [`BuildErrorKind::NoLibrary`] and [`BuildErrorKind::Manifest`] are taken as
     /// the source's fault and remembered: that fingerprint is not built again.
     fn build(&mut self, job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind>;
+
+    /// What, besides the source, decides what a build gives: settings, and where
+    /// results are remembered. With a recipe a fingerprint is built only once, by
+    /// all processes that share the target directory; without, the default, once a
+    /// process. Must be quick.
+    fn recipe(&self, job: &BuildJob) -> Option<Recipe> {
+        let _ = job;
+        None
+    }
+
+    /// The version of the compiler, in any form: results of another are not used.
+    /// `None` when it cannot be found out, when there is no compiler, say: then
+    /// what was built before is used, and nothing new remembered. May take as long
+    /// as asking takes.
+    fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {
+        let _ = stop;
+        Some(Vec::new())
+    }
 
     /// Says what moved while the last build ran, after its library was put into
     /// the store: nothing, when the build counts. Called once after each build,
@@ -51,13 +72,34 @@ pub struct BuildJob {
     pub workspace_root: Option<PathBuf>,
     /// What the scan found, so that cargo can be told what it would miss.
     pub(crate) inputs: Option<JobInputs>,
+    /// Whether a library of an earlier build was found damaged, and with it maybe
+    /// what cargo takes for fresh.
+    pub(crate) is_output_doubted: bool,
 }
 
 impl BuildJob {
     /// A build of what has this fingerprint.
     #[must_use]
     pub const fn new(fingerprint: Fingerprint) -> Self {
-        Self { fingerprint, workspace_root: None, inputs: None }
+        Self { fingerprint, workspace_root: None, inputs: None, is_output_doubted: false }
+    }
+}
+
+/// What, besides the source and the toolchain, decides what a build gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recipe {
+    /// The target directory, with the store of results below it.
+    pub target_dir: PathBuf,
+    /// Everything else, in any form: builds with the same text give the same.
+    pub text: Vec<u8>,
+}
+
+impl Recipe {
+    /// A recipe for results that are kept in this directory.
+    #[must_use]
+    pub fn new(target_dir: impl Into<PathBuf>, text: impl Into<Vec<u8>>) -> Self {
+        Self { target_dir: target_dir.into(), text: text.into() }
     }
 }
 

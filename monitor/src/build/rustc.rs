@@ -9,7 +9,7 @@ use hotswap_artifact::{BuildErrorKind, Source};
 
 use super::messages::Messages;
 use super::process::{self, Ended};
-use super::{BuildBackend, BuildJob, Built, environment, target_dir};
+use super::{BuildBackend, BuildJob, Built, Recipe, environment, recipe, target_dir};
 use crate::scan::read_dep_info;
 use crate::{BuildSettings, Profile, StopSignal, file_package, project};
 
@@ -105,5 +105,14 @@ impl BuildBackend for RustcBackend {
                 Ok(built)
             }
         }
+    }
+    fn recipe(&self, _job: &BuildJob) -> Option<Recipe> {
+        let source = Source::File(self.file.clone());
+        let target_dir = target_dir(&source, None, &self.settings)?;
+        Some(recipe::recipe(&source, target_dir, &self.settings))
+    }
+
+    fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {
+        recipe::version(&self.settings.rustc_program(), self.directory(), stop)
     }
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use hotswap_artifact::{
@@ -89,7 +90,7 @@ pub struct Scanner {
     inputs: Inputs,
     hashes: FileHashes,
     /// What the last scan found, by name.
-    previous: Option<BTreeMap<PathBuf, Hashed>>,
+    previous: Option<Arc<BTreeMap<PathBuf, Hashed>>>,
     scans: u64,
 }
 
@@ -182,6 +183,16 @@ impl Scanner {
         self.inputs.forget_resolution();
     }
 
+    /// What the last scan found, to compare with later.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot(self.previous.clone())
+    }
+
+    /// Compares the next scan with this one, whatever was found since.
+    pub(crate) fn rewind(&mut self, snapshot: Snapshot) {
+        self.previous = snapshot.0;
+    }
+
     /// How many times the content of a file was read since the scanner was made.
     #[must_use]
     pub fn files_read(&self) -> u64 {
@@ -205,7 +216,8 @@ impl Scanner {
     pub(crate) fn job_inputs(&self) -> JobInputs {
         let packages = self.inputs.packages();
         let is_in_package = |path: &Path| packages.keys().any(|package| path.starts_with(package));
-        let files = self.previous.iter().flatten().map(|(name, hashed)| JobFile {
+        let found = self.previous.iter().flat_map(|found| found.iter());
+        let files = found.map(|(name, hashed)| JobFile {
             name: name.clone(),
             path: self.inputs.path(name),
             digest: hashed.digest,
@@ -224,7 +236,7 @@ impl Scanner {
             let mut following = files.range(name.to_owned()..);
             following.next().is_some_and(|(found, _)| found.starts_with(name))
         };
-        self.previous.as_ref().is_some_and(from_here)
+        self.previous.as_deref().is_some_and(from_here)
     }
 
     fn look(&mut self) -> Result<BTreeMap<PathBuf, Hashed>, Failure> {
@@ -260,10 +272,13 @@ impl Scanner {
             workspace_root: self.inputs.workspace_root().map(Path::to_owned),
             has_build_script: self.inputs.has_build_script(),
         };
-        self.previous = Some(found);
+        self.previous = Some(Arc::new(found));
         scan
     }
 }
+
+/// What one scan found.
+pub(crate) struct Snapshot(Option<Arc<BTreeMap<PathBuf, Hashed>>>);
 
 /// What differs in bytes, and what only in times.
 fn differences(

@@ -1,16 +1,15 @@
 //! One attempt at a build, and the proof that it built what was fingerprinted.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use hotswap_artifact::{Artifact, BuildErrorKind, Cause, Outcome, ScanError};
+use hotswap_artifact::{Artifact, BuildErrorKind, Cause, Origin, Outcome, ScanError};
 
+use super::during::{Ended, Superseded};
 use super::{Change, Round, Stopped, Watch};
-use crate::build::{BuildJob, Built};
+use crate::build::Built;
 use crate::scan::cause_of;
 use crate::store::store;
 use crate::{Scan, Step};
@@ -51,7 +50,7 @@ impl Watch {
         self.tell(change, Step::BuildStarted { fingerprint });
         let started = SystemTime::now();
         let begin = Instant::now();
-        let mut result = self.build(scan);
+        let Ended { mut result, superseded } = self.build(round, scan);
         let elapsed = begin.elapsed();
         if self.stop.is_stopped() {
             return Err(Stopped);
@@ -75,6 +74,16 @@ impl Watch {
         };
         let moved = self.moved(&after, learned.unwrap_or_default(), started);
         self.backend.close(&moved);
+        if let Some(Superseded { by, cause, .. }) = superseded {
+            let step = Step::BuildCancelled {
+                fingerprint,
+                elapsed,
+                superseded_by: by,
+                cause: cause.clone(),
+            };
+            self.tell(change, step);
+            return Ok(Attempt::Discarded(after, cause));
+        }
         if !moved.is_empty() {
             let cause = cause_of(&moved);
             let discarded = Step::BuildDiscarded { fingerprint, elapsed, cause: cause.clone() };
@@ -87,25 +96,6 @@ impl Watch {
             Err(kind) => self.refuse(change, round, &after, kind, elapsed)?,
         }
         Ok(Attempt::Done)
-    }
-
-    /// Runs the backend, which is somebody else's code and may panic.
-    fn build(&mut self, scan: &Scan) -> Result<Built, BuildErrorKind> {
-        if let Some(problem) = &scan.problem {
-            return Err(problem.clone());
-        }
-        let mut job = BuildJob::new(scan.fingerprint);
-        job.workspace_root.clone_from(&scan.workspace_root);
-        job.inputs = Some(self.scanner.job_inputs());
-        // Unwind safety: the backend sees its own state broken, not ours.
-        let build = AssertUnwindSafe(|| self.backend.build(&job, &self.stop));
-        catch_unwind(build).unwrap_or_else(|_panic| {
-            Err(BuildErrorKind::Io {
-                action: "build",
-                path: PathBuf::from(&self.source_name),
-                error: Arc::new(io::Error::other("the build backend panicked")),
-            })
-        })
     }
 
     /// What moved while the build ran, if anything did.
@@ -166,6 +156,21 @@ impl Watch {
         artifact.fingerprint = fingerprint;
         let step = Step::Stored { artifact: artifact.clone(), elapsed: stored.elapsed };
         self.tell(change, step);
+        self.offer(change, round, artifact.clone())?;
+        // Afterwards: nobody waits for it.
+        if artifact.origin == Origin::Built {
+            self.remember_built(after, &artifact, stored.warnings);
+        }
+        Ok(())
+    }
+
+    pub(super) fn offer(
+        &mut self,
+        change: &Change,
+        round: &Round,
+        artifact: Artifact,
+    ) -> Result<(), Stopped> {
+        let fingerprint = artifact.fingerprint;
         self.notify(round, Some(change), Outcome::Ready(artifact))?;
         self.memory.handed_over = Some(fingerprint);
         self.tell(change, Step::Notified { fingerprint });
@@ -188,15 +193,17 @@ impl Watch {
         }
         let told = Arc::clone(&error);
         self.tell(change, Step::BuildFailed { elapsed, error: told });
-        self.notify(round, Some(change), Outcome::Failed(error))
+        self.notify(round, Some(change), Outcome::Failed(Arc::clone(&error)))?;
+        self.remember_failed(after, &error);
+        Ok(())
     }
 }
 
 fn stored(built: &Built, scan: &Scan, build_time: Duration) -> Result<Stored, BuildErrorKind> {
     let begin = Instant::now();
     let build_time = match built.origin {
-        hotswap_artifact::Origin::Built => build_time,
-        hotswap_artifact::Origin::Foreign => Duration::ZERO,
+        Origin::Built => build_time,
+        Origin::Foreign => Duration::ZERO,
     };
     let artifact = store(built, scan.fingerprint, build_time)?;
     Ok(Stored {

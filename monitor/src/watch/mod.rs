@@ -1,6 +1,8 @@
 //! The monitor's thread: probe, settle, build, check, store, notify.
 
 mod attempt;
+mod during;
+mod recall;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,6 +68,8 @@ pub(crate) struct Memory {
     answered: Option<Ticket>,
     /// How often in a row the build touched its own sources.
     own_touches: u32,
+    /// Whether the next build must not trust what the compiler left behind.
+    is_output_doubted: bool,
 }
 
 /// The thread has been told to end, or nobody listens any more.
@@ -214,7 +218,10 @@ impl Watch {
             self.tell(change, Step::KnownBad { fingerprint, error: known });
             Outcome::Failed(error)
         } else {
-            return self.attempt(change, round, scan);
+            return match self.recall(change, round, scan)? {
+                Some(attempt) => Ok(attempt),
+                None => self.attempt(change, round, scan),
+            };
         };
         self.notify(round, Some(change), outcome)?;
         Ok(Attempt::Done)

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hotswap_monitor::{
-    BuildBackend, BuildErrorKind, BuildJob, Built, Diagnostics, Monitor, MonitorBuilder, StopSignal,
+    BuildBackend, BuildErrorKind, BuildJob, Built, Diagnostics, Monitor, MonitorBuilder, Recipe,
+    StopSignal,
 };
 use tempfile::TempDir;
 
@@ -16,6 +17,8 @@ pub(crate) struct Fake {
     target_dir: PathBuf,
     builds: u64,
     during: During,
+    /// The recipe and the toolchain; without, nothing is remembered.
+    recipe: Option<(String, Option<String>)>,
 }
 
 impl BuildBackend for Fake {
@@ -37,14 +40,24 @@ impl BuildBackend for Fake {
         if text.contains("broken") {
             let mut diagnostics = Diagnostics::default();
             diagnostics.rendered = "error: broken".to_owned();
+            diagnostics.first_error = text.contains("place").then(|| "a.rs:1:1: no".to_owned());
             return Err(BuildErrorKind::Failed { diagnostics });
         }
         let library = self.target_dir.join("libfake.so");
+        fs::create_dir_all(&self.target_dir).unwrap();
         let _absent = fs::remove_file(&library);
         fs::write(&library, text).unwrap();
         // After the read, for a test that edits at the very end.
         (self.during)(&self.file, 0, stop);
         Ok(Built::new(library, &self.target_dir))
+    }
+
+    fn recipe(&self, _: &BuildJob) -> Option<Recipe> {
+        Some(Recipe::new(&self.target_dir, self.recipe.as_ref()?.0.clone()))
+    }
+
+    fn toolchain(&self, _: &StopSignal) -> Option<Vec<u8>> {
+        self.recipe.as_ref()?.1.clone().map(String::into_bytes)
     }
 }
 
@@ -62,12 +75,37 @@ pub(crate) fn builder(
     file: &Path,
     during: impl FnMut(&Path, u64, &StopSignal) + Send + 'static,
 ) -> MonitorBuilder {
-    let target_dir = file.parent().unwrap().join("target");
+    Monitor::builder(file).backend(fake(file, file.parent().unwrap(), during))
+}
+
+/// The same for a crate: its `src/lib.rs` is what is compiled.
+pub(crate) fn crate_builder(
+    root: &Path,
+    during: impl FnMut(&Path, u64, &StopSignal) + Send + 'static,
+) -> MonitorBuilder {
+    let fake = fake(&root.join("src/lib.rs"), root, during);
+    Monitor::builder(root).build(crate::harness::offline()).backend(fake)
+}
+
+/// One that remembers what it built, with this recipe and this compiler.
+pub(crate) fn remembering(file: &Path, recipe: &str, toolchain: Option<&str>) -> MonitorBuilder {
+    let mut fake = fake(file, file.parent().unwrap(), |_, _, _| {});
+    fake.recipe = Some((recipe.to_owned(), toolchain.map(str::to_owned)));
+    Monitor::builder(file).backend(fake)
+}
+
+fn fake(
+    file: &Path,
+    root: &Path,
+    during: impl FnMut(&Path, u64, &StopSignal) + Send + 'static,
+) -> Box<Fake> {
+    let target_dir = root.join("target");
     fs::create_dir_all(&target_dir).unwrap();
-    Monitor::builder(file).backend(Box::new(Fake {
+    Box::new(Fake {
         file: file.to_owned(),
         target_dir,
         builds: 0,
         during: Box::new(during),
-    }))
+        recipe: None,
+    })
 }

@@ -30,9 +30,13 @@ impl Watched {
     }
 
     pub(crate) fn with(builder: MonitorBuilder) -> Self {
+        Self::polling(builder, NEVER)
+    }
+
+    pub(crate) fn polling(builder: MonitorBuilder, period: Duration) -> Self {
         let (tell, observations) = unbounded();
         let (monitor, notifications) = builder
-            .poll_every(NEVER)
+            .poll_every(period)
             .observe(move |observation: &Observation| tell.send(observation.clone()).unwrap())
             .start()
             .unwrap();
@@ -108,7 +112,9 @@ pub(crate) fn name(step: &Step) -> &'static str {
         Step::BuildOk { .. } => "ok",
         Step::BuildFailed { .. } => "failed",
         Step::BuildDiscarded { .. } => "discarded",
+        Step::BuildCancelled { .. } => "cancelled",
         Step::Stored { .. } => "stored",
+        Step::Cached { .. } => "cached",
         Step::Notified { .. } => "notified",
         Step::Unreadable { .. } => "unreadable",
         Step::Readable {} => "readable",

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says where; the lint knows test functions only, not what they call"
 )]
 
+mod editors;
 mod fake;
 mod harness;
 mod loop_with_a_fake;
@@ -12,3 +13,5 @@ mod promises;
 mod real_crates;
 mod real_files;
 mod real_processes;
+mod remembered;
+mod superseded;

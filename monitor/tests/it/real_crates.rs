@@ -141,7 +141,14 @@ fn a_file_included_from_outside_is_part_of_the_build() {
     assert!(contains(&watched.ready(), "<two>"));
     watched.unchanged();
     drop(watched);
-    // A new process knows it from the `.d` file: one build, and it is fresh.
+    // A new process knows it from the `.d` file, so that it finds what was built.
+    let watched = Watched::start(root.join("game"));
+    assert!(contains(&ready(watched.next()), "<two>"));
+    watched.unchanged();
+    assert_eq!(watched.steps(), ["changed", "settled", "cached", "notified"]);
+    drop(watched);
+    // Without the store there is one build, and it is fresh.
+    fs::remove_dir_all(root.join("game/target/hotswap/store")).unwrap();
     let watched = Watched::start(root.join("game"));
     ready(watched.next());
     watched.unchanged();

@@ -16,7 +16,7 @@ use crate::harness::{PATIENCE, Watched, failed, offline, ready, write, write_cra
 
 /// A crate whose build script tells its process group through a socket and then
 /// waits for ever.
-fn write_hanging(root: &Path, socket: &Path) {
+pub(crate) fn write_hanging(root: &Path, socket: &Path) {
     write_crate(root, "game", "");
     let script = format!(
         "use std::io::Write;\nfn main() {{\n\
@@ -31,7 +31,7 @@ fn write_hanging(root: &Path, socket: &Path) {
 
 /// Waits for the build script to connect; its group, and the connection that
 /// lives as long as it does.
-fn accept(listener: UnixListener) -> (Pid, BufReader<UnixStream>) {
+pub(crate) fn accept(listener: UnixListener) -> (Pid, BufReader<UnixStream>) {
     let (send, received) = bounded(1);
     thread::spawn(move || send.send(listener.accept().unwrap().0));
     let stream = received.recv_timeout(PATIENCE).expect("the build script runs");
@@ -43,7 +43,7 @@ fn accept(listener: UnixListener) -> (Pid, BufReader<UnixStream>) {
     (group, stream)
 }
 
-fn assert_gone(group: Pid, mut stream: BufReader<UnixStream>) {
+pub(crate) fn assert_gone(group: Pid, mut stream: BufReader<UnixStream>) {
     // The end of the stream is the end of the build script.
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     // Whoever adopts what is left of the group has to reap it; that is not ours

@@ -1,15 +1,24 @@
 //! Where built libraries are kept: by the hash of their bytes.
+//!
+//! Several processes share a store. Every file appears whole, under a name that
+//! tells what is inside; what is found there is hashed before it is used, and
+//! replaced when it is not what its name says.
+
+mod index;
+mod whole;
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hotswap_artifact::{Artifact, BuildErrorKind, ContentHash, Fingerprint, Origin};
 
 use crate::build::Built;
+
+pub(crate) use index::{Entry, Index, Known};
 
 /// How many libraries a store keeps.
 ///
@@ -32,7 +41,8 @@ pub(crate) fn store(
         Origin::Built => {
             let directory = built.target_dir.join("store");
             let (path, content) = keep(&built.library, &directory)?;
-            trim(&directory, &path);
+            whole::sweep(&directory);
+            trim(&directory, &path, STORE_FILES_MAX);
             (path, content, built.target_dir.join("stage"))
         }
     };
@@ -40,12 +50,54 @@ pub(crate) fn store(
     Ok(Artifact { path, fingerprint, content, bytes, origin: built.origin, build_time, home })
 }
 
+/// What lies in the store under the name of some bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    Whole(Artifact),
+    /// It is not what its name says, and neither may be what the compiler left: the
+    /// two may be one file.
+    Damaged,
+    Absent,
+}
+
+/// Looks for the library with these bytes, and reads it.
+pub(crate) fn find(
+    target_dir: &Path,
+    fingerprint: Fingerprint,
+    content: ContentHash,
+    build_time: Duration,
+) -> Found {
+    let path = library_path(&target_dir.join("store"), content);
+    match ContentHash::of_file(&path) {
+        Ok(found) if found == content => {}
+        Ok(_) => {
+            log::warn!("{} is not what its name says; it is built again", path.display());
+            return Found::Damaged;
+        }
+        Err(_) => return Found::Absent,
+    }
+    touch(&path);
+    let Ok(bytes) = fs::metadata(&path).map(|found| found.len()) else { return Found::Absent };
+    let (origin, home) = (Origin::Built, target_dir.join("stage"));
+    Found::Whole(Artifact { path, fingerprint, content, bytes, origin, build_time, home })
+}
+
 /// Links the library under a name of its own, hashes *that* inode, and gives it
 /// the hash as its name: whatever cargo does to its output meanwhile, the name
 /// tells what is inside.
 fn keep(library: &Path, directory: &Path) -> Result<(PathBuf, ContentHash), BuildErrorKind> {
+    match keep_once(library, directory) {
+        // Another process took ours for one of the dead.
+        Err(BuildErrorKind::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            keep_once(library, directory)
+        }
+        kept => kept,
+    }
+}
+
+fn keep_once(library: &Path, directory: &Path) -> Result<(PathBuf, ContentHash), BuildErrorKind> {
     fs::create_dir_all(directory).map_err(io_kind("create", directory))?;
-    let temporary = temporary_name(directory);
+    let temporary = whole::temporary_name(directory);
     if fs::hard_link(library, &temporary).is_err() {
         // Another file system, or one without links.
         fs::copy(library, &temporary).map_err(io_kind("store", library))?;
@@ -62,29 +114,37 @@ fn name_by_content(
     directory: &Path,
 ) -> Result<(PathBuf, ContentHash), BuildErrorKind> {
     let content = ContentHash::of_file(temporary).map_err(io_kind("read", temporary))?;
-    let path = directory.join(format!("{content}{}", std::env::consts::DLL_SUFFIX));
-    if path.exists() {
-        // The age decides what is removed; this one is in use again.
-        let touched = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
-        if let Err(error) = touched {
-            log::debug!("cannot touch {}: {error}", path.display());
-        }
+    let path = library_path(directory, content);
+    if is_same_file(temporary, &path) || ContentHash::of_file(&path).is_ok_and(|h| h == content) {
+        touch(&path);
     } else {
-        fs::rename(temporary, &path).map_err(io_kind("store", &path))?;
+        // Not there, or not what its name says: somebody wrote into it, or a disk
+        // lost a part of it.
+        whole::publish(temporary, &path).map_err(io_kind("store", &path))?;
     }
     Ok((path, content))
 }
 
-fn temporary_name(directory: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    // Relaxed: only the number counts, nothing is published with it.
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    directory.join(format!(".{}-{count}", std::process::id()))
+fn library_path(directory: &Path, content: ContentHash) -> PathBuf {
+    directory.join(format!("{content}{}", std::env::consts::DLL_SUFFIX))
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// The age decides what is removed; this one is in use again.
+fn touch(path: &Path) {
+    let touched = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+    if let Err(error) = touched {
+        log::debug!("cannot touch {}: {error}", path.display());
+    }
 }
 
 /// Removes the oldest beyond the limit, never `newest`. A store that cannot be
 /// trimmed is no reason to refuse a build.
-fn trim(directory: &Path, newest: &Path) {
+fn trim(directory: &Path, newest: &Path, files_max: usize) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     let mut files: Vec<(SystemTime, PathBuf)> = entries
         .flatten()
@@ -93,7 +153,7 @@ fn trim(directory: &Path, newest: &Path) {
         .filter(|(_, path)| path != newest && path.extension().is_some())
         .collect();
     files.sort_by(|left, right| right.cmp(left));
-    for (_, path) in files.iter().skip(STORE_FILES_MAX - 1) {
+    for (_, path) in files.iter().skip(files_max - 1) {
         if let Err(error) = fs::remove_file(path) {
             log::warn!("cannot remove {} from the store: {error}", path.display());
         }
@@ -134,6 +194,47 @@ mod tests {
             store(&same_inode, Fingerprint::of(b""), Duration::ZERO).unwrap();
         }
         assert_eq!(fs::read_dir(directory.path().join("store")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_its_name_says_is_not_used_and_healed() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = stored(directory.path(), "one");
+        let find = || find(directory.path(), first.fingerprint, first.content, Duration::ZERO);
+        assert_eq!(find(), Found::Whole(first.clone()));
+        for damage in [&b"on"[..], b"", b"One", b"one!"] {
+            fs::remove_file(&first.path).unwrap();
+            fs::write(&first.path, damage).unwrap();
+            assert_eq!(find(), Found::Damaged);
+            assert_eq!(stored(directory.path(), "one").path, first.path);
+            assert_eq!(find(), Found::Whole(first.clone()), "healed");
+        }
+        fs::remove_file(&first.path).unwrap();
+        assert_eq!(find(), Found::Absent);
+        assert_eq!(fs::read_dir(directory.path().join("store")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn two_that_store_the_same_at_once_both_have_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let shared = directory.path();
+        std::thread::scope(|scope| {
+            for own in ["a", "b", "c", "d"] {
+                scope.spawn(move || {
+                    let own = shared.join(own);
+                    fs::create_dir(&own).unwrap();
+                    for number in 0..20 {
+                        let library = own.join(format!("{number}.so"));
+                        fs::write(&library, number.to_string()).unwrap();
+                        let built = Built::new(&library, shared);
+                        let artifact = store(&built, Fingerprint::of(b""), Duration::ZERO).unwrap();
+                        assert_eq!(artifact.content, ContentHash::of_file(&library).unwrap());
+                        assert_eq!(ContentHash::of_file(&artifact.path).unwrap(), artifact.content);
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(shared.join("store")).unwrap().count(), 20);
     }
 
     #[test]

@@ -1,0 +1,77 @@
+//! What decides what a build of ours gives, besides the source.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use hotswap_artifact::{Fingerprint, Source};
+
+use super::process::{self, Ended};
+use super::{Recipe, environment};
+use crate::{BuildSettings, StopSignal};
+
+/// How long a compiler may take to say its version.
+///
+/// 10 s: it takes some milliseconds; the first time after an update, rustup may be
+/// asked to install it.
+const VERSION_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The recipe of a source that is built with these settings.
+pub(super) fn recipe(source: &Source, target_dir: PathBuf, settings: &BuildSettings) -> Recipe {
+    // Named one by one: what only limits or colours a build is not part of it.
+    let BuildSettings {
+        profile,
+        features,
+        default_features,
+        locked: _,
+        offline: _,
+        deadline: _,
+        target_dir: _,
+        cargo: _,
+        rustc: _,
+        rustc_args,
+        file_dependencies,
+        color: _,
+    } = settings;
+    let mut text = format!(
+        "{source:?} {profile:?} {features:?} {default_features} {rustc_args:?} \
+         {file_dependencies:?} {:?} {:?}",
+        settings.cargo_program(),
+        settings.rustc_program(),
+    )
+    .into_bytes();
+    // Cargo's configuration beside the sources is part of the fingerprint; what
+    // lies above them and in cargo's home is not.
+    for path in configuration(source.location()) {
+        if let Ok(bytes) = fs::read(&path) {
+            // The hash: there may be tokens of registries in it.
+            text.extend_from_slice(format!("\n{path:?} {}", Fingerprint::of(&bytes)).as_bytes());
+        }
+    }
+    Recipe::new(target_dir, text)
+}
+
+fn configuration(source: &Path) -> impl Iterator<Item = PathBuf> {
+    let above = source.ancestors().skip(1).map(|directory| directory.join(".cargo"));
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    above
+        .chain(home)
+        .flat_map(|directory| ["config.toml", "config"].map(|name| directory.join(name)))
+}
+
+/// What a compiler says its version is, asked where it will run: rustup chooses by
+/// the directory.
+pub(super) fn version(program: &Path, directory: &Path, stop: &StopSignal) -> Option<Vec<u8>> {
+    let mut command = Command::new(program);
+    environment::scrub(&mut command);
+    command.arg("-vV").current_dir(directory);
+    let lines = Vec::<Vec<u8>>::new();
+    let finished = process::run(command, VERSION_DEADLINE, stop, lines).ok()?;
+    match finished.ended {
+        Ended::Exited(status) if status.success() => Some(finished.output.join(&b'\n')),
+        Ended::Exited(_) | Ended::TimedOut | Ended::Stopped => None,
+    }
+}

@@ -1,0 +1,109 @@
+//! Files that appear whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::process::{Pid, test_kill_process};
+
+/// A name for something unfinished: hidden, never used before, and with the number
+/// of this process first, so that what a dead one left is known as that.
+pub(super) fn temporary_name(directory: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: only the number counts, nothing is published with it.
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    // Containers that share a directory may both have our number.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    directory.join(format!(".{}-{count}-{:x}", std::process::id(), now.as_nanos()))
+}
+
+/// Gives a finished file its name. Whoever finds it under that name, after a crash
+/// of the machine as well, finds all of it.
+pub(super) fn publish(temporary: &Path, path: &Path) -> io::Result<()> {
+    File::open(temporary)?.sync_all()?;
+    fs::rename(temporary, path)?;
+    // The name itself is what is kept here; a file system that cannot do that for
+    // a directory keeps it in its own time.
+    if let Some(directory) = path.parent().and_then(|directory| File::open(directory).ok()) {
+        let _unsupported = directory.sync_all();
+    }
+    Ok(())
+}
+
+/// Writes a whole file.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary_name(path.parent().unwrap_or(Path::new("/")));
+    let written = File::create_new(&temporary)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| publish(&temporary, path));
+    if written.is_err() {
+        let _never_made = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Removes what processes that are gone were about to publish.
+///
+/// A process whose number means nothing here, in another container, may lose its
+/// file that way; it makes another.
+pub(super) fn sweep(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let left_by = name.to_str().and_then(owner).filter(|&pid| is_gone(pid));
+        if left_by.is_some()
+            && let Err(error) = fs::remove_file(entry.path())
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::warn!("cannot remove {}: {error}", entry.path().display());
+        }
+    }
+}
+
+/// The process that made a temporary name.
+fn owner(name: &str) -> Option<Pid> {
+    let (pid, _) = name.strip_prefix('.')?.split_once('-')?;
+    Pid::from_raw(pid.parse().ok()?)
+}
+
+fn is_gone(pid: Pid) -> bool {
+    test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_dead_processes_left_is_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = child.id();
+        child.wait().unwrap();
+        let own = temporary_name(directory.path());
+        let left = directory.path().join(format!(".{dead}-0"));
+        for path in [&own, &left, &directory.path().join(".lock"), &directory.path().join("x.so")] {
+            fs::write(path, "x").unwrap();
+        }
+        sweep(directory.path());
+        assert!(!left.exists());
+        assert!(own.exists());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("entry");
+        for text in ["one", "two"] {
+            write(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        // It cannot get its name: a directory lies there.
+        let taken = directory.path().join("taken");
+        fs::create_dir_all(taken.join("below")).unwrap();
+        assert!(write(&taken, b"x").is_err());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,159 @@
+//! What was built before, by this process or another, is not built again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use hotswap_artifact::{Artifact, BuildError, BuildErrorKind, Diagnostics, Outcome};
+
+use super::attempt::Attempt;
+use super::{Change, Round, Stopped, Watch};
+use crate::build::{BuildJob, Recipe};
+use crate::scan::cause_of;
+use crate::store::{self, Entry, Found, Index, Known};
+use crate::{Scan, Step, StopSignal};
+
+impl Watch {
+    /// Answers from the store; `None` when there has to be a build.
+    ///
+    /// Equal fingerprints cover the same names with the same bytes, and those of a
+    /// build cover everything that it was seen to read: what it gave is what a
+    /// build would give now.
+    pub(super) fn recall(
+        &mut self,
+        change: &Change,
+        round: &mut Round,
+        scan: &Scan,
+    ) -> Result<Option<Attempt>, Stopped> {
+        let begin = Instant::now();
+        let Some(recipe) = self.recipe(scan) else { return Ok(None) };
+        let Some(entry) = Index::of(&recipe.target_dir).find(&recipe, scan.fingerprint) else {
+            return Ok(None);
+        };
+        let toolchain = self.toolchain(&self.stop);
+        if self.stop.is_stopped() {
+            return Err(Stopped);
+        }
+        let is_same = toolchain.as_ref().map(|found| *found == entry.toolchain);
+        match entry.known {
+            // Without a compiler there is nothing better than what it built once.
+            Known::Built { content, warnings, build_time } if is_same.unwrap_or(true) => {
+                let target_dir = &recipe.target_dir;
+                let artifact = match store::find(target_dir, scan.fingerprint, content, build_time)
+                {
+                    Found::Whole(artifact) => artifact,
+                    Found::Absent => return Ok(None),
+                    Found::Damaged => {
+                        self.memory.is_output_doubted = true;
+                        return Ok(None);
+                    }
+                };
+                let elapsed = begin.elapsed();
+                self.tell(change, Step::Cached { artifact: artifact.clone(), elapsed, warnings });
+                self.offer(change, round, artifact)?;
+                Ok(Some(Attempt::Done))
+            }
+            Known::Failed(kind) if is_same == Some(true) => {
+                self.recall_failure(change, round, scan, kind).map(Some)
+            }
+            Known::Built { .. } | Known::Failed(_) => Ok(None),
+        }
+    }
+
+    fn recall_failure(
+        &mut self,
+        change: &Change,
+        round: &mut Round,
+        scan: &Scan,
+        kind: BuildErrorKind,
+    ) -> Result<Attempt, Stopped> {
+        let error = self.failed(scan.fingerprint, kind);
+        self.memory.known_bad.remember(&error);
+        if let Some(diagnostics) = error.diagnostics() {
+            self.scanner.learn_missing(diagnostics);
+        }
+        // The files that the build missed may be there by now.
+        match self.look(round)? {
+            Err(error) => return Ok(Attempt::Unreadable(error)),
+            Ok(after) if after.fingerprint != scan.fingerprint => {
+                let cause = cause_of(&after.changed);
+                return Ok(Attempt::Discarded(after, cause));
+            }
+            Ok(_same) => {}
+        }
+        let (fingerprint, told) = (scan.fingerprint, Arc::clone(&error));
+        self.tell(change, Step::KnownBad { fingerprint, error: told });
+        self.notify(round, Some(change), Outcome::Failed(error))?;
+        Ok(Attempt::Done)
+    }
+
+    /// Remembers a library for other processes, and for when the source is this
+    /// again.
+    pub(super) fn remember_built(&self, scan: &Scan, artifact: &Artifact, warnings: usize) {
+        let (content, build_time) = (artifact.content, artifact.build_time);
+        self.remember(scan, Known::Built { content, warnings, build_time });
+    }
+
+    /// Remembers a failure, if it lies in the source beyond doubt: the compiler
+    /// named the place. A linker or a network that was missing may be there for
+    /// the next process.
+    pub(super) fn remember_failed(&self, scan: &Scan, error: &BuildError) {
+        let kind = error.kind.clone();
+        if error.diagnostics().is_some_and(names_a_place) {
+            self.remember(scan, Known::Failed(kind));
+        } else if let BuildErrorKind::NoLibrary { .. } = kind {
+            self.remember(scan, Known::Failed(kind));
+        }
+    }
+
+    fn remember(&self, scan: &Scan, known: Known) {
+        let Some(recipe) = self.recipe(scan) else { return };
+        // Not ended with the monitor, which waits: it takes some milliseconds, and
+        // the next process would have to build all over.
+        let Some(toolchain) = self.toolchain(&StopSignal::never()) else { return };
+        let entry = Entry { known, toolchain };
+        Index::of(&recipe.target_dir).record(&recipe, scan.fingerprint, &entry);
+    }
+
+    fn recipe(&self, scan: &Scan) -> Option<Recipe> {
+        if scan.problem.is_some() {
+            return None;
+        }
+        let mut job = BuildJob::new(scan.fingerprint);
+        job.workspace_root.clone_from(&scan.workspace_root);
+        // Unwind safety: the backend sees its own state broken, not ours.
+        catch_unwind(AssertUnwindSafe(|| self.backend.recipe(&job))).ok().flatten()
+    }
+
+    fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {
+        // Unwind safety: as above.
+        catch_unwind(AssertUnwindSafe(|| self.backend.toolchain(stop))).ok().flatten()
+    }
+}
+
+/// Whether the first error has a file, a line and a column.
+fn names_a_place(diagnostics: &Diagnostics) -> bool {
+    let Some(first) = &diagnostics.first_error else { return false };
+    let mut parts = first.split(": ").next().unwrap_or_default().rsplit(':');
+    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
+    is_number(parts.next()) && is_number(parts.next()) && parts.next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_error_with_a_place_lies_in_the_source_beyond_doubt() {
+        let names = |first: Option<&str>| {
+            let mut diagnostics = Diagnostics::default();
+            diagnostics.first_error = first.map(str::to_owned);
+            names_a_place(&diagnostics)
+        };
+        assert!(names(Some("src/lib.rs:7:5: cannot find value `x`")));
+        assert!(!names(Some("linking with `cc` failed: exit status: 1")));
+        assert!(!names(Some("failed to download `x v1.0.0`")));
+        assert!(!names(Some("12:30: late")));
+        assert!(!names(None));
+    }
+}
