@@ -31,7 +31,7 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
             Some(format!("{diagnostics}{label} {}; {consequence}", told.reason))
         }
         Event::Unchanged { current } => {
-            Some(format!("{current} stays current: what changed makes no other code"))
+            Some(format!("{current} stays current: the source is what it runs"))
         }
         Event::Unreadable { error } => {
             let causes = causes(Error::source(&**error));
