@@ -52,6 +52,8 @@
 //!   compiler, after its bytes were hashed again. A compiler's error that names a
 //!   place is remembered there in the same way. What is torn, damaged or gone is
 //!   built again.
+//! - While a [`Hold`] is open no build begins; when the last one is dropped there is
+//!   one, of the final content.
 //! - A build is bounded in time, in output and, when asked for, in memory, each with
 //!   its own reason. No process of it is left after its end, after a panic, or when
 //!   the host is killed.
@@ -90,6 +92,7 @@
 mod build;
 mod builder;
 mod file_package;
+mod hold;
 mod known_bad;
 mod monitor;
 mod observation;
@@ -107,6 +110,7 @@ pub use build::{
 pub use builder::{
     MonitorBuilder, NOTIFICATIONS_MAX, POLL_PERIOD_MAX, POLL_PERIOD_MIN, StartError, StartErrorKind,
 };
+pub use hold::Hold;
 pub use hotswap_artifact::*;
 pub use monitor::Monitor;
 pub use observation::{Observation, Step};

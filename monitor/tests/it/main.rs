@@ -8,6 +8,7 @@
 mod editors;
 mod fake;
 mod harness;
+mod holds;
 mod limits;
 mod loop_with_a_fake;
 mod promises;
