@@ -60,6 +60,12 @@
 //! - No method of [`Monitor`] blocks. Dropping it ends the thread, and a build with
 //!   all its processes.
 //!
+//! # Features
+//!
+//! - `events` (off): with [`wake_on_events`](MonitorBuilder::wake_on_events) the
+//!   file system's events (the crate `notify`) make the monitor look at once. They
+//!   decide nothing: all of them may be lost, and the next poll finds the change.
+//!
 //! # Example
 //!
 //! ```
@@ -91,6 +97,7 @@
 
 mod build;
 mod builder;
+mod events;
 mod file_package;
 mod hold;
 mod known_bad;
@@ -110,6 +117,7 @@ pub use build::{
 pub use builder::{
     MonitorBuilder, NOTIFICATIONS_MAX, POLL_PERIOD_MAX, POLL_PERIOD_MIN, StartError, StartErrorKind,
 };
+pub use events::EventsProblem;
 pub use hold::Hold;
 pub use hotswap_artifact::*;
 pub use monitor::Monitor;

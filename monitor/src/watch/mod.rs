@@ -15,6 +15,7 @@ use hotswap_artifact::{
 };
 
 use crate::build::process::stopped_within;
+use crate::events::Events;
 use crate::known_bad::{KnownBad, is_of_the_source};
 use crate::observation::Observer;
 use crate::requests::Requests;
@@ -47,7 +48,16 @@ pub(crate) struct Watch {
     pub(crate) stop: StopSignal,
     pub(crate) poll_every: Duration,
     pub(crate) settle: Duration,
+    pub(crate) events: EventsState,
     pub(crate) memory: Memory,
+}
+
+/// Whether events of the file system wake the thread.
+pub(crate) enum EventsState {
+    Off,
+    /// As soon as it is known what there is to watch.
+    Wanted,
+    On(Events),
 }
 
 /// What the thread remembers from one look to the next.
@@ -204,7 +214,30 @@ impl Watch {
         if self.stop.is_stopped() {
             return Err(Stopped);
         }
+        self.follow(round.trigger, scanned.as_ref().ok());
         Ok(scanned)
+    }
+
+    /// Has the events of what was found wake the thread. An event may tell of a
+    /// directory in which nothing lies yet.
+    fn follow(&mut self, trigger: Trigger, scan: Option<&Scan>) {
+        if let EventsState::Wanted = self.events {
+            self.events = match Events::start(Arc::clone(&self.requests)) {
+                Ok(events) => EventsState::On(events),
+                Err(problem) => {
+                    self.observer.tell(self.memory.change, trigger, Step::Events { problem });
+                    EventsState::Off
+                }
+            };
+        } else if trigger != Trigger::Event
+            && scan.is_some_and(|scan| scan.changed.is_empty() && scan.touched.is_empty())
+        {
+            return;
+        }
+        let EventsState::On(events) = &mut self.events else { return };
+        for problem in events.follow(self.scanner.interest()) {
+            self.observer.tell(self.memory.change, trigger, Step::Events { problem });
+        }
     }
 
     /// Scans until the source has stayed the same for the settle time.

@@ -6,6 +6,7 @@
 )]
 
 mod editors;
+mod events;
 mod fake;
 mod harness;
 mod holds;
