@@ -13,7 +13,7 @@ use crate::build::backend_for;
 use crate::observation::{Observe, Observer};
 use crate::requests::Requests;
 use crate::scan::absolute;
-use crate::watch::{Memory, SETTLE_MIN, Watch};
+use crate::watch::{EventsState, Memory, SETTLE_MIN, Watch};
 use crate::{BuildBackend, BuildSettings, Monitor, Observation, Scanner, StopSignal};
 
 /// How many notifications wait for whoever receives them.
@@ -43,6 +43,7 @@ pub struct MonitorBuilder {
     source: Source,
     poll_every: Duration,
     settle: Duration,
+    pub(crate) events: EventsState,
     settings: BuildSettings,
     observe: Option<Observe>,
     backend: Option<Box<dyn BuildBackend>>,
@@ -54,6 +55,7 @@ impl fmt::Debug for MonitorBuilder {
             .field("source", &self.source)
             .field("poll_every", &self.poll_every)
             .field("settle", &self.settle)
+            .field("wakes_on_events", &!matches!(self.events, EventsState::Off))
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
@@ -65,6 +67,7 @@ impl MonitorBuilder {
             source,
             poll_every: POLL_PERIOD,
             settle: SETTLE,
+            events: EventsState::Off,
             settings: BuildSettings::default(),
             observe: None,
             backend: None,
@@ -84,6 +87,17 @@ impl MonitorBuilder {
     /// [`SETTLE_MIN`] is taken as that.
     pub fn settle(mut self, time: Duration) -> Self {
         self.settle = time;
+        self
+    }
+
+    /// Looks as soon as the file system reports that something was written, created,
+    /// renamed or removed, and every period as well: no event is relied on.
+    ///
+    /// Exists in every build. What stands in the way, that this one has not the
+    /// feature `events` for one, is told by [`Step::Events`](crate::Step::Events),
+    /// and the source is polled.
+    pub fn wake_on_events(mut self) -> Self {
+        self.events = EventsState::Wanted;
         self
     }
 
@@ -141,6 +155,7 @@ impl MonitorBuilder {
             stop,
             poll_every: self.poll_every,
             settle: self.settle.max(SETTLE_MIN),
+            events: self.events,
             memory: Memory::default(),
         };
         let thread = thread::Builder::new()

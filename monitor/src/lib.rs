@@ -22,8 +22,13 @@
 //!   environment variables are no part of what was (`env!`, build scripts that ask
 //!   for them): remove the `store` in the target directory to have it built.
 //! - **A process that leaves the build's process group** (a daemon that a build
-//!   script starts) is not ended with it; nor is the build, when the host is
-//!   killed.
+//!   script starts) is not ended with it.
+//! - **A host that is killed** takes its build along by way of `/bin/sh`; where there
+//!   is none the build goes on, and so it does while a process that the host forked
+//!   without executing anything lives.
+//! - **Memory is limited by address space**, for each process, from right after the
+//!   first has started; whether a compiler died of it is read from its words. What a
+//!   build script prints is gathered by cargo, and only memory limits it.
 //! - **Paths that are not UTF-8**: cargo cannot build in such a directory. A file
 //!   with such a name inside a crate is an input like any other.
 //! - **File systems that keep whole seconds**: a change that is taken back while
@@ -47,8 +52,19 @@
 //!   compiler, after its bytes were hashed again. A compiler's error that names a
 //!   place is remembered there in the same way. What is torn, damaged or gone is
 //!   built again.
+//! - While a [`Hold`] is open no build begins; when the last one is dropped there is
+//!   one, of the final content.
+//! - A build is bounded in time, in output and, when asked for, in memory, each with
+//!   its own reason. No process of it is left after its end, after a panic, or when
+//!   the host is killed.
 //! - No method of [`Monitor`] blocks. Dropping it ends the thread, and a build with
 //!   all its processes.
+//!
+//! # Features
+//!
+//! - `events` (off): with [`wake_on_events`](MonitorBuilder::wake_on_events) the
+//!   file system's events (the crate `notify`) make the monitor look at once. They
+//!   decide nothing: all of them may be lost, and the next poll finds the change.
 //!
 //! # Example
 //!
@@ -81,7 +97,9 @@
 
 mod build;
 mod builder;
+mod events;
 mod file_package;
+mod hold;
 mod known_bad;
 mod monitor;
 mod observation;
@@ -99,6 +117,8 @@ pub use build::{
 pub use builder::{
     MonitorBuilder, NOTIFICATIONS_MAX, POLL_PERIOD_MAX, POLL_PERIOD_MIN, StartError, StartErrorKind,
 };
+pub use events::EventsProblem;
+pub use hold::Hold;
 pub use hotswap_artifact::*;
 pub use monitor::Monitor;
 pub use observation::{Observation, Step};

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use hotswap_artifact::{Source, Ticket, Trigger};
 
 use crate::requests::Requests;
-use crate::{MonitorBuilder, StopHandle};
+use crate::{Hold, MonitorBuilder, StopHandle};
 
 /// Watches one source on a thread of its own, for as long as this handle lives.
 ///
@@ -50,7 +50,29 @@ impl Monitor {
     /// Says that something was written: a look now, answered only if there is
     /// something to tell. Never blocks.
     pub fn wake(&self) {
-        self.requests.push();
+        self.requests.push(Trigger::Push);
+    }
+
+    /// Keeps the monitor from building until the hold is dropped: for a tool that
+    /// edits many files and is not done when they stand still for a moment. Never
+    /// blocks.
+    ///
+    /// While any hold is open nothing is looked at and no build begins; a ticket of
+    /// [`scan`](Self::scan) is answered after the last one was dropped, which asks
+    /// for a look. So whoever waits for an answer must not hold. A build that began
+    /// before goes on, and is discarded if its inputs move.
+    ///
+    /// ```
+    /// # use hotswap_monitor::Monitor;
+    /// # fn generate_everything() {}
+    /// # fn example(monitor: &Monitor) {
+    /// let hold = monitor.hold();
+    /// generate_everything();
+    /// drop(hold); // one build, of all of it
+    /// # }
+    /// ```
+    pub fn hold(&self) -> Hold {
+        Hold::open(Arc::clone(&self.requests))
     }
 
     /// Whether the thread runs. It ends before its handle only when the receiver

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use hotswap_artifact::{Artifact, BuildError, Cause, Fingerprint, ScanError, Trigger};
 
+use crate::EventsProblem;
+
 /// One step of one change, told on the monitor's own thread.
 ///
 /// Intent comes before effect: a step that ends in `Started` is told before
@@ -122,6 +124,12 @@ pub enum Step {
     Notified {
         /// What was handed over.
         fingerprint: Fingerprint,
+    },
+    /// Events do not wake the monitor, or not for all of the source, though it was
+    /// asked for; it polls. Told once per distinct problem.
+    Events {
+        /// Why.
+        problem: EventsProblem,
     },
     /// The source cannot be read. Told once per distinct reason.
     Unreadable {

@@ -9,7 +9,7 @@ use hotswap_artifact::{BuildErrorKind, Diagnostics};
 use serde_json::Value;
 
 use crate::build::environment;
-use crate::build::process::{self, Ended, RunError};
+use crate::build::process::{self, Ended, Limits, RunError};
 use crate::{BuildSettings, StopSignal};
 
 /// The platform whose dependencies count. Without it cargo wants the packages of
@@ -25,6 +25,11 @@ const PLATFORM: Option<&str> = if cfg!(all(target_os = "linux", target_env = "gn
 } else {
     None
 };
+
+/// The longest answer of cargo that is taken.
+///
+/// 128 MiB, twice the longest line.
+const METADATA_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// A package as cargo resolved it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,12 +122,17 @@ fn metadata(
     command.args(PLATFORM.map(|platform| format!("--filter-platform={platform}")));
     command.args(offline.then_some("--offline"));
     command.args(settings.locked.then_some("--locked"));
-    let finished = process::run(command, settings.deadline, stop, Vec::<Vec<u8>>::new())
+    let limits = Limits { output_bytes_max: METADATA_BYTES_MAX, ..Limits::of(settings) };
+    let finished = process::run(command, &limits, stop, Vec::<Vec<u8>>::new())
         .map_err(|error| run_error(error, &cargo))?;
     match finished.ended {
         Ended::Stopped => Err(BuildErrorKind::Stopped),
         Ended::TimedOut => Err(BuildErrorKind::TimedOut {
             deadline: settings.deadline,
+            diagnostics: Diagnostics::default(),
+        }),
+        Ended::TooMuchOutput => Err(BuildErrorKind::TooMuchOutput {
+            output_bytes_max: METADATA_BYTES_MAX,
             diagnostics: Diagnostics::default(),
         }),
         Ended::Exited(status) if status.success() => {
@@ -133,10 +143,20 @@ fn metadata(
                 }
             })
         }
+        Ended::Exited(_) if is_out_of_memory(settings, &finished.stderr) => {
+            let mut diagnostics = Diagnostics::default();
+            diagnostics.rendered = finished.stderr;
+            let memory_bytes_max = settings.memory_bytes_max.unwrap_or_default();
+            Err(BuildErrorKind::OutOfMemory { memory_bytes_max, diagnostics })
+        }
         Ended::Exited(_) => {
             Err(BuildErrorKind::Manifest { message: finished.stderr.trim().to_owned() })
         }
     }
+}
+
+fn is_out_of_memory(settings: &BuildSettings, text: &str) -> bool {
+    settings.memory_bytes_max.is_some() && process::is_out_of_memory(text)
 }
 
 /// The arguments that choose features.

@@ -14,6 +14,8 @@ pub(crate) struct Requests {
 struct State {
     issued: u64,
     pending: Option<Trigger>,
+    /// How many holds are open.
+    holds: usize,
 }
 
 /// What the monitor's thread takes up before a scan.
@@ -45,11 +47,33 @@ impl Requests {
     }
 
     /// Asks for a scan that need not be answered.
-    pub(crate) fn push(&self) {
+    pub(crate) fn push(&self, trigger: Trigger) {
         let mut state = self.state.lock();
+        state.pending = Some(stronger(state.pending, trigger));
+        drop(state);
+        self.wake();
+    }
+
+    /// Opens a hold.
+    pub(crate) fn hold(&self) {
+        self.state.lock().holds += 1;
+    }
+
+    /// Closes a hold; the last one asks for a scan.
+    pub(crate) fn release(&self) {
+        let mut state = self.state.lock();
+        state.holds -= 1;
+        if state.holds > 0 {
+            return;
+        }
         state.pending = Some(stronger(state.pending, Trigger::Push));
         drop(state);
         self.wake();
+    }
+
+    /// Whether a hold is open.
+    pub(crate) fn is_held(&self) -> bool {
+        self.state.lock().holds > 0
     }
 
     /// Takes up what was asked for. A request is complete in the state before its
@@ -65,10 +89,12 @@ impl Requests {
     }
 }
 
-/// The trigger that is told when several came together: a person's first.
+/// The trigger that is told when several came together: a person's first, an event
+/// of the file system, which comes with all others, last.
 fn stronger(pending: Option<Trigger>, new: Trigger) -> Trigger {
     match pending {
         Some(Trigger::Manual) => Trigger::Manual,
+        Some(pending) if new == Trigger::Event => pending,
         _ => new,
     }
 }

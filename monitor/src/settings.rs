@@ -9,6 +9,12 @@ use std::time::Duration;
 /// stays below it, a build script that waits for ever does not.
 const BUILD_DEADLINE: Duration = Duration::from_secs(600);
 
+/// How much a build may write when nobody says otherwise.
+///
+/// 64 MiB: cargo's messages about 1,000 packages are 2 MiB; a macro that prints
+/// without end is there in a second.
+const OUTPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// How a source is built. None of this enters the fingerprint: it is set once,
 /// when the monitor starts.
 ///
@@ -36,6 +42,19 @@ pub struct BuildSettings {
     /// How long one build may run before it is ended with all its processes.
     /// Default: ten minutes.
     pub deadline: Duration,
+    /// How much address space each process of a build may have. Default: no limit.
+    ///
+    /// The limit is set right after the first process has started, and inherited.
+    /// It counts what is mapped, not what is used: rustc maps about 1 GiB for a
+    /// small crate. A compiler that dies of it says so in words; those known to us
+    /// become [`OutOfMemory`](crate::BuildErrorKind::OutOfMemory), others a plain
+    /// failure.
+    pub memory_bytes_max: Option<u64>,
+    /// How much a build may write to its outputs before it is ended with all its
+    /// processes. Default: 64 MiB. Of that, 1 MiB is kept.
+    ///
+    /// What a build script prints goes to cargo, not here.
+    pub output_bytes_max: u64,
     /// Where builds go. Default: `target/hotswap` beside the lock file that the
     /// crate uses; for a single file, in the file's directory.
     ///
@@ -67,6 +86,8 @@ impl Default for BuildSettings {
             locked: false,
             offline: false,
             deadline: BUILD_DEADLINE,
+            memory_bytes_max: None,
+            output_bytes_max: OUTPUT_BYTES_MAX,
             target_dir: None,
             cargo: None,
             rustc: None,

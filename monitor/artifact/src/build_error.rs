@@ -38,7 +38,9 @@ impl BuildError {
         match &self.kind {
             BuildErrorKind::Failed { diagnostics }
             | BuildErrorKind::NoLibrary { diagnostics }
-            | BuildErrorKind::TimedOut { diagnostics, .. } => Some(diagnostics),
+            | BuildErrorKind::TimedOut { diagnostics, .. }
+            | BuildErrorKind::OutOfMemory { diagnostics, .. }
+            | BuildErrorKind::TooMuchOutput { diagnostics, .. } => Some(diagnostics),
             _ => None,
         }
     }
@@ -79,6 +81,22 @@ pub enum BuildErrorKind {
         /// The deadline.
         deadline: Duration,
         /// What the compiler had said until then.
+        diagnostics: Diagnostics,
+    },
+    /// The build needed more memory than it may have, as its own words say.
+    #[error("the build ran out of memory, of which each process may have {memory_bytes_max} bytes")]
+    OutOfMemory {
+        /// The limit for each process.
+        memory_bytes_max: u64,
+        /// What the compiler said.
+        diagnostics: Diagnostics,
+    },
+    /// The build wrote without end and was ended with all its processes.
+    #[error("the build wrote more than {output_bytes_max} bytes; it was ended")]
+    TooMuchOutput {
+        /// The limit.
+        output_bytes_max: u64,
+        /// The first of what the compiler had said until then.
         diagnostics: Diagnostics,
     },
     /// The compiler could not be started.

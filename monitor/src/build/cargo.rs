@@ -6,8 +6,8 @@ use std::process::Command;
 use hotswap_artifact::{BuildErrorKind, Source};
 
 use super::ledger::Ledger;
-use super::messages::{Library, Messages};
-use super::process::{self, Ended, Finished};
+use super::messages::{self, Library, Messages};
+use super::process::{self, Ended, Finished, Limits};
 use super::{
     BuildBackend, BuildJob, Built, Recipe, environment, missing_manifest, recipe, target_dir,
 };
@@ -104,8 +104,9 @@ impl CargoBackend {
         stop: &StopSignal,
     ) -> Result<Built, BuildErrorKind> {
         let command = self.command(package, target_dir);
-        let finished = process::run(command, self.settings.deadline, stop, Messages::default())
-            .map_err(|error| project::run_error(error, &self.settings.cargo_program()))?;
+        let finished =
+            process::run(command, &Limits::of(&self.settings), stop, Messages::default())
+                .map_err(|error| project::run_error(error, &self.settings.cargo_program()))?;
         self.outcome(finished, package, target_dir.to_owned())
     }
 
@@ -126,7 +127,7 @@ impl CargoBackend {
             .arg("--target-dir")
             .arg(target_dir);
         command.args(names.iter().flat_map(|name| ["--package", name]));
-        process::run(command, self.settings.deadline, stop, Messages::default())
+        process::run(command, &Limits::of(&self.settings), stop, Messages::default())
             .map(drop)
             .map_err(|error| project::run_error(error, &self.settings.cargo_program()))
     }
@@ -146,6 +147,12 @@ impl CargoBackend {
                     diagnostics: output.into_diagnostics(false, &stderr),
                 });
             }
+            Ended::TooMuchOutput => {
+                return Err(BuildErrorKind::TooMuchOutput {
+                    output_bytes_max: self.settings.output_bytes_max,
+                    diagnostics: output.into_diagnostics(false, &stderr),
+                });
+            }
             Ended::Exited(status) => status,
         };
         let library = of_package(output.libraries(), &package.join("Cargo.toml")).cloned();
@@ -161,7 +168,7 @@ impl CargoBackend {
             None if status.success() || stderr.contains("no library targets found") => {
                 Err(BuildErrorKind::NoLibrary { diagnostics })
             }
-            _ => Err(BuildErrorKind::Failed { diagnostics }),
+            _ => Err(messages::failure(diagnostics, &stderr, &self.settings)),
         }
     }
 }

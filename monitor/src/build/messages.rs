@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use hotswap_artifact::Diagnostics;
+use hotswap_artifact::{BuildErrorKind, Diagnostics};
 use serde_json::Value;
 
-use super::process::{Bounded, LineSink};
+use super::process::{Bounded, LineSink, is_out_of_memory};
+use crate::BuildSettings;
 
 /// Gathers diagnostics and the library from the messages of a build.
 #[derive(Debug, Default)]
@@ -46,6 +47,32 @@ impl LineSink for Messages {
             None => {}
         }
     }
+}
+
+/// What it means that the compiler failed: the source's fault, or want of memory
+/// where that is limited and the compiler does not blame a place in the source.
+pub(super) fn failure(
+    diagnostics: Diagnostics,
+    stderr: &str,
+    settings: &BuildSettings,
+) -> BuildErrorKind {
+    match settings.memory_bytes_max {
+        Some(memory_bytes_max)
+            if !names_a_place(&diagnostics)
+                && (is_out_of_memory(&diagnostics.rendered) || is_out_of_memory(stderr)) =>
+        {
+            BuildErrorKind::OutOfMemory { memory_bytes_max, diagnostics }
+        }
+        _ => BuildErrorKind::Failed { diagnostics },
+    }
+}
+
+/// Whether the first error has a file, a line and a column.
+pub(crate) fn names_a_place(diagnostics: &Diagnostics) -> bool {
+    let Some(first) = &diagnostics.first_error else { return false };
+    let mut parts = first.split(": ").next().unwrap_or_default().rsplit(':');
+    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
+    is_number(parts.next()) && is_number(parts.next()) && parts.next().is_some()
 }
 
 impl Messages {
@@ -182,5 +209,37 @@ mod tests {
         let mut diagnostics = Diagnostics::default();
         diagnostics.rendered = "error: couldn't read `src/../../a b.txt`: No such file".to_owned();
         assert_eq!(missing_files(&diagnostics), [PathBuf::from("src/../../a b.txt")]);
+    }
+
+    #[test]
+    fn only_an_error_with_a_place_lies_in_the_source_beyond_doubt() {
+        let names = |first: Option<&str>| {
+            let mut diagnostics = Diagnostics::default();
+            diagnostics.first_error = first.map(str::to_owned);
+            names_a_place(&diagnostics)
+        };
+        assert!(names(Some("src/lib.rs:7:5: cannot find value `x`")));
+        assert!(!names(Some("linking with `cc` failed: exit status: 1")));
+        assert!(!names(Some("failed to download `x v1.0.0`")));
+        assert!(!names(Some("12:30: late")));
+        assert!(!names(None));
+    }
+
+    #[test]
+    fn want_of_memory_is_told_only_where_memory_is_limited() {
+        let mut settings = BuildSettings::default();
+        let kind = |text: &str, first: Option<&str>, settings: &BuildSettings| {
+            let mut diagnostics = Diagnostics::default();
+            diagnostics.first_error = first.map(str::to_owned);
+            failure(diagnostics, text, settings)
+        };
+        let text = "memory allocation of 4294967296 bytes failed";
+        assert!(matches!(kind(text, None, &settings), BuildErrorKind::Failed { .. }));
+        settings.memory_bytes_max = Some(1 << 30);
+        let error = kind(text, Some("could not compile `x`"), &settings);
+        assert!(matches!(error, BuildErrorKind::OutOfMemory { .. }));
+        assert!(matches!(kind("", None, &settings), BuildErrorKind::Failed { .. }));
+        let place = Some("a.rs:1:1: out of memory");
+        assert!(matches!(kind(text, place, &settings), BuildErrorKind::Failed { .. }));
     }
 }

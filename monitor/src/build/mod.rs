@@ -2,6 +2,7 @@
 
 mod cargo;
 pub(crate) mod environment;
+mod guardian;
 pub(crate) mod ledger;
 pub(crate) mod messages;
 mod prebuilt;

@@ -4,14 +4,18 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, waitid,
+};
 
-use crate::StopSignal;
+use super::guardian::Guardian;
+use crate::{BuildSettings, StopSignal};
 
 /// How much of one output of a build is kept.
 ///
@@ -41,6 +45,7 @@ pub(crate) trait LineSink: Send + 'static {
 pub(crate) enum Ended {
     Exited(ExitStatus),
     TimedOut,
+    TooMuchOutput,
     Stopped,
 }
 
@@ -57,43 +62,172 @@ pub(crate) enum RunError {
     Wait(io::Error),
 }
 
-/// Runs a command in a process group of its own until it exits, `deadline` has
-/// passed or `stop` is given; in the last two cases the group is killed. Blocks;
-/// the process is reaped when this returns.
+/// What one process, with all that it starts, may use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) deadline: Duration,
+    /// Of address space, for each process.
+    pub(crate) memory_bytes_max: Option<u64>,
+    /// Written to both outputs together.
+    pub(crate) output_bytes_max: u64,
+}
+
+impl Limits {
+    pub(crate) fn of(settings: &BuildSettings) -> Self {
+        Self {
+            deadline: settings.deadline,
+            memory_bytes_max: settings.memory_bytes_max,
+            output_bytes_max: settings.output_bytes_max,
+        }
+    }
+}
+
+/// Runs a command in a process group of its own until it exits, a limit is reached
+/// or `stop` is given; in the last two cases the group is killed, and so it is when
+/// this process is killed. Blocks; the process is reaped when this returns.
 pub(crate) fn run<S: LineSink>(
     mut command: Command,
-    deadline: Duration,
+    limits: &Limits,
     stop: &StopSignal,
     sink: S,
 ) -> Result<Finished<S>, RunError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().map_err(RunError::Spawn)?;
-    let group = Pid::from_child(&child);
-    let watched = Watched::start(&mut child, sink);
+    let mut running = Running::start(command).map_err(RunError::Spawn)?;
+    if let Some(memory_bytes_max) = limits.memory_bytes_max {
+        limit_memory(running.group, memory_bytes_max);
+    }
+    let (exceed, exceeded) = bounded(1);
+    let meter = Arc::new(Meter::new(limits.output_bytes_max, exceed));
+    let watched = Watched::start(&mut running.child, sink, &meter);
 
     let ended = select! {
         recv(watched.exited) -> _ => None,
         recv(stop.channel()) -> _ => Some(Ended::Stopped),
-        recv(after(deadline)) -> _ => Some(Ended::TimedOut),
+        recv(exceeded) -> _ => Some(Ended::TooMuchOutput),
+        recv(after(limits.deadline)) -> _ => Some(Ended::TimedOut),
     };
     if ended.is_some() {
-        kill(group);
+        kill(running.group);
         // Nothing survives SIGKILL; the exit is a matter of microseconds.
         let _disconnected = watched.exited.recv();
     }
     if !watched.outputs_closed() {
         // The process itself is a zombie still, so that its number, which is
         // the group's, cannot belong to anybody else.
-        kill(group);
+        kill(running.group);
         watched.outputs_closed();
     }
-    let status = child.wait();
+    let status = running.reap();
     let (output, stderr) = watched.take();
     let ended = match ended {
         Some(ended) => ended,
+        None if meter.is_exceeded() => Ended::TooMuchOutput,
         None => Ended::Exited(status.map_err(RunError::Wait)?),
     };
     Ok(Finished { ended, output, stderr })
+}
+
+/// A process that leads its group, and the guardian of that. Dropped, by a panic
+/// too, it kills what is left.
+struct Running {
+    child: Child,
+    group: Pid,
+    guardian: Option<Guardian>,
+    is_reaped: bool,
+}
+
+impl Running {
+    fn start(mut command: Command) -> io::Result<Self> {
+        // First: what takes time is done before there is anything to guard.
+        let mut guardian = Guardian::start();
+        let child = command.spawn()?;
+        let group = Pid::from_child(&child);
+        if let Some(guardian) = &mut guardian {
+            guardian.guard(group);
+        }
+        Ok(Self { child, group, guardian, is_reaped: false })
+    }
+
+    /// Waits for the process, whose number is free from then on.
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        self.guardian = None;
+        self.is_reaped = true;
+        self.child.wait()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            kill(self.group);
+            let _status = self.reap();
+        }
+    }
+}
+
+/// Limits the address space of a process that has just started, and of all that it
+/// will start. Best effort: what it did until now is not limited.
+fn limit_memory(process: Pid, bytes_max: u64) {
+    let limit = Rlimit { current: Some(bytes_max), maximum: Some(bytes_max) };
+    if let Err(error) = prlimit(Some(process), Resource::As, limit) {
+        // It is limited to less already, or has ended.
+        log::debug!("cannot limit the memory of a build to {bytes_max} bytes: {error}");
+    }
+}
+
+/// Whether a compiler that failed says that it was for want of memory.
+pub(crate) fn is_out_of_memory(text: &str) -> bool {
+    const SIGNS: [&str; 7] = [
+        "memory allocation of", // Rust
+        "bad_alloc",            // C++
+        "out of memory",        // LLVM, mold
+        "memory exhausted",     // ld
+        "failed to allocate",
+        "annot allocate memory",            // the C library, os error 12
+        "Resource temporarily unavailable", // no room for the stack of a thread
+    ];
+    SIGNS.iter().any(|sign| text.contains(sign))
+}
+
+/// Counts what a process writes.
+struct Meter {
+    bytes: AtomicU64,
+    bytes_max: u64,
+    exceed: Sender<()>,
+}
+
+impl Meter {
+    fn new(bytes_max: u64, exceed: Sender<()>) -> Self {
+        Self { bytes: AtomicU64::new(0), bytes_max, exceed }
+    }
+
+    fn add(&self, bytes: usize) {
+        // Relaxed: a number that only grows; the channel tells that it is too large.
+        let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before.saturating_add(bytes as u64) > self.bytes_max {
+            // Full: it was told.
+            let _told = self.exceed.try_send(());
+        }
+    }
+
+    fn is_exceeded(&self) -> bool {
+        // Relaxed: as above; the threads that count have ended, or are ignored.
+        self.bytes.load(Ordering::Relaxed) > self.bytes_max
+    }
+}
+
+/// An output whose bytes are counted.
+struct Metered<R> {
+    pipe: R,
+    meter: Arc<Meter>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.pipe.read(buffer)?;
+        self.meter.add(count);
+        Ok(count)
+    }
 }
 
 /// The threads that look after a running process, and what they have gathered.
@@ -107,7 +241,7 @@ struct Watched<S> {
 }
 
 impl<S: LineSink> Watched<S> {
-    fn start(child: &mut Child, sink: S) -> Self {
+    fn start(child: &mut Child, sink: S, meter: &Arc<Meter>) -> Self {
         let (exit, exited) = bounded(0);
         let (close, closed) = bounded(0);
         let output = Arc::new(Mutex::new(Some(sink)));
@@ -115,10 +249,12 @@ impl<S: LineSink> Watched<S> {
         let group = Pid::from_child(child);
         spawn("exit", exit, move || wait_without_reaping(group));
         if let Some(pipe) = child.stdout.take() {
+            let pipe = Metered { pipe, meter: Arc::clone(meter) };
             let output = Arc::clone(&output);
             spawn("stdout", close.clone(), move || drain_lines(pipe, &output));
         }
         if let Some(pipe) = child.stderr.take() {
+            let pipe = Metered { pipe, meter: Arc::clone(meter) };
             let stderr = Arc::clone(&stderr);
             spawn("stderr", close, move || drain(pipe, &stderr));
         }
@@ -248,8 +384,16 @@ mod tests {
         command
     }
 
+    fn limits(deadline: Duration) -> Limits {
+        Limits { deadline, memory_bytes_max: None, output_bytes_max: 8_000_000 }
+    }
+
     fn finish(script: &str, deadline: Duration) -> Finished<Vec<Vec<u8>>> {
-        match run(shell(script), deadline, &StopSignal::never(), Vec::new()) {
+        finish_within(script, &limits(deadline))
+    }
+
+    fn finish_within(script: &str, limits: &Limits) -> Finished<Vec<Vec<u8>>> {
+        match run(shell(script), limits, &StopSignal::never(), Vec::new()) {
             Ok(finished) => finished,
             Err(RunError::Spawn(error) | RunError::Wait(error)) => panic!("{error}"),
         }
@@ -285,12 +429,64 @@ mod tests {
     fn a_stop_is_prompt_and_a_missing_program_is_told() {
         let (handle, stop) = StopSignal::new();
         drop(handle);
-        let Ok(finished) = run(shell("sleep 1000"), LONG, &stop, Vec::<Vec<u8>>::new()) else {
+        let Ok(finished) = run(shell("sleep 1000"), &limits(LONG), &stop, Vec::<Vec<u8>>::new())
+        else {
             panic!("sh starts");
         };
         assert_eq!(finished.ended, Ended::Stopped);
         let missing = Command::new("/nowhere/cargo");
-        let result = run(missing, LONG, &stop, Vec::<Vec<u8>>::new());
+        let result = run(missing, &limits(LONG), &stop, Vec::<Vec<u8>>::new());
         assert!(matches!(result, Err(RunError::Spawn(_))));
+    }
+
+    #[test]
+    fn output_without_end_ends_the_build_on_either_side() {
+        for script in ["yes", "yes >&2", "yes & yes >&2", "head -c 9000000 /dev/zero"] {
+            assert_eq!(finish(script, LONG).ended, Ended::TooMuchOutput, "{script}");
+        }
+        let just_fits = finish("head -c 8000000 /dev/zero >&2", LONG);
+        assert!(matches!(just_fits.ended, Ended::Exited(status) if status.success()));
+    }
+
+    #[test]
+    fn the_memory_limit_holds_for_what_is_started_later() {
+        let limits = Limits { memory_bytes_max: Some(100_000_000), ..limits(LONG) };
+        let started_later = finish_within("sleep 0.1; sh -c 'ulimit -v'", &limits);
+        assert_eq!(started_later.output, [b"97656".to_vec()]);
+        let without = finish("sleep 0.1; sh -c 'ulimit -v'", LONG);
+        assert_ne!(without.output, started_later.output);
+    }
+
+    #[test]
+    fn a_sink_that_panics_leaves_no_process() {
+        struct Panicking;
+        impl LineSink for Panicking {
+            fn line(&mut self, line: &[u8]) {
+                panic!("{line:?}");
+            }
+        }
+        // Its thread ends, nobody reads any more, and the deadline comes.
+        let limits = limits(Duration::from_millis(200));
+        let finished =
+            run(shell("echo one; exec sleep 1000"), &limits, &StopSignal::never(), Panicking);
+        assert!(finished.is_ok_and(|finished| finished.ended == Ended::TimedOut));
+    }
+
+    #[test]
+    fn a_panic_while_it_runs_kills_the_group() {
+        let mut command = shell("sleep 1000 & sleep 1000");
+        command.process_group(0);
+        let running = Running::start(command).unwrap();
+        let group = running.group;
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _held = running;
+            panic!("while it runs");
+        }));
+        assert!(panicked.is_err());
+        let begin = Instant::now();
+        while rustix::process::test_kill_process_group(group) != Err(rustix::io::Errno::SRCH) {
+            assert!(begin.elapsed() < LONG, "processes are left in the group");
+            thread::yield_now();
+        }
     }
 }

@@ -7,15 +7,19 @@ use std::time::Duration;
 
 use hotswap_artifact::{Fingerprint, Source};
 
-use super::process::{self, Ended};
+use super::process::{self, Ended, Limits};
 use super::{Recipe, environment};
 use crate::{BuildSettings, StopSignal};
 
-/// How long a compiler may take to say its version.
+/// What a compiler may use to say its version.
 ///
 /// 10 s: it takes some milliseconds; the first time after an update, rustup may be
-/// asked to install it.
-const VERSION_DEADLINE: Duration = Duration::from_secs(10);
+/// asked to install it. 64 KiB: it says some lines.
+const VERSION_LIMITS: Limits = Limits {
+    deadline: Duration::from_secs(10),
+    memory_bytes_max: None,
+    output_bytes_max: 64 * 1024,
+};
 
 /// The recipe of a source that is built with these settings.
 pub(super) fn recipe(source: &Source, target_dir: PathBuf, settings: &BuildSettings) -> Recipe {
@@ -27,6 +31,8 @@ pub(super) fn recipe(source: &Source, target_dir: PathBuf, settings: &BuildSetti
         locked: _,
         offline: _,
         deadline: _,
+        memory_bytes_max: _,
+        output_bytes_max: _,
         target_dir: _,
         cargo: _,
         rustc: _,
@@ -69,9 +75,9 @@ pub(super) fn version(program: &Path, directory: &Path, stop: &StopSignal) -> Op
     environment::scrub(&mut command);
     command.arg("-vV").current_dir(directory);
     let lines = Vec::<Vec<u8>>::new();
-    let finished = process::run(command, VERSION_DEADLINE, stop, lines).ok()?;
+    let finished = process::run(command, &VERSION_LIMITS, stop, lines).ok()?;
     match finished.ended {
         Ended::Exited(status) if status.success() => Some(finished.output.join(&b'\n')),
-        Ended::Exited(_) | Ended::TimedOut | Ended::Stopped => None,
+        Ended::Exited(_) | Ended::TimedOut | Ended::TooMuchOutput | Ended::Stopped => None,
     }
 }

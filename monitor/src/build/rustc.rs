@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use hotswap_artifact::{BuildErrorKind, Source};
 
-use super::messages::Messages;
-use super::process::{self, Ended};
+use super::messages::{self, Messages};
+use super::process::{self, Ended, Limits};
 use super::{BuildBackend, BuildJob, Built, Recipe, environment, recipe, target_dir};
 use crate::scan::read_dep_info;
 use crate::{BuildSettings, Profile, StopSignal, file_package, project};
@@ -81,7 +81,8 @@ impl BuildBackend for RustcBackend {
         let _absent = fs::remove_file(&library);
 
         let deadline = self.settings.deadline;
-        let finished = process::run(self.command(&output), deadline, stop, Messages::default())
+        let limits = Limits::of(&self.settings);
+        let finished = process::run(self.command(&output), &limits, stop, Messages::default())
             .map_err(|error| project::run_error(error, &self.settings.rustc_program()))?;
         // rustc writes its JSON to standard error.
         let mut messages = finished.output;
@@ -94,8 +95,13 @@ impl BuildBackend for RustcBackend {
                 deadline,
                 diagnostics: messages.into_diagnostics(false, ""),
             }),
+            Ended::TooMuchOutput => Err(BuildErrorKind::TooMuchOutput {
+                output_bytes_max: limits.output_bytes_max,
+                diagnostics: messages.into_diagnostics(false, ""),
+            }),
             Ended::Exited(status) if !status.success() => {
-                Err(BuildErrorKind::Failed { diagnostics: messages.into_diagnostics(true, "") })
+                let diagnostics = messages.into_diagnostics(true, "");
+                Err(messages::failure(diagnostics, "", &self.settings))
             }
             Ended::Exited(_) => {
                 let mut built = Built::new(library, target_dir);

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use hotswap_artifact::{BuildErrorKind, Fingerprint, Source};
 
 use super::file_hashes::FileHashes;
-use super::walk::{WalkFailure, files_below, is_absent};
+use super::walk::{WalkFailure, directories_below, files_below, is_absent};
 use super::{Failure, dep_info, must_exist};
 use crate::build::missing_manifest;
+use crate::events::Interest;
 use crate::project::Project;
 use crate::{BuildSettings, StopSignal, build::messages, file_package};
 
@@ -270,6 +271,32 @@ impl Inputs {
 
     fn target_dir(&self) -> Option<PathBuf> {
         crate::build::target_dir(&self.source, self.workspace_root(), &self.settings)
+    }
+
+    /// What is worth an event: these files, what may appear, and everything in the
+    /// packages. A source that is moved away and back is told by its own directory.
+    pub(super) fn interest(&self, files: impl Iterator<Item = PathBuf>) -> Interest {
+        let outputs: Vec<PathBuf> = self.target_dir().into_iter().collect();
+        let mut interest = Interest::default();
+        if let Source::Crate(package) = &self.source {
+            interest.packages.insert(package.clone());
+        }
+        interest.packages.extend(self.path_dependencies().cloned());
+        for package in &interest.packages {
+            interest.directories.extend(directories_below(package, &outputs));
+        }
+        for file in files {
+            // A link is one file, what it leads to another.
+            if let Some(target) = file.canonicalize().ok().filter(|target| *target != file) {
+                interest.files.insert(target);
+            }
+            interest.files.insert(file);
+        }
+        interest.files.extend(self.expected.iter().cloned());
+        interest.files.insert(self.source.location().to_owned());
+        let parents = interest.files.iter().filter_map(|file| file.parent());
+        interest.directories.extend(parents.map(Path::to_owned));
+        interest
     }
 
     /// The directory that names are relative to.

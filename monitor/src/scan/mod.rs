@@ -4,7 +4,7 @@ mod dep_info;
 mod file_hashes;
 mod inputs;
 mod stat;
-mod walk;
+pub(crate) mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,6 +19,7 @@ use hotswap_artifact::{
 
 use crate::build::ledger::{JobFile, JobInputs};
 use crate::build::messages;
+use crate::events::Interest;
 use crate::{BuildSettings, StopSignal};
 use file_hashes::{FileHashes, Hashed};
 use inputs::Inputs;
@@ -181,6 +182,12 @@ impl Scanner {
     /// failure that lay outside the source.
     pub fn retry(&mut self) {
         self.inputs.forget_resolution();
+    }
+
+    /// What of the file system the events of are of interest, by the last scan.
+    pub(crate) fn interest(&self) -> Interest {
+        let names = self.previous.iter().flat_map(|found| found.keys());
+        self.inputs.interest(names.map(|name| self.inputs.path(name)))
     }
 
     /// What the last scan found, to compare with later.

@@ -35,6 +35,19 @@ pub(crate) fn files_below(root: &Path, not_below: &[PathBuf]) -> Result<Vec<Path
     Ok(files)
 }
 
+/// Lists the directories below `root`, itself included, that may hold such files.
+/// What cannot be read is left out: the scan says so.
+pub(crate) fn directories_below(root: &Path, not_below: &[PathBuf]) -> Vec<PathBuf> {
+    let may_hold_inputs = |entry: &DirEntry| {
+        entry.file_type().is_dir()
+            && (entry.depth() == 0
+                || !(is_left_out(entry.path(), entry.file_name(), true)
+                    || not_below.iter().any(|path| entry.path() == path)))
+    };
+    let entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(may_hold_inputs);
+    entries.flatten().map(DirEntry::into_path).collect()
+}
+
 /// Whether cargo runs a build script for the package, which may read anything.
 fn has_build_script(package: &Path) -> bool {
     package.join("build.rs").exists()
@@ -49,7 +62,7 @@ fn is_build_key(line: &str) -> bool {
 }
 
 /// What no build reads: outputs, hidden files, what editors and engines leave.
-fn is_left_out(path: &Path, name: &OsStr, is_directory: bool) -> bool {
+pub(crate) fn is_left_out(path: &Path, name: &OsStr, is_directory: bool) -> bool {
     let name = name.as_bytes();
     if name.starts_with(b".") {
         return name != b".cargo";

@@ -160,6 +160,11 @@ impl Looker<'_> {
                     trigger = asked;
                 }
             }
+            if self.requests.is_held() {
+                // What lies there may be half of something.
+                self.candidate = None;
+                continue;
+            }
             if let Some(superseded) = self.look(trigger) {
                 return Looked::Superseded(superseded);
             }

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, after, select};
+use crossbeam_channel::{Receiver, Sender, after, never, select};
 use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Ticket,
     Trigger,
 };
 
 use crate::build::process::stopped_within;
+use crate::events::Events;
 use crate::known_bad::{KnownBad, is_of_the_source};
 use crate::observation::Observer;
 use crate::requests::Requests;
@@ -47,7 +48,16 @@ pub(crate) struct Watch {
     pub(crate) stop: StopSignal,
     pub(crate) poll_every: Duration,
     pub(crate) settle: Duration,
+    pub(crate) events: EventsState,
     pub(crate) memory: Memory,
+}
+
+/// Whether events of the file system wake the thread.
+pub(crate) enum EventsState {
+    Off,
+    /// As soon as it is known what there is to watch.
+    Wanted,
+    On(Events),
 }
 
 /// What the thread remembers from one look to the next.
@@ -104,15 +114,23 @@ impl Watch {
 
     /// Waits for a request or the end of the period.
     fn wait(&self) -> Result<Trigger, Stopped> {
-        let due = after(self.poll_every);
+        let mut due = after(self.poll_every);
         loop {
             select! {
                 recv(self.stop.channel()) -> _ => return Err(Stopped),
-                recv(due) -> _ => return Ok(Trigger::Poll),
+                recv(due) -> _ => {
+                    if !self.requests.is_held() {
+                        return Ok(Trigger::Poll);
+                    }
+                    // The end of the last hold is a request.
+                    due = never();
+                }
                 recv(self.woken) -> _ => {
-                    // A token whose request was taken up by an earlier scan
-                    // means nothing.
-                    if let Some(trigger) = self.requests.take().trigger {
+                    // What is asked for under a hold stays asked for. A token whose
+                    // request was taken up by an earlier scan means nothing.
+                    if !self.requests.is_held()
+                        && let Some(trigger) = self.requests.take().trigger
+                    {
                         return Ok(trigger);
                     }
                 }
@@ -120,9 +138,27 @@ impl Watch {
         }
     }
 
+    /// Waits until no hold is open. Whether there was one, and the source is to be
+    /// looked at again.
+    fn released(&self, round: &mut Round) -> Result<bool, Stopped> {
+        let mut was_held = false;
+        while self.requests.is_held() {
+            was_held = true;
+            select! {
+                recv(self.stop.channel()) -> _ => return Err(Stopped),
+                recv(self.woken) -> _ => {}
+            }
+        }
+        if was_held && let Some(trigger) = self.requests.take().trigger {
+            round.trigger = trigger;
+        }
+        Ok(was_held)
+    }
+
     fn round(&mut self, trigger: Trigger) -> Result<(), Stopped> {
         let through = Ticket::default();
         let mut round = Round { trigger, through };
+        self.released(&mut round)?;
         let mut scan = match self.look(&mut round)? {
             Ok(scan) => scan,
             Err(error) => return self.unreadable(&round, error),
@@ -135,7 +171,14 @@ impl Watch {
         // One turn a change: inputs that move during a build begin the next.
         loop {
             let change = self.change(round.trigger, cause);
-            let settled = self.settle(&change, &mut round, scan)?;
+            let mut settled = self.settle(&change, &mut round, scan)?;
+            // Opened since the look: what was seen may be half of it.
+            while self.released(&mut round)? {
+                settled = match self.look(&mut round)? {
+                    Ok(scan) => self.settle(&change, &mut round, scan)?,
+                    Err(error) => Err(error),
+                };
+            }
             let attempted = match settled {
                 Ok(settled) => self.decide(&change, &mut round, &settled)?,
                 Err(error) => Attempt::Unreadable(error),
@@ -150,6 +193,15 @@ impl Watch {
                 Attempt::Discarded(next, moved) => {
                     scan = next;
                     cause = moved;
+                    if self.released(&mut round)? {
+                        scan = match self.look(&mut round)? {
+                            Ok(scan) => scan,
+                            Err(error) => {
+                                self.memory.decided = None;
+                                return self.unreadable(&round, error);
+                            }
+                        };
+                    }
                 }
             }
         }
@@ -162,7 +214,30 @@ impl Watch {
         if self.stop.is_stopped() {
             return Err(Stopped);
         }
+        self.follow(round.trigger, scanned.as_ref().ok());
         Ok(scanned)
+    }
+
+    /// Has the events of what was found wake the thread. An event may tell of a
+    /// directory in which nothing lies yet.
+    fn follow(&mut self, trigger: Trigger, scan: Option<&Scan>) {
+        if let EventsState::Wanted = self.events {
+            self.events = match Events::start(Arc::clone(&self.requests)) {
+                Ok(events) => EventsState::On(events),
+                Err(problem) => {
+                    self.observer.tell(self.memory.change, trigger, Step::Events { problem });
+                    EventsState::Off
+                }
+            };
+        } else if trigger != Trigger::Event
+            && scan.is_some_and(|scan| scan.changed.is_empty() && scan.touched.is_empty())
+        {
+            return;
+        }
+        let EventsState::On(events) = &mut self.events else { return };
+        for problem in events.follow(self.scanner.interest()) {
+            self.observer.tell(self.memory.change, trigger, Step::Events { problem });
+        }
     }
 
     /// Scans until the source has stayed the same for the settle time.

@@ -4,10 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hotswap_artifact::{Artifact, BuildError, BuildErrorKind, Diagnostics, Outcome};
+use hotswap_artifact::{Artifact, BuildError, BuildErrorKind, Outcome};
 
 use super::attempt::Attempt;
 use super::{Change, Round, Stopped, Watch};
+use crate::build::messages::names_a_place;
 use crate::build::{BuildJob, Recipe};
 use crate::scan::cause_of;
 use crate::store::{self, Entry, Found, Index, Known};
@@ -128,32 +129,5 @@ impl Watch {
     fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {
         // Unwind safety: as above.
         catch_unwind(AssertUnwindSafe(|| self.backend.toolchain(stop))).ok().flatten()
-    }
-}
-
-/// Whether the first error has a file, a line and a column.
-fn names_a_place(diagnostics: &Diagnostics) -> bool {
-    let Some(first) = &diagnostics.first_error else { return false };
-    let mut parts = first.split(": ").next().unwrap_or_default().rsplit(':');
-    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
-    is_number(parts.next()) && is_number(parts.next()) && parts.next().is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_error_with_a_place_lies_in_the_source_beyond_doubt() {
-        let names = |first: Option<&str>| {
-            let mut diagnostics = Diagnostics::default();
-            diagnostics.first_error = first.map(str::to_owned);
-            names_a_place(&diagnostics)
-        };
-        assert!(names(Some("src/lib.rs:7:5: cannot find value `x`")));
-        assert!(!names(Some("linking with `cc` failed: exit status: 1")));
-        assert!(!names(Some("failed to download `x v1.0.0`")));
-        assert!(!names(Some("12:30: late")));
-        assert!(!names(None));
     }
 }

@@ -12,9 +12,9 @@ use crate::harness::{PATIENCE, Watched, ready, write, write_crate};
 
 /// A way to save: its name, what it does to the crate, and whether the text of
 /// `src/lib.rs` is `two` afterwards.
-type Way = (&'static str, fn(&Path), bool);
+pub(crate) type Way = (&'static str, fn(&Path), bool);
 
-const WAYS: &[Way] = &[
+pub(crate) const WAYS: &[Way] = &[
     ("in place", |root| write(root, "src/lib.rs", "two"), true),
     (
         "in place, in two writes with a pause",
@@ -88,7 +88,7 @@ const WAYS: &[Way] = &[
 ];
 
 /// A crate with a bit of everything.
-fn prepare(root: &Path) {
+pub(crate) fn prepare(root: &Path) {
     write_crate(root, "game", "one");
     write(root, "src/old.rs", "old");
     write(root, "texts/one", "<one>");

@@ -116,6 +116,7 @@ pub(crate) fn name(step: &Step) -> &'static str {
         Step::Stored { .. } => "stored",
         Step::Cached { .. } => "cached",
         Step::Notified { .. } => "notified",
+        Step::Events { .. } => "events",
         Step::Unreadable { .. } => "unreadable",
         Step::Readable {} => "readable",
         other => panic!("unknown {other:?}"),

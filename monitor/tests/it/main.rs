@@ -6,8 +6,11 @@
 )]
 
 mod editors;
+mod events;
 mod fake;
 mod harness;
+mod holds;
+mod limits;
 mod loop_with_a_fake;
 mod promises;
 mod real_crates;

@@ -1,0 +1,9 @@
+//! A program without events.
+
+use std::sync::Arc;
+
+use super::{EventsProblem, Waker, Watcher};
+
+pub(super) fn watcher(_waker: &Arc<Waker>) -> Result<Box<dyn Watcher>, EventsProblem> {
+    Err(EventsProblem::NotBuiltIn)
+}

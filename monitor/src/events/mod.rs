@@ -1,0 +1,263 @@
+//! Events of the file system wake the monitor; polling stays the truth.
+//!
+//! An event is only a reason to look now: what is found, and whether it stands
+//! still, is decided as after every period. So events may come late, twice or not
+//! at all. Watched are directories, not files: an editor that renames over a file
+//! gives it another inode.
+
+#[cfg_attr(feature = "events", path = "native.rs")]
+#[cfg_attr(not(feature = "events"), path = "absent.rs")]
+mod system;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::requests::Requests;
+
+/// How many directories are watched.
+///
+/// 4,096: half of what the smallest common limit of a user is; a larger tree is
+/// found by polling where it is not watched.
+pub(crate) const WATCHED_DIRECTORIES_MAX: usize = 4096;
+
+/// Why events do not wake the monitor, or not for everything. It polls all the same.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventsProblem {
+    /// This program was built without them.
+    #[error("built without the feature `events`; the source is polled")]
+    NotBuiltIn,
+    /// The user's watches are used up.
+    #[error(
+        "no more directories can be watched: raise the limit fs.inotify.max_user_watches; \
+         the rest of the source is polled"
+    )]
+    WatchLimit,
+    /// The user's watchers, or the files that this process may have open, are used up.
+    #[error(
+        "no watcher could be made: raise the limit fs.inotify.max_user_instances, or that of \
+         open files; the source is polled"
+    )]
+    InstanceLimit,
+    /// The source has more directories than are watched.
+    #[error("only {WATCHED_DIRECTORIES_MAX} directories are watched; the rest is polled")]
+    TooManyDirectories,
+    /// The system said something else.
+    #[error("cannot watch {}; it is polled", path.display())]
+    Io {
+        /// The directory, or the source.
+        path: PathBuf,
+        /// What the system answered.
+        #[source]
+        error: Arc<io::Error>,
+    },
+}
+
+/// What gives the events of single directories.
+pub(crate) trait Watcher: Send {
+    fn watch(&mut self, directory: &Path) -> Result<(), EventsProblem>;
+    fn unwatch(&mut self, directory: &Path);
+}
+
+/// What of the file system is of interest.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Interest {
+    /// Everything below these, but for what no build reads.
+    pub(crate) packages: BTreeSet<PathBuf>,
+    /// These, wherever they lie.
+    pub(crate) files: BTreeSet<PathBuf>,
+    /// The directories of all of it.
+    pub(crate) directories: BTreeSet<PathBuf>,
+}
+
+/// Wakes the thread of a monitor.
+pub(crate) struct Waker {
+    pub(crate) interest: Mutex<Interest>,
+    pub(crate) requests: Arc<Requests>,
+}
+
+/// The watched directories of one monitor.
+pub(crate) struct Events {
+    watcher: Box<dyn Watcher>,
+    waker: Arc<Waker>,
+    /// Each with the device and inode that it was: a link may lead elsewhere by now.
+    watched: HashMap<PathBuf, (u64, u64)>,
+    /// What was told already.
+    told: BTreeSet<String>,
+}
+
+impl Events {
+    /// Events of the system.
+    pub(crate) fn start(requests: Arc<Requests>) -> Result<Self, EventsProblem> {
+        let waker = Arc::new(Waker { interest: Mutex::default(), requests });
+        Ok(Self::with(system::watcher(&waker)?, waker))
+    }
+
+    pub(crate) fn with(watcher: Box<dyn Watcher>, waker: Arc<Waker>) -> Self {
+        Self { watcher, waker, watched: HashMap::new(), told: BTreeSet::new() }
+    }
+
+    /// Watches the directories of what a scan found, and no others. Gives problems
+    /// that were not told before.
+    pub(crate) fn follow(&mut self, interest: Interest) -> Vec<EventsProblem> {
+        let directories = interest.directories.clone();
+        *self.waker.interest.lock() = interest;
+        let gone: Vec<PathBuf> =
+            self.watched.keys().filter(|path| !directories.contains(*path)).cloned().collect();
+        for directory in gone {
+            self.forget(&directory);
+        }
+        let mut problems = Vec::new();
+        let mut has_new = false;
+        for directory in directories {
+            // Gone since the scan: its own directory tells.
+            let Ok(found) = fs::metadata(&directory) else { continue };
+            let identity = (found.dev(), found.ino());
+            match self.watched.get(&directory) {
+                Some(known) if *known == identity => continue,
+                Some(_) => self.forget(&directory),
+                None => {}
+            }
+            if self.watched.len() >= WATCHED_DIRECTORIES_MAX {
+                problems.push(EventsProblem::TooManyDirectories);
+                break;
+            }
+            match self.watcher.watch(&directory) {
+                Ok(()) => {
+                    self.watched.insert(directory, identity);
+                    has_new = true;
+                }
+                Err(problem @ EventsProblem::WatchLimit) => {
+                    problems.push(problem);
+                    break;
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if has_new {
+            // Something may have been written after the scan and before the watch.
+            self.waker.requests.push(hotswap_artifact::Trigger::Event);
+        }
+        problems.retain(|problem| self.told.insert(problem.to_string()));
+        problems
+    }
+
+    fn forget(&mut self, directory: &Path) {
+        self.watcher.unwatch(directory);
+        self.watched.remove(directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hotswap_artifact::{ContentHash, Outcome, Trigger};
+
+    use super::*;
+    use crate::Monitor;
+    use crate::watch::EventsState;
+
+    /// A system with so many watches.
+    struct Limited {
+        left: usize,
+        watched: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Watcher for Limited {
+        fn watch(&mut self, directory: &Path) -> Result<(), EventsProblem> {
+            self.left = self.left.checked_sub(1).ok_or(EventsProblem::WatchLimit)?;
+            self.watched.lock().push(format!("+{}", directory.display()));
+            Ok(())
+        }
+
+        fn unwatch(&mut self, directory: &Path) {
+            self.left += 1;
+            self.watched.lock().push(format!("-{}", directory.display()));
+        }
+    }
+
+    fn events(left: usize) -> (Events, Arc<Mutex<Vec<String>>>) {
+        let watched = Arc::default();
+        let watcher = Limited { left, watched: Arc::clone(&watched) };
+        let requests = Arc::new(Requests::new().0);
+        let waker = Arc::new(Waker { interest: Mutex::default(), requests });
+        (Events::with(Box::new(watcher), waker), watched)
+    }
+
+    fn interest(root: &Path, names: &[&str]) -> Interest {
+        let directories = names.iter().map(|name| root.join(name)).collect();
+        Interest { directories, ..Interest::default() }
+    }
+
+    #[test]
+    fn exhaustion_is_named_once_and_what_is_watched_stays_watched() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for name in ["a", "b", "c"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        let (mut events, watched) = events(2);
+        let problems = events.follow(interest(root, &["a", "b", "c"]));
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].to_string().contains("fs.inotify.max_user_watches"));
+        assert!(events.follow(interest(root, &["a", "b", "c"])).is_empty(), "told once");
+        assert_eq!(watched.lock().len(), 2);
+        // One that is no longer needed makes room.
+        assert!(events.follow(interest(root, &["a", "c"])).is_empty());
+        assert_eq!(events.watched.len(), 2);
+    }
+
+    #[test]
+    fn a_directory_that_is_another_one_is_watched_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir(root.join("a")).unwrap();
+        let (mut events, watched) = events(9);
+        events.follow(interest(root, &["a", "absent"]));
+        events.follow(interest(root, &["a"]));
+        assert_eq!(watched.lock().len(), 1);
+        fs::rename(root.join("a"), root.join("b")).unwrap();
+        fs::create_dir(root.join("a")).unwrap();
+        events.follow(interest(root, &["a"]));
+        let a = root.join("a").display().to_string();
+        assert_eq!(*watched.lock(), [format!("+{a}"), format!("-{a}"), format!("+{a}")]);
+    }
+
+    /// A system that loses every event.
+    struct Deaf;
+
+    impl Watcher for Deaf {
+        fn watch(&mut self, _: &Path) -> Result<(), EventsProblem> {
+            Ok(())
+        }
+
+        fn unwatch(&mut self, _: &Path) {}
+    }
+
+    #[test]
+    fn cd_3_when_every_event_is_lost_the_next_poll_finds_the_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let library = directory.path().join("libgame.so");
+        fs::write(&library, "0").unwrap();
+        let requests = Arc::new(Requests::new().0);
+        let waker = Arc::new(Waker { interest: Mutex::default(), requests });
+        let mut builder = Monitor::builder(&library).poll_every(Duration::from_millis(20));
+        builder.events = EventsState::On(Events::with(Box::new(Deaf), waker));
+        let (_monitor, notifications) = builder.start().unwrap();
+        let patience = Duration::from_secs(60);
+        for number in 0..20 {
+            let notification = notifications.recv_timeout(patience).unwrap();
+            assert_eq!(notification.trigger == Trigger::Poll, number > 0);
+            let Outcome::Ready(artifact) = notification.outcome else { panic!() };
+            assert_eq!(artifact.content, ContentHash::of(number.to_string().as_bytes()));
+            fs::write(&library, (number + 1).to_string()).unwrap();
+        }
+    }
+}
