@@ -20,7 +20,7 @@
 //!   for another crate of the same name can pass its library off as this one's.
 //! - **What was built before is not built again**, by another process either, and
 //!   environment variables are no part of what was (`env!`, build scripts that ask
-//!   for them): remove the `store` in the target directory to have it built.
+//!   for them): [`BuildSettings::reuse_builds`] switches that off.
 //! - **A process that leaves the build's process group** (a daemon that a build
 //!   script starts) is not ended with it.
 //! - **A host that is killed** takes its build along by way of `/bin/sh`; where there

@@ -16,6 +16,8 @@ struct State {
     pending: Option<Trigger>,
     /// How many holds are open.
     holds: usize,
+    /// Whether the file system told of something that nobody has followed yet.
+    has_event: bool,
 }
 
 /// What the monitor's thread takes up before a scan.
@@ -50,8 +52,15 @@ impl Requests {
     pub(crate) fn push(&self, trigger: Trigger) {
         let mut state = self.state.lock();
         state.pending = Some(stronger(state.pending, trigger));
+        state.has_event |= trigger == Trigger::Event;
         drop(state);
         self.wake();
+    }
+
+    /// Whether there was an event since the last time this was asked, whatever other
+    /// request it was taken up with.
+    pub(crate) fn take_event(&self) -> bool {
+        std::mem::take(&mut self.state.lock().has_event)
     }
 
     /// Opens a hold.
@@ -96,5 +105,37 @@ fn stronger(pending: Option<Trigger>, new: Trigger) -> Trigger {
         Some(Trigger::Manual) => Trigger::Manual,
         Some(pending) if new == Trigger::Event => pending,
         _ => new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_comes_with_other_requests_is_no_reason_but_is_not_lost() {
+        let (requests, _woken) = Requests::new();
+        requests.scan(Trigger::Manual);
+        requests.push(Trigger::Event);
+        assert_eq!(requests.take().trigger, Some(Trigger::Manual));
+        assert!(requests.take_event());
+        assert!(!requests.take_event());
+        requests.push(Trigger::Event);
+        requests.push(Trigger::Push);
+        assert_eq!(requests.take().trigger, Some(Trigger::Push));
+        assert!(requests.take_event());
+    }
+
+    #[test]
+    fn only_the_end_of_the_last_hold_asks_for_a_scan() {
+        let (requests, woken) = Requests::new();
+        requests.hold();
+        requests.hold();
+        requests.release();
+        assert!(requests.is_held() && woken.is_empty());
+        requests.release();
+        assert!(!requests.is_held());
+        assert!(woken.try_recv().is_ok());
+        assert_eq!(requests.take().trigger, Some(Trigger::Push));
     }
 }

@@ -42,6 +42,11 @@ pub struct BuildSettings {
     /// How long one build may run before it is ended with all its processes.
     /// Default: ten minutes.
     pub deadline: Duration,
+    /// Take what was built before, by another process too, from the store in the
+    /// target directory, and a compiler's error of before as the answer. Default:
+    /// true. Off for a source whose build depends on what no fingerprint covers, the
+    /// environment, say.
+    pub reuse_builds: bool,
     /// How much address space each process of a build may have. Default: no limit.
     ///
     /// The limit is set right after the first process has started, and inherited.
@@ -86,6 +91,7 @@ impl Default for BuildSettings {
             locked: false,
             offline: false,
             deadline: BUILD_DEADLINE,
+            reuse_builds: true,
             memory_bytes_max: None,
             output_bytes_max: OUTPUT_BYTES_MAX,
             target_dir: None,

@@ -202,9 +202,7 @@ impl BuildBackend for CargoBackend {
     }
 
     fn recipe(&self, job: &BuildJob) -> Option<Recipe> {
-        let root = job.workspace_root.as_deref();
-        let target_dir = target_dir(&self.source, root, &self.settings)?;
-        Some(recipe::recipe(&self.source, target_dir, &self.settings))
+        recipe::recipe(&self.source, job.workspace_root.as_deref(), &self.settings)
     }
 
     fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {

@@ -28,7 +28,8 @@ const SCRIPT: &str = "trap '' HUP INT QUIT TERM\n\
 /// It must be dropped before the leader of the group is reaped: until then the
 /// group's number belongs to nobody else. After the host's death the leader may be
 /// reaped by somebody else, but the guardian acts within that very moment, and the
-/// number stays taken while any process of the group lives.
+/// number stays taken while any process of the group lives. Between the start of a
+/// build and [`guard`](Self::guard) lie some microseconds without a guardian.
 pub(super) struct Guardian {
     shell: Child,
     /// Closed when this process ends in whatever way. A process that this one

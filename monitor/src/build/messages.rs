@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use hotswap_artifact::{BuildErrorKind, Diagnostics};
 use serde_json::Value;
 
-use super::process::{Bounded, LineSink, is_out_of_memory};
+use super::output::{Bounded, LineSink};
+use super::process::is_out_of_memory;
 use crate::BuildSettings;
 
 /// Gathers diagnostics and the library from the messages of a build.

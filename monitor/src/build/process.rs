@@ -1,10 +1,9 @@
 //! Runs one compiler process, with all that it starts, to its end.
 
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -15,30 +14,14 @@ use rustix::process::{
 };
 
 use super::guardian::Guardian;
+use super::output::{Bounded, LineSink, Meter, Metered, drain, drain_lines};
 use crate::{BuildSettings, StopSignal};
-
-/// How much of one output of a build is kept.
-///
-/// 1 MiB: some thousand diagnostics, more than anybody reads; a build script
-/// that prints without end costs no more than that.
-pub(crate) const BUILD_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
-
-/// The longest line that is taken: `cargo metadata` answers in one.
-///
-/// 64 MiB: a graph of 5,000 packages has about 20.
-const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// How long an output may stay open after the process has ended.
 ///
 /// Half a second: what the process wrote itself is in the pipe already; only a
 /// grandchild that outlives it still holds the other end.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
-
-/// Takes the lines of standard output as they come.
-pub(crate) trait LineSink: Send + 'static {
-    /// One line, without its end.
-    fn line(&mut self, line: &[u8]);
-}
 
 /// How a process came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,47 +172,6 @@ pub(crate) fn is_out_of_memory(text: &str) -> bool {
     SIGNS.iter().any(|sign| text.contains(sign))
 }
 
-/// Counts what a process writes.
-struct Meter {
-    bytes: AtomicU64,
-    bytes_max: u64,
-    exceed: Sender<()>,
-}
-
-impl Meter {
-    fn new(bytes_max: u64, exceed: Sender<()>) -> Self {
-        Self { bytes: AtomicU64::new(0), bytes_max, exceed }
-    }
-
-    fn add(&self, bytes: usize) {
-        // Relaxed: a number that only grows; the channel tells that it is too large.
-        let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        if before.saturating_add(bytes as u64) > self.bytes_max {
-            // Full: it was told.
-            let _told = self.exceed.try_send(());
-        }
-    }
-
-    fn is_exceeded(&self) -> bool {
-        // Relaxed: as above; the threads that count have ended, or are ignored.
-        self.bytes.load(Ordering::Relaxed) > self.bytes_max
-    }
-}
-
-/// An output whose bytes are counted.
-struct Metered<R> {
-    pipe: R,
-    meter: Arc<Meter>,
-}
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.pipe.read(buffer)?;
-        self.meter.add(count);
-        Ok(count)
-    }
-}
-
 /// The threads that look after a running process, and what they have gathered.
 struct Watched<S> {
     /// Disconnected when the process has exited and is not reaped.
@@ -298,66 +240,6 @@ fn wait_without_reaping(process: Pid) {
 fn kill(group: Pid) {
     // It fails when the whole group is gone, which is what was wanted.
     let _gone = kill_process_group(group, Signal::KILL);
-}
-
-fn drain_lines<S: LineSink>(pipe: impl Read, sink: &Mutex<Option<S>>) {
-    let mut pipe = BufReader::new(pipe);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match pipe.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
-        let Some(sink) = &mut *sink.lock() else { return };
-        sink.line(line.strip_suffix(b"\n").unwrap_or(&line));
-    }
-}
-
-fn drain(mut pipe: impl Read, kept: &Mutex<Option<Bounded>>) {
-    let mut chunk = [0; 8192];
-    loop {
-        match pipe.read(&mut chunk) {
-            Ok(0) => return,
-            Ok(count) => match &mut *kept.lock() {
-                Some(kept) => kept.push(&chunk[..count]),
-                None => return,
-            },
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return,
-        }
-    }
-}
-
-/// Text that grows to a limit; what does not fit is counted and told.
-#[derive(Debug, Default)]
-pub(crate) struct Bounded {
-    kept: Vec<u8>,
-    dropped: usize,
-}
-
-impl Bounded {
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let room = BUILD_OUTPUT_BYTES_MAX - self.kept.len();
-        let (kept, dropped) = bytes.split_at(room.min(bytes.len()));
-        self.kept.extend_from_slice(kept);
-        self.dropped += dropped.len();
-    }
-
-    pub(crate) fn into_text(self) -> String {
-        let mut text = String::from_utf8_lossy(&self.kept).into_owned();
-        if self.dropped > 0 {
-            text.push_str(&format!("\n[{} more bytes were dropped]\n", self.dropped));
-        }
-        text
-    }
-}
-
-/// A sink that keeps the lines whole.
-impl LineSink for Vec<Vec<u8>> {
-    fn line(&mut self, line: &[u8]) {
-        self.push(line.to_owned());
-    }
 }
 
 /// Waits for the signal, at most for `patience`; whether it was given.

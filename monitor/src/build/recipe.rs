@@ -8,7 +8,7 @@ use std::time::Duration;
 use hotswap_artifact::{Fingerprint, Source};
 
 use super::process::{self, Ended, Limits};
-use super::{Recipe, environment};
+use super::{Recipe, environment, target_dir};
 use crate::{BuildSettings, StopSignal};
 
 /// What a compiler may use to say its version.
@@ -21,8 +21,14 @@ const VERSION_LIMITS: Limits = Limits {
     output_bytes_max: 64 * 1024,
 };
 
-/// The recipe of a source that is built with these settings.
-pub(super) fn recipe(source: &Source, target_dir: PathBuf, settings: &BuildSettings) -> Recipe {
+/// The recipe of a source that is built with these settings; `None` when nothing is
+/// to be remembered.
+pub(super) fn recipe(
+    source: &Source,
+    workspace_root: Option<&Path>,
+    settings: &BuildSettings,
+) -> Option<Recipe> {
+    let target_dir = target_dir(source, workspace_root, settings)?;
     // Named one by one: what only limits or colours a build is not part of it.
     let BuildSettings {
         profile,
@@ -31,6 +37,7 @@ pub(super) fn recipe(source: &Source, target_dir: PathBuf, settings: &BuildSetti
         locked: _,
         offline: _,
         deadline: _,
+        reuse_builds,
         memory_bytes_max: _,
         output_bytes_max: _,
         target_dir: _,
@@ -40,6 +47,9 @@ pub(super) fn recipe(source: &Source, target_dir: PathBuf, settings: &BuildSetti
         file_dependencies,
         color: _,
     } = settings;
+    if !reuse_builds {
+        return None;
+    }
     let mut text = format!(
         "{source:?} {profile:?} {features:?} {default_features} {rustc_args:?} \
          {file_dependencies:?} {:?} {:?}",
@@ -55,7 +65,7 @@ pub(super) fn recipe(source: &Source, target_dir: PathBuf, settings: &BuildSetti
             text.extend_from_slice(format!("\n{path:?} {}", Fingerprint::of(&bytes)).as_bytes());
         }
     }
-    Recipe::new(target_dir, text)
+    Some(Recipe::new(target_dir, text))
 }
 
 fn configuration(source: &Path) -> impl Iterator<Item = PathBuf> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hotswap_artifact::{BuildErrorKind, Source};
 
 use super::messages::{self, Messages};
+use super::output::LineSink;
 use super::process::{self, Ended, Limits};
 use super::{BuildBackend, BuildJob, Built, Recipe, environment, recipe, target_dir};
 use crate::scan::read_dep_info;
@@ -87,7 +88,7 @@ impl BuildBackend for RustcBackend {
         // rustc writes its JSON to standard error.
         let mut messages = finished.output;
         for line in finished.stderr.lines() {
-            process::LineSink::line(&mut messages, line.as_bytes());
+            LineSink::line(&mut messages, line.as_bytes());
         }
         match finished.ended {
             Ended::Stopped => Err(BuildErrorKind::Stopped),
@@ -113,9 +114,7 @@ impl BuildBackend for RustcBackend {
         }
     }
     fn recipe(&self, _job: &BuildJob) -> Option<Recipe> {
-        let source = Source::File(self.file.clone());
-        let target_dir = target_dir(&source, None, &self.settings)?;
-        Some(recipe::recipe(&source, target_dir, &self.settings))
+        recipe::recipe(&Source::File(self.file.clone()), None, &self.settings)
     }
 
     fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {

@@ -210,17 +210,18 @@ impl Watch {
     /// Scans. Whatever was asked for until now is answered by what it finds.
     fn look(&mut self, round: &mut Round) -> Result<Result<Scan, ScanError>, Stopped> {
         round.through = self.requests.take().issued;
+        let has_event = self.requests.take_event();
         let scanned = self.scanner.scan();
         if self.stop.is_stopped() {
             return Err(Stopped);
         }
-        self.follow(round.trigger, scanned.as_ref().ok());
+        self.follow(round.trigger, scanned.as_ref().ok(), has_event);
         Ok(scanned)
     }
 
     /// Has the events of what was found wake the thread. An event may tell of a
     /// directory in which nothing lies yet.
-    fn follow(&mut self, trigger: Trigger, scan: Option<&Scan>) {
+    fn follow(&mut self, trigger: Trigger, scan: Option<&Scan>, has_event: bool) {
         if let EventsState::Wanted = self.events {
             self.events = match Events::start(Arc::clone(&self.requests)) {
                 Ok(events) => EventsState::On(events),
@@ -229,7 +230,7 @@ impl Watch {
                     EventsState::Off
                 }
             };
-        } else if trigger != Trigger::Event
+        } else if !has_event
             && scan.is_some_and(|scan| scan.changed.is_empty() && scan.touched.is_empty())
         {
             return;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hotswap_monitor::{Fingerprint, Outcome, Scanner, Source};
 
 use crate::fake::{self, builder, source};
-use crate::harness::{PATIENCE, Watched, ready, write, write_crate};
+use crate::harness::{PATIENCE, Watched, pause, ready, write, write_crate};
 
 /// A way to save: its name, what it does to the crate, and whether the text of
 /// `src/lib.rs` is `two` afterwards.
@@ -20,7 +20,7 @@ pub(crate) const WAYS: &[Way] = &[
         "in place, in two writes with a pause",
         |root| {
             write(root, "src/lib.rs", "");
-            thread::sleep(Duration::from_millis(5));
+            pause(Duration::from_millis(5));
             write(root, "src/lib.rs", "two");
         },
         true,
@@ -49,7 +49,7 @@ pub(crate) const WAYS: &[Way] = &[
         "delete, then create again",
         |root| {
             fs::remove_file(root.join("src/lib.rs")).unwrap();
-            thread::sleep(Duration::from_millis(5));
+            pause(Duration::from_millis(5));
             write(root, "src/lib.rs", "two");
         },
         true,
@@ -164,8 +164,7 @@ fn cd_8_a_burst_of_a_thousand_writes_is_two_builds_at_most() {
     let begin = Instant::now();
     for write in 1..=WRITES {
         fs::write(&file, format!("write {write}")).unwrap();
-        // The rhythm of the writer, nothing is waited for.
-        thread::sleep((begin + Duration::from_millis(1) * write) - Instant::now());
+        pause((begin + Duration::from_millis(1) * write) - Instant::now());
     }
     let last = loop {
         let artifact = ready(watched.next());

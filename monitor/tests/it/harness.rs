@@ -123,6 +123,11 @@ pub(crate) fn name(step: &Step) -> &'static str {
     }
 }
 
+/// The rhythm of a writer or a backend: nothing is waited for.
+pub(crate) fn pause(time: Duration) {
+    let _moment = crossbeam_channel::after(time).recv();
+}
+
 /// Writes a file and the directories above it.
 pub(crate) fn write(root: &Path, name: &str, text: impl AsRef<[u8]>) {
     let path = root.join(name);

@@ -1,20 +1,16 @@
 //! A tool that edits many files keeps the monitor from building half of it (CD-4).
 
 use std::fs;
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{bounded, unbounded};
 use hotswap_monitor::{Outcome, Trigger};
 
 use crate::fake::{builder, crate_builder, source};
-use crate::harness::{NEVER, PATIENCE, Watched, ready, write, write_crate};
+use crate::harness::{NEVER, PATIENCE, Watched, pause, ready, write, write_crate};
 
-/// Longer than the settle time and the period: the rhythm of the writer, nothing is
-/// waited for.
-fn pause() {
-    thread::sleep(Duration::from_millis(40));
-}
+/// Longer than the settle time and the period.
+const PAUSE: Duration = Duration::from_millis(40);
 
 #[test]
 fn cd_4_under_a_hold_there_is_exactly_one_build_of_the_final_content() {
@@ -25,12 +21,12 @@ fn cd_4_under_a_hold_there_is_exactly_one_build_of_the_final_content() {
     ready(watched.next());
     let hold = watched.monitor.hold();
     // A look that had begun before sees nothing of this.
-    pause();
+    pause(PAUSE);
     watched.steps();
     for number in 1..=5 {
         write(root, &format!("src/part_{number}.rs"), "part");
         write(root, "src/lib.rs", number.to_string());
-        pause();
+        pause(PAUSE);
     }
     assert!(watched.steps().is_empty(), "it does not even look");
     drop(hold);
@@ -88,7 +84,7 @@ fn cd_4_a_build_that_runs_when_a_hold_is_opened_is_not_handed_over_when_its_inpu
     begin.recv_timeout(PATIENCE).unwrap();
     let hold = watched.monitor.hold();
     fs::write(&file, "half").unwrap();
-    pause();
+    pause(PAUSE);
     go_on.send(()).unwrap();
     let nothing = watched.notifications.recv_timeout(Duration::from_millis(200));
     assert!(nothing.is_err(), "{nothing:?}");

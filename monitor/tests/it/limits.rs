@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hotswap_monitor::{BuildErrorKind, Monitor};
 
-use crate::harness::{NEVER, Watched, failed, offline, ready, write, write_crate};
+use crate::harness::{NEVER, Watched, failed, offline, pause, ready, write, write_crate};
 use crate::real_processes::{accept, assert_gone, write_hanging};
 
 const GIB: u64 = 1 << 30;
@@ -71,7 +71,7 @@ const HOST_OF: &str = "HOTSWAP_TEST_HOST_OF";
 fn a_host_that_builds_until_it_is_killed() {
     let Some(root) = std::env::var_os(HOST_OF) else { return };
     let _watched = Watched::with(Monitor::builder(std::path::PathBuf::from(root)).build(offline()));
-    std::thread::sleep(NEVER);
+    pause(NEVER);
 }
 
 #[test]

@@ -171,6 +171,13 @@ fn bu_4_with_real_compilers() {
         assert_eq!(ready(watched.next()), one);
         assert_eq!(all_steps(watched), CACHED);
         settings.profile = Profile::Release;
+        let watched = start(settings.clone());
+        ready(watched.next());
+        assert_eq!(watched.builds(), 1);
+        drop(watched);
+        // Unless it is told not to.
+        settings.profile = Profile::Dev;
+        settings.reuse_builds = false;
         let watched = start(settings);
         ready(watched.next());
         assert_eq!(watched.builds(), 1);

@@ -8,7 +8,7 @@ use crossbeam_channel::unbounded;
 use hotswap_monitor::{BuildErrorKind, Monitor, Step, StopSignal, Trigger};
 
 use crate::fake::{builder, source};
-use crate::harness::{NEVER, PATIENCE, Watched, failed, offline, ready, write, write_crate};
+use crate::harness::{NEVER, PATIENCE, Watched, failed, offline, pause, ready, write, write_crate};
 use crate::real_processes::{accept, assert_gone, write_hanging};
 
 /// Waits until the build is told to stop; fails the test when it never is.
@@ -112,8 +112,7 @@ fn bu_3_a_backend_that_does_not_stop_is_waited_for_and_its_result_thrown_away() 
     let fake = builder(&file, |file, build, _| {
         if build == 1 {
             fs::write(file, "two").unwrap();
-            // The rhythm of a backend, nothing is waited for.
-            std::thread::sleep(Duration::from_millis(200));
+            pause(Duration::from_millis(200));
         }
     });
     let watched = Watched::polling(fake, Duration::from_millis(1));
