@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Arc, LazyLock, Weak};
@@ -234,6 +235,17 @@ impl LogFile {
     /// first that can be again tells how many are missing.
     pub(crate) fn write(&self, line: &Line) {
         mirror(line);
+        let error = self.append(line).err();
+        // Not under the lock: the logger may be one that writes here.
+        if let Some(error) = error {
+            contained(
+                || log::error!(target: "hotswap", "cannot write {}: {error}", self.path.display()),
+            );
+        }
+    }
+
+    /// Appends one line. The first failure in a row is an error to be told, the others are only counted.
+    fn append(&self, line: &Line) -> io::Result<()> {
         let mut writer = self.writer.lock();
         let seq = writer.seq + 1;
         let lost = Some(writer.lost).filter(|lost| *lost > 0);
@@ -242,12 +254,11 @@ impl LogFile {
             Ok(()) => {
                 writer.seq = seq;
                 writer.lost = 0;
+                Ok(())
             }
             Err(error) => {
                 writer.lost += 1;
-                if writer.lost == 1 {
-                    log::error!(target: "hotswap", "cannot write {}: {error}", self.path.display());
-                }
+                if writer.lost == 1 { Err(error) } else { Ok(()) }
             }
         }
     }
@@ -281,7 +292,18 @@ fn render(line: &Line, seq: u64, lost: Option<u64>) -> String {
 
 /// To the `log` facade, for hosts that collect records there.
 pub(crate) fn mirror(line: &Line) {
-    log::log!(target: "hotswap", line.level.facade(), "{}{}", line.event, line.fields);
+    // A logger that panics loses this record and nothing else.
+    contained(|| {
+        log::log!(target: "hotswap", line.level.facade(), "{}{}", line.event, line.fields);
+    });
+}
+
+/// Runs a foreign logger.
+fn contained(work: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
+        // Dropping it may panic again.
+        std::mem::forget(payload);
+    }
 }
 
 /// `hotswap.log` → `hotswap-<pid>.log`.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, bounded, never, select, unbounded};
 use hotswap_artifact::Source;
-use hotswap_module::__private::link_services;
+use hotswap_module::__private::{Kind, link_services};
 use hotswap_module::{Interface, Linked};
 
 use crate::audit::{Line, LogFile};
@@ -23,7 +23,7 @@ use crate::journal::Journal;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
 use crate::slot::Slot;
-use crate::swapper::{Channels, FirstAnswer, Swapper};
+use crate::swapper::{Channels, FirstAnswer, Swapper, provides, provides_named};
 use crate::verdict::Verdict;
 use crate::version::{Provenance, Version};
 use crate::version_id::VersionId;
@@ -114,7 +114,8 @@ impl EngineBuilder {
 
     /// Has the file system's events wake the monitor. Polling goes on and stays the truth.
     ///
-    /// This build has no support for events: the log says so, and the source is polled.
+    /// Needs the feature `events`. Without it, or when the system has no watches left, the log says so and the
+    /// source is polled.
     pub fn wake_on_events(mut self) -> Self {
         self.watch.wakes_on_events = true;
         self
@@ -319,6 +320,19 @@ mod build_settings {
             self
         }
 
+        /// How much address space, in bytes, each process of a build may have; unlimited by default. A
+        /// small crate takes about 1 GiB.
+        pub fn build_memory_max(mut self, bytes: u64) -> Self {
+            self.watch.build.memory_bytes_max = Some(bytes);
+            self
+        }
+
+        /// How many bytes a build may write to its outputs before it is ended; 64 MiB by default.
+        pub fn build_output_max(mut self, bytes: u64) -> Self {
+            self.watch.build.output_bytes_max = bytes;
+            self
+        }
+
         /// Where builds go; by default `target/hotswap` beside the module's lock file.
         pub fn target_dir(mut self, directory: impl AsRef<Path>) -> Self {
             self.watch.build.target_dir = Some(directory.as_ref().into());
@@ -366,6 +380,10 @@ fn link(
     let id = VersionId(1);
     core.expectations
         .check_loaded(|name| exports.get(name), id)
+        .map_err(|kind| refuse(kind.to_string()))?;
+    let named = linked.exports().iter().filter(|export| export.record.kind == Kind::Need);
+    provides_named(core, named.map(|export| export.record.name.as_str()), id)
+        .and_then(|()| provides(core, linked.needs(), id))
         .map_err(|kind| refuse(kind.to_string()))?;
     let context = Arc::new(ImageContext::of(core));
     let version = Arc::new(Version {

@@ -121,7 +121,7 @@ impl Core {
         request: impl FnOnce(Sender<Result<Verdict, ReloadError>>) -> Request,
     ) -> Result<Verdict, ReloadError> {
         let current = || self.slot.load().id;
-        if is_swapper_thread() {
+        if is_swapper_thread() || hook::is_this_thread() {
             return Err(ReloadError::new(current(), ReloadErrorKind::FromHook));
         }
         let (reply, answer): (_, Receiver<_>) = bounded(1);

@@ -13,8 +13,13 @@
 /// * **`panic = "abort"`** in the module's profile is refused: a panic would end the host.
 /// * **Statics of a module start anew** with every version: each version is loaded from a file of its own.
 /// * **A module thread, a thread-local value with a destructor, a pthread key, a signal handler** holds its version:
-///   the first two until they end, the last two for the life of the process. `thread::current()` in a module
-///   takes such a key. `status()` names the holders; the version stays mapped, which is safe and costs memory.
+///   the first two until they end, the last two for the life of the process. `std::thread` in a module
+///   takes such keys, of which a process has 1,024: after some hundred versions that did, newcomers are refused by name
+///   and the current version goes on. `status()` names the holders.
+/// * **Panics of linked modules** are told without their location, and the program's own panic hook prints them.
+/// * **A host function that owns its engine** (a clone inside the closure given to `provide`) keeps that engine for ever:
+///   hand it a `Weak` of something of yours instead.
+/// * **`hotswap-module` under another name** in Cargo.toml does not work: the macros name it `::hotswap_module`.
 /// * **Text that a module printed without a newline** is written when its version is unloaded; a process that exits
 ///   without dropping its engine may lose it. A module has its own buffer for standard output.
 /// * **Log lines of a module** go through the host's logger if the module uses `log` 0.4.

@@ -16,10 +16,12 @@ use crate::event::{Event, subscriber};
 use crate::export::ExportInfo;
 use crate::function::{Function, FunctionType};
 use crate::guard::Guard;
+use crate::hook;
 use crate::request::{Request, is_swapper_thread};
 use crate::status::{Status, VersionInfo};
 use crate::verdict::Verdict;
 use crate::version_id::VersionId;
+use crate::watch::WatchHold;
 
 /// Forwards calls to the current version of a module, which may be replaced at any time.
 ///
@@ -51,11 +53,16 @@ struct Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let (done, ended) = bounded(1);
-        if self.core.requests.send(Request::Close(done)).is_ok() && !is_swapper_thread() {
+        if self.core.requests.send(Request::Close(done)).is_ok() && can_wait() {
             // An error means that the swapper is gone, which is what is waited for.
             let _ = ended.recv();
         }
     }
+}
+
+/// Whether this thread may wait for a swapper: it is none, and none waits for it.
+fn can_wait() -> bool {
+    !is_swapper_thread() && !hook::is_this_thread()
 }
 
 impl Engine {
@@ -205,6 +212,18 @@ impl Engine {
         self.core().ask(|reply| Request::Offer { path, reply })
     }
 
+    /// Keeps the source from being built until the result is dropped: for a tool that edits many files and is not
+    /// done when they stand still for a moment. One build of the final content follows.
+    ///
+    /// [`Engine::reload`] and [`Engine::sync`] wait for the last hold to be dropped: whoever holds must not ask.
+    /// A build that began before goes on, and is discarded if its inputs move.
+    pub fn hold(&self) -> Hold {
+        let (reply, answer) = bounded(1);
+        let is_sent = can_wait() && self.core().requests.send(Request::Hold(reply)).is_ok();
+        // No answer means that the engine was closed: nothing is built any more.
+        Hold { _hold: is_sent.then(|| answer.recv().ok().flatten()).flatten() }
+    }
+
     /// Stops automatic swaps. Changes are still seen and built; the newest waits for [`Engine::resume`].
     /// [`Engine::reload`] and [`Engine::offer`], asked for by name, still swap.
     ///
@@ -222,7 +241,7 @@ impl Engine {
 
     fn switch(&self, request: impl FnOnce(crossbeam_channel::Sender<()>) -> Request) {
         let (done, answer) = bounded(1);
-        if self.core().requests.send(request(done)).is_ok() && !is_swapper_thread() {
+        if self.core().requests.send(request(done)).is_ok() && can_wait() {
             // An error means that the engine was closed meanwhile.
             let _ = answer.recv();
         }
@@ -242,6 +261,13 @@ impl Engine {
     pub fn name(&self) -> &str {
         &self.core().name
     }
+}
+
+/// While this lives the source is not built; made by [`Engine::hold`]. It may outlive its engine.
+#[derive(Debug)]
+#[must_use = "the source is built again as soon as this is dropped"]
+pub struct Hold {
+    _hold: Option<WatchHold>,
 }
 
 // SAFETY: `Core::call_in` compares the signatures before it calls, and its errors tell whether it entered.

@@ -12,7 +12,7 @@ use crate::load_error::LoadError;
 use crate::version_id::{NO_VERSION, VersionId};
 
 /// The engine could not be opened. Nothing runs, and nothing was left behind.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct OpenError {
     /// The source, as it was given.
@@ -81,7 +81,7 @@ impl OpenError {
 }
 
 /// What lies in the source cannot run; the current version is unchanged.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ReloadError {
     /// The version that stays current; `None` when nothing was loaded yet.
@@ -161,13 +161,52 @@ impl Error for OpenError {
 
 impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.kind)?;
-        self.current.map_or(Ok(()), |id| write!(f, "; {id} stays current"))
+        let text = self.kind.to_string();
+        f.write_str(&text)?;
+        // What a compiler said has many lines; what is still true then stands on its own.
+        let join = if text.contains('\n') { "\n" } else { "; " };
+        self.current.map_or(Ok(()), |id| write!(f, "{join}{id} stays current"))
     }
 }
 
 impl Error for ReloadError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.kind.source()
+    }
+}
+
+/// What `fn main() -> Result<(), Box<dyn Error>>` prints is the debug form: for people it is the text and
+/// its causes, and the structure only with `{:#?}`.
+fn readable(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{error}")?;
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        write!(f, "\n  caused by: {inner}")?;
+        cause = inner.source();
+    }
+    Ok(())
+}
+
+impl fmt::Debug for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return readable(self, f);
+        }
+        f.debug_struct("OpenError")
+            .field("source_name", &self.source_name)
+            .field("kind", &self.kind)
+            .finish()
+    }
+}
+
+impl fmt::Debug for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return readable(self, f);
+        }
+        f.debug_struct("ReloadError")
+            .field("current", &self.current)
+            .field("kind", &self.kind)
+            .finish()
     }
 }

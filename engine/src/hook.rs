@@ -30,6 +30,11 @@ pub(crate) fn refuses_calls() -> bool {
         .unwrap_or(false)
 }
 
+/// Whether this thread runs a hook: it must not wait for a swapper that waits for it.
+pub(crate) fn is_this_thread() -> bool {
+    CALLED_BACK.try_with(|called| called.get().is_some()).unwrap_or(false)
+}
+
 /// Runs hooks one after the other and waits for them, at most for `deadline`.
 ///
 /// A hook that does not return keeps its thread, and so its version, mapped: there is no way to end it.

@@ -227,8 +227,8 @@ fn is_executable_here(path: &Path) -> bool {
     let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
         return true;
     };
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let name = path.to_string_lossy();
+    // A staged file's path is canonical. The kernel writes a newline in it like this. *Source*: proc(5).
+    let name = path.to_string_lossy().replace('\n', "\\012");
     maps.lines().any(|line| {
         let mut columns = line.split_ascii_whitespace();
         let permissions = columns.nth(1).unwrap_or("");

@@ -66,7 +66,7 @@ mod watch;
 mod watch;
 
 pub use builder::{Code, EngineBuilder};
-pub use engine::Engine;
+pub use engine::{Engine, Hold};
 pub use error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
 pub use event::{Event, SwapReason};
 pub use export::ExportInfo;

@@ -183,6 +183,12 @@ pub enum LoadErrorKind {
         /// What differs.
         reason: String,
     },
+    /// The process has no room for another version.
+    #[error("{what}: restart the program, or end what holds its earlier versions")]
+    Exhausted {
+        /// What is used up, and by whom.
+        what: String,
+    },
     /// A constructor of the module did what only running code may do.
     #[error(
         "a constructor of the module {what} before the host was connected: do it in an export instead"
@@ -194,9 +200,16 @@ pub enum LoadErrorKind {
 }
 
 impl LoadErrorKind {
-    /// Whether the same library may be accepted later: the disk was full, or somebody relied on a function.
+    /// Whether the same library may be accepted later: the disk or the process was full, or somebody relied on a
+    /// function.
     pub(crate) const fn is_passing(&self) -> bool {
-        matches!(self, Self::File { .. } | Self::Missing { .. } | Self::Signature { .. })
+        matches!(
+            self,
+            Self::File { .. }
+                | Self::Missing { .. }
+                | Self::Signature { .. }
+                | Self::Exhausted { .. }
+        )
     }
 
     /// A short stable code for the log.
@@ -218,6 +231,7 @@ impl LoadErrorKind {
             Self::Hook { .. } => "hook",
             Self::Loader { .. } => "loader",
             Self::WrongImage { .. } => "wrong_image",
+            Self::Exhausted { .. } => "exhausted",
             Self::EarlyStart { .. } => "early_start",
         }
     }

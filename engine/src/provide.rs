@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -121,6 +122,10 @@ impl Provided {
         catch_unwind(AssertUnwindSafe(|| (entry.call)(call.arguments, call.out))).map_err(
             |payload| {
                 let message = payload_text(&*payload).unwrap_or(NOT_TEXT).to_owned();
+                if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                    // Dropping it panicked, and what came out of that may do so again: it is leaked.
+                    mem::forget(second);
+                }
                 CallError::new(call.name, None, CallErrorKind::Panicked { message, location: None })
             },
         )

@@ -8,6 +8,7 @@ use hotswap_artifact::Trigger;
 
 use crate::error::ReloadError;
 use crate::verdict::Verdict;
+use crate::watch::WatchHold;
 
 /// What handles ask of the swapper.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) enum Request {
         path: PathBuf,
         reply: Reply,
     },
+    /// Build nothing until the result is dropped; `None` when nothing is watched.
+    Hold(Sender<Option<WatchHold>>),
     /// Stop or restart automatic swaps.
     Pause(Sender<()>),
     Resume(Sender<()>),

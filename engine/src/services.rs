@@ -9,6 +9,7 @@ use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use hotswap_module::__private::{FailureText, RawCall, Services, Target, Text};
@@ -282,7 +283,7 @@ unsafe extern "C" fn call(
     let request = RawCall { name, signature, arguments, out };
     // SAFETY: the context of a live image.
     let engine = unsafe { engine_of(context) };
-    let result = match engine {
+    let result = contained(name, || match engine {
         None => Err(CallError::new(name, None, CallErrorKind::Closed)),
         Some(engine) if target == Target::Host as u32 => {
             // SAFETY: the module's promises about arguments and room are those of `call_raw`.
@@ -290,7 +291,7 @@ unsafe extern "C" fn call(
         }
         // SAFETY: as above.
         Some(engine) => unsafe { engine.call_engine(request) },
-    };
+    });
     match result {
         Ok(()) => 0,
         Err(failure) => {
@@ -301,6 +302,16 @@ unsafe extern "C" fn call(
     }
 }
 
+/// A panic of ours must not unwind into the module. The functions that are called catch their own.
+fn contained<T>(name: &str, work: impl FnOnce() -> Result<T, CallError>) -> Result<T, CallError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        // What dropping it might do is not worth knowing here.
+        mem::forget(payload);
+        let message = "the engine panicked, which is a defect of it".to_owned();
+        Err(CallError::new(name, None, CallErrorKind::Refused { message }))
+    })
+}
+
 unsafe extern "C" fn reload(
     context: *const c_void,
     version: *mut u64,
@@ -309,7 +320,8 @@ unsafe extern "C" fn reload(
     let closed = || CallError::new("reload", None, CallErrorKind::Closed);
     // SAFETY: the context of a live image.
     let engine = unsafe { engine_of(context) };
-    let result = engine.ok_or_else(closed).and_then(|engine| engine.reload());
+    let result =
+        contained("reload", || engine.ok_or_else(closed).and_then(|engine| engine.reload()));
     match result {
         Ok(number) => {
             // SAFETY: the module gave room for the number.
@@ -420,6 +432,19 @@ extern "C-unwind" fn run_thread(main: *mut c_void) -> *mut c_void {
     result
 }
 
+/// How many thread-specific keys modules have taken for good, in this process.
+static KEYS_TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// How many keys modules may take. The C library has 1,024 for a process, and a standard library that gets
+/// none aborts the process; a version takes one or two, so that the last one admitted finds some.
+const KEYS_MAX: usize = 768;
+
+/// Whether another version may be admitted: modules have not used up the process's keys.
+pub(crate) fn has_keys_left() -> bool {
+    // Relaxed: a limit with room to spare.
+    KEYS_TAKEN.load(Ordering::Relaxed) < KEYS_MAX
+}
+
 /// Keeps a version mapped for the life of the process.
 ///
 /// # Safety
@@ -437,6 +462,8 @@ unsafe extern "C" fn key_create(
     key: *mut libc::pthread_key_t,
     destructor: Option<unsafe extern "C" fn(*mut c_void)>,
 ) -> c_int {
+    // Relaxed: a limit with room to spare.
+    KEYS_TAKEN.fetch_add(1, Ordering::Relaxed);
     if destructor.is_some() {
         // SAFETY: the context of a live image.
         unsafe { hold_for_good(context, PinKind::ThreadKey, "pthread_key_create") };

@@ -136,7 +136,7 @@ const LOCK: &str = "lock";
 fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
     let directory = home.join(process::id().to_string());
     if rooms.contains_key(home) && directory.is_dir() {
-        return Ok(directory);
+        return room(home);
     }
     sweep(home);
     let create = || {
@@ -148,7 +148,13 @@ fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
     };
     let lock = create().map_err(|error| file_error("create", &directory, error))?;
     rooms.insert(home.to_owned(), lock);
-    Ok(directory)
+    room(home)
+}
+
+/// This process's directory, by the name that the kernel has for it: mappings are told by that.
+fn room(home: &Path) -> Result<PathBuf, LoadErrorKind> {
+    let directory = home.join(process::id().to_string());
+    directory.canonicalize().map_err(|error| file_error("find", &directory, error))
 }
 
 /// Removes the directories of processes that no longer hold their lock: they were killed.

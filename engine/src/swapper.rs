@@ -19,6 +19,7 @@ use hotswap_artifact::{
 };
 
 use self::admission::Admitted;
+pub(crate) use self::admission::{provides, provides_named};
 use self::refusals::Refusals;
 use crate::audit::Line;
 use crate::core::Core;
@@ -139,6 +140,10 @@ impl Swapper {
                 // Who asked may be gone.
                 let _ = reply.send(verdict);
             }
+            Request::Hold(reply) => {
+                // Who asked may be gone; the hold with it.
+                let _ = reply.send(self.watch.as_ref().map(Watch::hold));
+            }
             Request::Pause(done) => {
                 self.core.history.lock().is_paused = true;
                 self.core.journal.write(None, Line::info("manual.pause"));
@@ -191,7 +196,13 @@ impl Swapper {
                 let fingerprint = newcomer.artifact.fingerprint;
                 let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
                 self.core.journal.write(Some(&newcomer.tx), line);
-                if let Some(error) = self.refusals.get(fingerprint) {
+                let current = self.core.slot.load();
+                if current.provenance.content == Some(newcomer.artifact.content) {
+                    // An edit that was taken back, also while swaps are paused.
+                    drop(current);
+                    self.held_back = None;
+                    self.swap(newcomer)
+                } else if let Some(error) = self.refusals.get(fingerprint) {
                     // Edited away and back: it is what was refused.
                     let line = Line::warn("quarantine.hit").field("fp", Sha1(fingerprint));
                     let line = line.field("reason", error.code());

@@ -2,7 +2,8 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
 
 use hotswap_engine::{Engine, EngineBuilder};
 
@@ -102,7 +103,7 @@ impl FileFixture {
     ///
     /// When it cannot be written.
     pub fn edit(&self, source: &str) {
-        write(&self.file, source);
+        write(&self.file, &format!("{source}\n// {}\n", *RUN));
     }
 
     /// An engine on this file with the tests' build cache and no log. Only what the test asks for looks at it.
@@ -122,6 +123,13 @@ fn on(source: &Path) -> EngineBuilder {
         .poll_every(RARELY)
 }
 
+/// Makes the sources of this run its own. What an earlier run built of the same texts, or could not build, is
+/// remembered below the target directory.
+static RUN: LazyLock<String> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{} {now:?}", std::process::id())
+});
+
 /// An empty directory of this name that no other test uses.
 fn claim(name: &str) -> (PathBuf, File) {
     let crates = build_directory().join("crates");
@@ -134,6 +142,7 @@ fn claim(name: &str) -> (PathBuf, File) {
         fs::remove_dir_all(&directory).expect("an earlier run's directory is ours to remove");
     }
     fs::create_dir_all(&directory).expect("the target directory is writable");
+    write(&directory.join("run"), &RUN);
     (directory, lock)
 }
 

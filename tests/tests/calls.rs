@@ -212,6 +212,24 @@ fn if_5_a_panic_of_the_host_does_not_unwind_into_the_module() {
     assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
 }
 
+/// A payload whose drop panics is a defect of the host's, and still no end of it.
+#[test]
+fn if_5_a_host_payload_that_panics_again_is_contained() {
+    struct Grenade;
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    let engine = prebuilt::engine(&prebuilt::numbered(1))
+        .provide("fail", || -> () { std::panic::panic_any(Grenade) })
+        .open()
+        .expect("opens");
+    let (message, ..) = panic_of(engine.call_with::<u64>("after", ("fail",)).map(drop));
+    assert!(message.contains("a value that is not text"), "{message}");
+    assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
+}
+
 #[test]
 fn an_error_that_nobody_takes_is_an_error_of_the_call() {
     let engine = prebuilt::engine(&prebuilt::numbered(1)).open().expect("opens");

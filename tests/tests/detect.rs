@@ -1,4 +1,4 @@
-//! Rows CD-1, CD-5, CD-7 and CD-9 through an engine; the monitor's own tests have the many cases.
+//! Rows CD-1, CD-4, CD-5, CD-7 and CD-9 through an engine; the monitor's own tests have the many cases.
 
 use std::collections::BTreeMap;
 use std::fs::{File, FileTimes};
@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Receiver;
-use hotswap_engine::{Event, ReloadErrorKind, Verdict};
+use hotswap_engine::{Event, ReloadErrorKind, SwapReason, Trigger, Verdict};
 use hotswap_tests::deadline::{PATIENCE, event, within};
 use hotswap_tests::{CrateFixture, log_lines, versioned};
 
@@ -165,6 +165,11 @@ fn a_pause_holds_the_newest_back() {
         assert!(matches!(error.kind, ReloadErrorKind::Paused), "{error}");
         assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
     }
+    module.edit(&versioned(1));
+    let verdict = engine.sync().expect("what runs is not held back");
+    assert!(!verdict.is_swapped(), "an edit that was taken back");
+    module.edit(&versioned(3));
+    engine.sync().expect_err("it is paused");
     engine.resume();
     assert_eq!(engine.call_with::<u64>("version", ()), Ok(3), "the newest, at once");
     engine.pause();
@@ -173,4 +178,38 @@ fn a_pause_holds_the_newest_back() {
     within(PATIENCE, "a reload that goes over the pause", move || reloading.reload())
         .expect("it builds");
     assert_eq!(engine.call_with::<u64>("version", ()), Ok(4));
+}
+
+/// With a period that never ends, only an event of the file system can tell.
+#[test]
+fn an_event_of_the_file_system_wakes_the_monitor() {
+    let module = CrateFixture::new("woken_by_event", &versioned(1));
+    let engine = module.engine().wake_on_events().open().expect("opens");
+    let events = engine.subscribe();
+    module.edit(&versioned(2));
+    let reason = event(&events, "a swap", |event| match event {
+        Event::Swapped { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(reason, SwapReason::Change(Trigger::Event));
+    assert_eq!(engine.call_with::<u64>("version", ()), Ok(2));
+}
+
+/// CD-4: a tool that edits many files holds the monitor; one build follows, of the final content.
+#[test]
+fn cd_4_a_hold_keeps_a_half_edited_tree_from_being_built() {
+    let module = CrateFixture::new("hold", &versioned(1));
+    let engine = module.engine().poll_every(Duration::from_millis(1)).open().expect("opens");
+    let events = engine.subscribe();
+    let hold = engine.hold();
+    for number in 2..=5 {
+        module.edit(&versioned(number));
+    }
+    module.edit("half a file {");
+    module.edit(&versioned(6));
+    drop(hold);
+    event(&events, "a swap", |event| matches!(event, Event::Swapped { .. }).then_some(()));
+    assert_eq!(engine.call_with::<u64>("version", ()), Ok(6));
+    assert_eq!(engine.version().number(), 2, "one swap, to the final content");
+    assert_eq!(engine.status().refused_count, 0);
 }

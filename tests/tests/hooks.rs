@@ -1,6 +1,7 @@
 //! Load hooks: a version's own check before it becomes current.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
@@ -67,6 +68,31 @@ fn lo_4_a_hook_that_calls_the_engine_keeps_the_version_out() {
         text,
     );
     refuses(&engine, &hooked("reloads", "drop(hotswap_module::engine().reload()); Ok(())"), text);
+}
+
+/// A host function that a hook calls may hold the engine: it is told at once that it cannot wait.
+#[test]
+fn lo_4_a_host_function_cannot_wait_for_the_hook_that_called_it() {
+    let slot: Arc<OnceLock<Engine>> = Arc::default();
+    let (tell, told) = bounded(1);
+    let inside = Arc::clone(&slot);
+    let engine = prebuilt::engine(&prebuilt::numbered(1))
+        .provide("allowed", move || {
+            let engine = inside.get().expect("set before the offer");
+            engine.pause();
+            engine.resume();
+            tell.send(engine.reload().expect_err("it is a hook").to_string()).is_ok()
+        })
+        .open()
+        .expect("opens");
+    slot.set(engine.clone()).expect("once");
+    let asks = hooked(
+        "asks_late",
+        r#"match hotswap_module::host().call_with::<bool>("allowed", ()) { Ok(true) => Ok(()), other => Err(format!("{other:?}")) }"#,
+    );
+    assert!(engine.offer(&asks).is_ok_and(|verdict| verdict.is_swapped()));
+    let text = deadline::receive(&told, "what the host function was told");
+    assert!(text.starts_with("a hook cannot wait"), "{text}");
 }
 
 #[test]

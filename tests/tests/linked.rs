@@ -1,7 +1,37 @@
 //! The same API on functions that are part of the program: what a release may ship.
 
 use hotswap_engine::{CallErrorKind, Engine, Event, Function, ReloadErrorKind, VersionState};
+use hotswap_module::{export, interface};
 use sample_interface::{Point, Sample, SampleCalls as _, Shape, World};
+
+hotswap_module::module!(needs = [dyn Drawing]);
+
+/// What this test program, as a linked module, wants from its host.
+#[interface]
+pub trait Drawing {
+    /// Draws.
+    fn draw(x: f32, y: f32) -> f32;
+}
+
+#[export]
+fn twice(x: f32) -> f32 {
+    hotswap_module::host().call_with("draw", (x, x)).expect("it is provided")
+}
+
+#[test]
+fn what_a_linked_module_needs_is_asked_for() {
+    let open = |builder: hotswap_engine::EngineBuilder| builder.without_log().open();
+    let refusal = open(Engine::builder(exports())).expect_err("nothing is provided").to_string();
+    assert!(
+        refusal.contains("v1 needs draw from its host, which does not provide it"),
+        "{refusal}"
+    );
+    let wrong = Engine::builder(exports()).provide("draw", |x: f64| x);
+    let refusal = open(wrong).expect_err("another signature").to_string();
+    assert!(refusal.contains("provides fn(f64) -> f64 (wanted: fn(f32, f32) -> f32)"), "{refusal}");
+    let engine = open(Engine::builder(exports()).provide("draw", |x: f32, y: f32| x + y));
+    assert_eq!(engine.expect("provided").call_with("twice", (2.0_f32,)), Ok(4.0_f32));
+}
 
 #[test]
 fn linked_functions_are_called_like_loaded_ones() {

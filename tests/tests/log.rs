@@ -206,3 +206,27 @@ fn a_panic_on_a_module_thread_is_logged() {
     assert!(line.field("at").contains("src/lib.rs:"), "{line:?}");
     engine.call("version").expect("the host goes on");
 }
+
+/// A host's logger that panics loses its record; the engine and its log go on.
+#[test]
+fn a_logger_that_panics_stops_nothing() {
+    struct Bomb;
+    impl log::Log for Bomb {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            assert!(!record.args().to_string().starts_with("swap."), "the logger's own");
+        }
+        fn flush(&self) {}
+    }
+    isolated("a_logger_that_panics_stops_nothing", || {
+        log::set_logger(&Bomb).expect("this process is the test's alone");
+        log::set_max_level(log::LevelFilter::Trace);
+        let engine = prebuilt::engine(&prebuilt::numbered(1)).open().expect("opens");
+        for number in [2, 1] {
+            engine.offer(prebuilt::numbered(number)).expect("swaps");
+            assert_eq!(engine.call_with::<u64>("version", ()), Ok(number));
+        }
+    });
+}

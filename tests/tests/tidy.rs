@@ -298,7 +298,6 @@ fn few_crates_are_needed() {
 const RESERVED_AHEAD: &[&str] = &[
     "abort",
     "freeze",
-    "hold",
     "is_paused",
     "log_path",
     "provide",

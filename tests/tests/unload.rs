@@ -283,3 +283,27 @@ fn text_of_an_unloaded_version_is_written() {
 fn redirect(file: &std::fs::File) {
     rustix::stdio::dup2_stdout(file).expect("a descriptor for another");
 }
+
+/// A process has 1,024 thread-specific keys, and a standard library that gets none ends it. Newcomers are
+/// refused before that, and the current version goes on.
+#[test]
+fn used_up_keys_are_a_refusal_and_no_abort() {
+    isolated("used_up_keys_are_a_refusal_and_no_abort", || {
+        let engine = prebuilt::engine(&prebuilt::numbered(1))
+            .provide("nothing", || {})
+            .open()
+            .expect("opens");
+        let mut swaps = 0_u32;
+        let refusal = loop {
+            engine.call_with::<()>("starts_thread", ("nothing".to_owned(),)).expect("starts");
+            match engine.offer(prebuilt::numbered(1)) {
+                Ok(_) => swaps += 1,
+                Err(error) => break error.to_string(),
+            }
+            assert!(swaps < 1_024, "more versions than keys");
+        };
+        assert!(refusal.contains("thread-specific keys"), "{refusal}");
+        assert!(swaps > 300, "{swaps} swaps");
+        assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
+    });
+}

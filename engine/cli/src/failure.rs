@@ -37,6 +37,11 @@ impl Failure {
                     let diagnostics = narration::blank_line_after(told.diagnostics);
                     format!("{diagnostics}{label} {}", told.reason)
                 }
+                OpenErrorKind::Log { path, error } => format!(
+                    "{label} cannot write the log {}; choose another with --log FILE, or none with --log none\n  \
+                     caused by: {error}",
+                    path.display()
+                ),
                 _ => format!("{label} {error}{}", causes(std::error::Error::source(error))),
             },
             Self::Other(error) => format!("{label} {error}{}", causes(error.source())),

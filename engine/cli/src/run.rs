@@ -28,7 +28,7 @@ pub(crate) fn run(
     interrupts: &Interrupts,
 ) -> Result<ExitCode, Failure> {
     check::is_there(&arguments.source.path)?;
-    let builder = arguments.source.builder().poll_every(arguments.poll_period());
+    let builder = arguments.source.builder().wake_on_events().poll_every(arguments.poll_period());
     let builder = if arguments.log.as_os_str() == "none" {
         builder.without_log()
     } else {

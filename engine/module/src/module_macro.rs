@@ -32,8 +32,8 @@
 /// # fn main() {}
 /// ```
 ///
-/// Without `needs`, a name that stands as a literal in the body of an
-/// export, `host().call_with("draw", ..)`, is asked for all the same.
+/// A name that stands as a literal in the body of an export, `host().call_with("draw", ..)`, is asked for
+/// in any case.
 #[macro_export]
 macro_rules! module {
     ($(uses = [$($dependency:ident),* $(,)?])? $(,)? $(needs = [$($interface:ty),* $(,)?])? $(,)?) => {

@@ -18,7 +18,7 @@ use crate::hook;
 use crate::image::Image;
 use crate::journal::Tx;
 use crate::load_error::LoadErrorKind;
-use crate::services::ImageContext;
+use crate::services::{self, ImageContext};
 use crate::stage;
 use crate::verify::{self, Verified};
 use crate::version::{Provenance, Version};
@@ -26,6 +26,11 @@ use crate::version_id::VersionId;
 
 /// A refusal, and the event that the log has it under.
 pub(super) type Refusal = (LoadErrorKind, &'static str);
+
+/// How many versions of one engine may be mapped at a time.
+///
+/// 1,000: one costs some tens of kilobytes beyond its own memory; a program that keeps more has a leak.
+const MAPPED_MAX: usize = 1_000;
 
 /// What a newcomer turns out to be.
 pub(super) enum Admitted {
@@ -43,6 +48,7 @@ impl Swapper {
         id: VersionId,
     ) -> Result<Admitted, Refusal> {
         let Newcomer { artifact, tx, reason, .. } = newcomer;
+        self.has_room().map_err(|kind| (kind, "verify.refused"))?;
         let (verified, contents) = self.verify(artifact, tx, id)?;
         // Who offers a library by name wants it loaded, whatever is in it.
         if *reason != SwapReason::Offered
@@ -58,6 +64,18 @@ impl Swapper {
         self.core.journal.write(Some(tx), line.field("stage_us", start.elapsed().as_micros()));
         drop(contents);
         self.load(&verified, file, newcomer, id).map(Admitted::Ready)
+    }
+
+    /// Refuses a newcomer that the process has no room for, before anything of it is loaded.
+    fn has_room(&self) -> Result<(), LoadErrorKind> {
+        let what = if !services::has_keys_left() {
+            "earlier versions hold the process's thread-specific keys, which threads in a module take"
+        } else if self.mapped_count >= MAPPED_MAX {
+            "1,000 versions of this engine are still mapped"
+        } else {
+            return Ok(());
+        };
+        Err(LoadErrorKind::Exhausted { what: what.to_owned() })
     }
 
     /// The current version, if its code and data are those of the newcomer: build id and
@@ -85,7 +103,8 @@ impl Swapper {
                 });
             }
             self.core.expectations.check_file(&verified, id)?;
-            self.provides_named(&verified, id)?;
+            let named = verified.needs().map(|need| need.name.as_str());
+            provides_named(&self.core, named, id)?;
             Ok((verified, contents))
         };
         let (verified, contents) = verify().map_err(|kind| (kind, "verify.refused"))?;
@@ -97,18 +116,6 @@ impl Swapper {
             .field("verify_us", start.elapsed().as_micros());
         self.core.journal.write(Some(tx), line);
         Ok((verified, contents))
-    }
-
-    /// Host functions that exports mention by name.
-    fn provides_named(&self, verified: &Verified, id: VersionId) -> Result<(), LoadErrorKind> {
-        match verified.needs().find(|need| self.core.provided.signature(&need.name).is_none()) {
-            None => Ok(()),
-            Some(need) => Err(LoadErrorKind::HostFunction {
-                name: need.name.clone(),
-                provides: "does not provide it".to_owned(),
-                version: id,
-            }),
-        }
     }
 
     /// Maps the library, connects it, and checks what only a loaded image can tell.
@@ -163,8 +170,24 @@ impl Swapper {
     }
 }
 
+/// Host functions that exports mention by name, against what the host provides.
+pub(crate) fn provides_named<'a>(
+    core: &Core,
+    mut names: impl Iterator<Item = &'a str>,
+    id: VersionId,
+) -> Result<(), LoadErrorKind> {
+    match names.find(|name| core.provided.signature(name).is_none()) {
+        None => Ok(()),
+        Some(name) => Err(LoadErrorKind::HostFunction {
+            name: name.to_owned(),
+            provides: "does not provide it".to_owned(),
+            version: id,
+        }),
+    }
+}
+
 /// What `needs = [..]` asks for, against what the host provides.
-fn provides(core: &Core, needs: Needs, id: VersionId) -> Result<(), LoadErrorKind> {
+pub(crate) fn provides(core: &Core, needs: Needs, id: VersionId) -> Result<(), LoadErrorKind> {
     for need in needs.iter().copied().flatten() {
         let provided = core.provided.signature(need.name);
         let is_same = provided.is_some_and(|(signature, hash)| {

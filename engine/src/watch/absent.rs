@@ -11,6 +11,10 @@ use crate::swapper::Swapper;
 #[derive(Debug)]
 pub(crate) enum Watch {}
 
+/// There is nothing to hold.
+#[derive(Debug)]
+pub(crate) enum WatchHold {}
+
 /// Settings that have no effect here.
 #[derive(Debug, Default)]
 pub(crate) struct WatchSettings {
@@ -35,6 +39,10 @@ impl Watch {
             let _ = first.reply.send(verdict);
         }
         Ok(())
+    }
+
+    pub(crate) fn hold(&self) -> WatchHold {
+        match *self {}
     }
 
     pub(crate) fn scan(&self, _trigger: Trigger) -> Ticket {

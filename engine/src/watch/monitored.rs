@@ -17,6 +17,9 @@ use crate::swapper::{CausePath, Sha1, Swapper};
 #[derive(Debug)]
 pub(crate) struct Watch(Monitor);
 
+/// Keeps a monitor from building.
+pub(crate) type WatchHold = hotswap_monitor::Hold;
+
 /// Settings of the monitor.
 #[derive(Debug)]
 pub(crate) struct WatchSettings {
@@ -45,13 +48,6 @@ impl Watch {
         settings: WatchSettings,
     ) -> Result<(), OpenErrorKind> {
         let core = &swapper.core;
-        if settings.wakes_on_events {
-            core.journal.write(
-                None,
-                Line::warn("detect.events")
-                    .field("msg", "this build has no file system events; the source is polled"),
-            );
-        }
         let mut build = settings.build;
         // Whoever prints to no terminal takes `Diagnostics::plain`.
         build.color = true;
@@ -62,7 +58,11 @@ impl Watch {
         build.file_dependencies.push(module_dependency());
         let observed = Arc::downgrade(core);
         let kind = source.kind();
-        let (monitor, notifications) = Monitor::builder(source.clone())
+        let mut builder = Monitor::builder(source.clone());
+        if settings.wakes_on_events {
+            builder = builder.wake_on_events();
+        }
+        let (monitor, notifications) = builder
             .poll_every(settings.poll_every)
             .settle(settings.settle)
             .build(build)
@@ -76,6 +76,11 @@ impl Watch {
         swapper.watch = Some(Self(monitor));
         swapper.notifications = notifications;
         Ok(())
+    }
+
+    /// Keeps the monitor from building until the result is dropped.
+    pub(crate) fn hold(&self) -> WatchHold {
+        self.0.hold()
     }
 
     /// Asks for a scan now; never blocks.
@@ -148,6 +153,22 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
             .field("build_ms", elapsed.as_millis())
             .field("cause", CausePath(cause))
             .field("msg", "the source changed while it was built; what was built is discarded"),
+        Step::BuildCancelled { fingerprint, elapsed, superseded_by, cause } => {
+            Line::info("build.cancel")
+                .field("fp", Sha1(*fingerprint))
+                .field("build_ms", elapsed.as_millis())
+                .field("superseded_by", Sha1(*superseded_by))
+                .field("cause", CausePath(cause))
+                .field("msg", "the source changed while it was built; the build was ended")
+        }
+        Step::Cached { artifact, elapsed, warnings } => Line::info("build.cached")
+            .field("fp", Sha1(artifact.fingerprint))
+            .field("sha256", artifact.content)
+            .field("bytes", artifact.bytes)
+            .field("warnings", warnings)
+            .field("store_us", elapsed.as_micros())
+            .field("outcome", "ok"),
+        Step::Events { problem } => Line::warn("detect.events").failure("events", problem),
         Step::Stored { artifact, elapsed } => Line::info("store.ok")
             .field("fp", Sha1(artifact.fingerprint))
             .field("sha256", artifact.content)
