@@ -192,6 +192,10 @@ impl EngineBuilder {
             Code::Linked(linked) => format!("linked {}", linked.name()),
         };
         let fail = |kind| OpenError::new(source_name.clone(), kind);
+        if source_name.is_empty() {
+            let message = "the path of the source is empty".to_owned();
+            return Err(OpenError::new("\"\"", OpenErrorKind::Setting { message }));
+        }
         let name = self.name.unwrap_or_else(|| default_name(&self.code));
         let log = self
             .log

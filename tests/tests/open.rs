@@ -154,6 +154,8 @@ fn errors_of_open_name_the_reason() {
     assert!(text.contains("absent.rs"), "{text}");
     let (_, text) = refused(quiet(&directory.path().join("absent.so")));
     assert!(text.contains("absent.so"), "{text}");
+    let (_, text) = refused(quiet(Path::new("")));
+    assert_eq!(text, "cannot open \"\": the path of the source is empty");
 
     let module = CrateFixture::new("open_errors", "fn broken(");
     let error = module.engine().open().expect_err("it does not compile");

@@ -85,7 +85,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "FUNCTION")]
     pub(crate) call: Vec<String>,
 
-    /// How often the source is looked at, 1ms to 24h [default: as --every, within 100ms and 1s]
+    /// How often the source is looked at, 1ms to 24h; events of the file system wake it earlier [default: as --every, within 100ms and 1s]
     #[arg(long, value_name = "DURATION", value_parser = poll_period)]
     pub(crate) poll: Option<Duration>,
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use hotswap_engine::{ExportInfo, OpenErrorKind};
+use hotswap_engine::{ExportInfo, OpenErrorKind, Source};
 
 use crate::arguments::CheckArguments;
 use crate::failure::Failure;
@@ -52,6 +52,13 @@ pub(crate) fn is_there(path: &Path) -> Result<(), Failure> {
         let path = path.display();
         return Err(anyhow!(
             "{path} is no crate: it has no Cargo.toml; `hotswap new NAME` writes one"
+        )
+        .into());
+    }
+    if !path.is_dir() && Source::from(path).kind() == "crate" {
+        let path = path.display();
+        return Err(anyhow!(
+            "{path} is no source: expected the directory of a crate, a .rs file or a prebuilt library"
         )
         .into());
     }

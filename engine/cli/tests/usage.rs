@@ -83,6 +83,10 @@ fn a_path_that_names_nothing_is_told_at_once() {
         let (code, _, stderr) = finish(&mut place.hotswap(&[command, "."]));
         assert_eq!(code, 1);
         assert!(stderr.contains("it has no Cargo.toml"), "{stderr}");
+        std::fs::write(place.0.join("notes.md"), "no source").expect("writable");
+        let (code, _, stderr) = finish(&mut place.hotswap(&[command, "notes.md"]));
+        assert_eq!(code, 1);
+        assert!(stderr.contains("notes.md is no source: expected the directory"), "{stderr}");
     }
     assert!(!place.0.join("hotswap.log").exists(), "nothing was opened");
 }
