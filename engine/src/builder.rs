@@ -324,6 +324,13 @@ mod build_settings {
             self
         }
 
+        /// Runs the compiler in every process, also for what an earlier one built or could not build: for modules that
+        /// read the environment while they are built, which is no part of the fingerprint.
+        pub fn rebuild_always(mut self) -> Self {
+            self.watch.build.reuse_builds = false;
+            self
+        }
+
         /// How much address space, in bytes, each process of a build may have; unlimited by default. A
         /// small crate takes about 1 GiB.
         pub fn build_memory_max(mut self, bytes: u64) -> Self {
@@ -393,14 +400,7 @@ fn link(
     let version = Arc::new(Version {
         id,
         exports,
-        provenance: Provenance {
-            fingerprint: None,
-            content: None,
-            code: None,
-            bytes: 0,
-            build_time: Duration::ZERO,
-            load_time: Duration::ZERO,
-        },
+        provenance: Provenance::default(),
         since: SystemTime::now(),
         image: None,
         retire,

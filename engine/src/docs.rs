@@ -16,6 +16,9 @@
 ///   the first two until they end, the last two for the life of the process. `std::thread` in a module
 ///   takes such keys, of which a process has 1,024: after some hundred versions that did, newcomers are refused by name
 ///   and the current version goes on. `status()` names the holders.
+/// * **What a build reads from the environment** (`env!`, a build script that looks at the machine) is no part of the
+///   fingerprint. What was built before is taken from the store, in later processes too; `rebuild_always` on the builder
+///   builds afresh in each process.
 /// * **Panics of linked modules** are told without their location, and the program's own panic hook prints them.
 /// * **A host function that owns its engine** (a clone inside the closure given to `provide`) keeps that engine for ever:
 ///   hand it a `Weak` of something of yours instead.
@@ -43,9 +46,11 @@ pub mod limits {}
 /// After closing the library the swapper reads `/proc/self/maps`: no executable mapping of the file may be left. If one is, the
 /// version is reported as pinned and never counted as gone.
 ///
-/// No address inside a module reaches the C library: `module!()` defines `__cxa_thread_atexit_impl`, `pthread_create`,
+/// No address inside a module reaches the C library unnoticed: `module!()` defines `__cxa_thread_atexit_impl`, `pthread_create`,
 /// `pthread_key_create`, `sigaction` and `signal` inside the library, hidden, so that the module's own standard library binds to
-/// them; each hands over to the host, which takes a reference on the version first.
+/// them. Each hands over to the host, which takes a reference on the version first. For threads and thread-local destructors the C
+/// library then gets a function of the host's, and the reference ends with them. The destructor of a key and a signal
+/// handler are passed on as they are, and their version is held for the life of the process.
 pub mod unload {}
 
 /// # Classes of edits

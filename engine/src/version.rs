@@ -17,7 +17,7 @@ use crate::services::ImageContext;
 use crate::version_id::{NO_VERSION, VersionId};
 
 /// Where a version came from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Provenance {
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) content: Option<ContentHash>,
@@ -61,14 +61,7 @@ impl Version {
         Self {
             id: NO_VERSION,
             exports: HashMap::new(),
-            provenance: Provenance {
-                fingerprint: None,
-                content: None,
-                code: None,
-                bytes: 0,
-                build_time: Duration::ZERO,
-                load_time: Duration::ZERO,
-            },
+            provenance: Provenance::default(),
             since: SystemTime::now(),
             image: None,
             retire,

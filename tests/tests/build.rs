@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use hotswap_engine::{BuildErrorKind, Event, Function, ReloadErrorKind};
+use hotswap_engine::{BuildErrorKind, EngineBuilder, Event, Function, ReloadErrorKind};
 use hotswap_tests::deadline::event;
 use hotswap_tests::{CrateFixture, log_lines, versioned};
 
@@ -101,4 +101,22 @@ fn settings_reach_the_build() {
     let lines = log_lines(&log);
     let built = lines.iter().find(|line| line.event == "build.ok").expect("it was built");
     assert_eq!(built.field("warnings"), "1");
+}
+
+/// BU-4 through an engine: what was built before needs no compiler, unless that is asked for.
+#[test]
+fn bu_4_what_was_built_before_is_not_built_again_unless_asked() {
+    let module = CrateFixture::new("built_before", &versioned(1));
+    drop(module.engine().open().expect("opens"));
+    let log = module.path().join("hotswap.log");
+    let reopened = |builder: EngineBuilder| {
+        let engine = builder.log_file(&log).open().expect("opens");
+        assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
+        drop(engine);
+        let events: Vec<_> = log_lines(&log).into_iter().map(|line| line.event).collect();
+        std::fs::remove_file(&log).expect("ours");
+        ["build.cached", "build.intent"].map(|event| events.iter().any(|known| known == event))
+    };
+    assert_eq!(reopened(module.engine()), [true, false]);
+    assert_eq!(reopened(module.engine().rebuild_always()), [false, true]);
 }
