@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::TryLockError;
+use std::io::{self, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::{Instant, SystemTime};
 
+use hotswap_system::clock;
+use hotswap_system::fs::{self, File};
+use hotswap_system::process;
 use parking_lot::Mutex;
 
 /// The version of this format, told by every `log.open` line.
@@ -28,10 +30,10 @@ const TAIL_BYTES: u64 = 64 * 1024;
 
 /// The moment from which `mono_us` counts, and this process's random-enough id.
 pub(crate) static BOOT: LazyLock<Boot> = LazyLock::new(|| {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = clock::wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let id = (u64::from(process::id()) << 32 ^ u64::from(now.subsec_nanos()))
         .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Boot { start: Instant::now(), id: (id >> 32) as u32 }
+    Boot { start: clock::now(), id: (id >> 32) as u32 }
 });
 
 /// One start of a process.
@@ -167,7 +169,7 @@ struct Writer {
     file: File,
     /// The number of the last line.
     seq: u64,
-    /// Lines that could not be written since the last one that could.
+    /// Lines that could not be written since the last one that could. Of the first, a part may have been.
     lost: u64,
 }
 
@@ -212,7 +214,7 @@ impl LogFile {
 
     /// `None` when another process holds the lock.
     fn try_open(path: &Path) -> io::Result<Option<Self>> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut file = File::append(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -249,7 +251,11 @@ impl LogFile {
         let mut writer = self.writer.lock();
         let seq = writer.seq + 1;
         let lost = Some(writer.lost).filter(|lost| *lost > 0);
-        let text = render(line, seq, lost);
+        let mut text = render(line, seq, lost);
+        if lost.is_some() {
+            // What there may be of an earlier line must not run into this one.
+            text.insert(0, '\n');
+        }
         match writer.file.write_all(text.as_bytes()) {
             Ok(()) => {
                 writer.seq = seq;
@@ -266,8 +272,8 @@ impl LogFile {
 
 /// The line, with its newline.
 fn render(line: &Line, seq: u64, lost: Option<u64>) -> String {
-    let time = humantime::format_rfc3339_micros(SystemTime::now());
-    let mono_us = BOOT.start.elapsed().as_micros();
+    let time = humantime::format_rfc3339_micros(clock::wall());
+    let mono_us = clock::since(BOOT.start).as_micros();
     let mut text = format!("{time} {seq:06} {} {}", line.level.padded(), line.event);
     let _ = write!(text, " mono_us={mono_us}");
     if let Some(lost) = lost {
@@ -333,6 +339,8 @@ fn last_line(file: &mut File) -> io::Result<(u64, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn quoted(value: &str) -> String {

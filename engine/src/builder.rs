@@ -1,14 +1,18 @@
 //! Settings of an engine, and the way from them to a running one.
 
+#[cfg(feature = "monitor")]
+mod build_settings;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, never, select, unbounded};
 use hotswap_artifact::Source;
 use hotswap_module::__private::{Kind, link_services};
 use hotswap_module::{Interface, Linked};
+use hotswap_system::clock;
 
 use crate::audit::{Line, LogFile};
 use crate::core::Core;
@@ -254,7 +258,7 @@ impl EngineBuilder {
             }
         }
         // From here on the handle's drop ends the thread.
-        swapper.spawn().map_err(|error| {
+        swapper.start().map_err(|error| {
             fail(OpenErrorKind::Thread { thread: "swapper", error: Arc::new(error) })
         })?;
         let engine = Engine::from_core(core);
@@ -273,87 +277,6 @@ impl EngineBuilder {
         match verdict {
             Ok(_) => Ok(engine),
             Err(error) => Err(fail(OpenErrorKind::First(Box::new(error)))),
-        }
-    }
-}
-
-/// Settings of the monitor: only with the feature that has one.
-#[cfg(feature = "monitor")]
-mod build_settings {
-    use std::path::Path;
-    use std::time::Duration;
-
-    use hotswap_monitor::Profile;
-
-    use super::EngineBuilder;
-
-    impl EngineBuilder {
-        /// The profile that the module is built with: the development profile by default.
-        pub fn profile(mut self, profile: Profile) -> Self {
-            self.watch.build.profile = profile;
-            self
-        }
-
-        /// Turns on features of the module's crate.
-        pub fn features<T: Into<String>>(mut self, features: impl IntoIterator<Item = T>) -> Self {
-            self.watch.build.features.extend(features.into_iter().map(Into::into));
-            self
-        }
-
-        /// Turns off the default features of the module's crate.
-        pub fn no_default_features(mut self) -> Self {
-            self.watch.build.default_features = false;
-            self
-        }
-
-        /// Builds with exactly the lock file: `cargo --locked`.
-        pub fn locked(mut self) -> Self {
-            self.watch.build.locked = true;
-            self
-        }
-
-        /// Builds without network: `cargo --offline`.
-        pub fn offline(mut self) -> Self {
-            self.watch.build.offline = true;
-            self
-        }
-
-        /// How long a build may take before it is ended; 10 minutes by default.
-        pub fn build_deadline(mut self, deadline: Duration) -> Self {
-            self.watch.build.deadline = deadline;
-            self
-        }
-
-        /// Runs the compiler in every process, also for what an earlier one built or could not build: for modules that
-        /// read the environment while they are built, which is no part of the fingerprint.
-        pub fn rebuild_always(mut self) -> Self {
-            self.watch.build.reuse_builds = false;
-            self
-        }
-
-        /// How much address space, in bytes, each process of a build may have; unlimited by default. A
-        /// small crate takes about 1 GiB.
-        pub fn build_memory_max(mut self, bytes: u64) -> Self {
-            self.watch.build.memory_bytes_max = Some(bytes);
-            self
-        }
-
-        /// How many bytes a build may write to its outputs before it is ended; 64 MiB by default.
-        pub fn build_output_max(mut self, bytes: u64) -> Self {
-            self.watch.build.output_bytes_max = bytes;
-            self
-        }
-
-        /// Where builds go; by default `target/hotswap` beside the module's lock file.
-        pub fn target_dir(mut self, directory: impl AsRef<Path>) -> Self {
-            self.watch.build.target_dir = Some(directory.as_ref().into());
-            self
-        }
-
-        /// The cargo that builds; by default `$CARGO`, and `cargo` on `PATH`.
-        pub fn cargo(mut self, program: impl AsRef<Path>) -> Self {
-            self.watch.build.cargo = Some(program.as_ref().into());
-            self
         }
     }
 }
@@ -401,7 +324,7 @@ fn link(
         id,
         exports,
         provenance: Provenance::default(),
-        since: SystemTime::now(),
+        since: clock::wall(),
         image: None,
         retire,
         holds: context.holds(),

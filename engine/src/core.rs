@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hotswap_artifact::Trigger;
 use hotswap_module::__private::{RawCall, Status as ShimStatus, with_linked_context};
 use hotswap_module::{CallError, CallErrorKind};
+use hotswap_system::clock;
 use parking_lot::Mutex;
 
 use crate::audit::Line;
@@ -137,7 +138,7 @@ impl Core {
             let mut history = self.history.lock();
             history.refused_count += 1;
             history.last_failure =
-                Some(LastFailure { at: SystemTime::now(), error: Arc::clone(error) });
+                Some(LastFailure { at: clock::wall(), error: Arc::clone(error) });
         }
         self.subscribers.tell(&Event::Refused { error: Arc::clone(error) });
     }

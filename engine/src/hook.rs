@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, bounded};
+use crossbeam_channel::{bounded, select};
 use hotswap_module::__private::{Status, with_linked_context};
 use hotswap_module::CallErrorKind;
+use hotswap_system::{clock, thread};
 
 use crate::failure;
 use crate::image::Hook;
@@ -47,7 +47,7 @@ pub(crate) fn run(
     let (tell, told) = bounded(1);
     let (held, list) = (Arc::clone(version), hooks.to_vec());
     let name = format!("hotswap-on-load-{}", version.id);
-    let started = thread::Builder::new().name(name).spawn(move || {
+    let started = thread::spawn(name, move || {
         let hold = held.holds.add(PinKind::Hook, format!("on_load of {}", held.id));
         let result = list.iter().try_for_each(|hook| enter(&held, hook));
         held.holds.remove(hold);
@@ -60,16 +60,11 @@ pub(crate) fn run(
         let reason = format!("could not be run: {error}");
         return Err(LoadErrorKind::Hook { name: first.name.clone(), reason });
     }
-    match told.recv_timeout(deadline) {
-        Ok(result) => result,
-        Err(RecvTimeoutError::Timeout) => {
-            let reason =
-                format!("is still running after {} s, its deadline", deadline.as_secs_f64());
-            Err(LoadErrorKind::Hook { name: names(hooks), reason })
-        }
-        Err(RecvTimeoutError::Disconnected) => {
-            let reason = "ended its thread".to_owned();
-            Err(LoadErrorKind::Hook { name: names(hooks), reason })
+    let refuse = |reason| Err(LoadErrorKind::Hook { name: names(hooks), reason });
+    select! {
+        recv(told) -> result => result.unwrap_or_else(|_| refuse("ended its thread".to_owned())),
+        recv(clock::after(deadline)) -> _ => {
+            refuse(format!("is still running after {} s, its deadline", deadline.as_secs_f64()))
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 
 use hotswap_module::__private::{Exported, Kind, Needs, Root, Shim, Table, start_code};
 use hotswap_module::Signature;
+use hotswap_system::fault::{self, Operation};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::export::Export;
@@ -65,10 +67,13 @@ impl Image {
         staged: Staged,
         context: Arc<ImageContext>,
     ) -> Result<(Self, Functions), LoadErrorKind> {
+        let refused = |error: io::Error| LoadErrorKind::Loader { message: error.to_string() };
+        fault::check(Operation::Load, staged.path()).map_err(refused)?;
         // SAFETY: loading runs constructors. The file was verified to be a whole module built by this
         // host's compiler, its name and inode are new, and nobody else can write it.
         let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL) }
             .map_err(|error| LoadErrorKind::Loader { message: loader_message(&error) })?;
+        fault::check(Operation::Symbol, staged.path()).map_err(refused)?;
         // SAFETY: the symbol's address only; what lies there is read after the proof below.
         let symbol = unsafe { library.get::<*const u8>(Root::SYMBOL) }
             .map_err(|error| LoadErrorKind::Loader { message: loader_message(&error) })?;
@@ -138,7 +143,8 @@ impl Image {
     fn close(&mut self) -> Unloading {
         // SAFETY: taken once: both callers consume `self`, and dropping an `Image` leaves the library alone.
         let library = unsafe { ManuallyDrop::take(&mut self.library) };
-        let closed = library.close().is_ok();
+        let closed =
+            fault::check(Operation::Unload, self.staged.path()).is_ok() && library.close().is_ok();
         if closed && !is_executable_here(self.staged.path()) {
             // SAFETY: taken once, as above; the only pointers to it were in the image, which is gone.
             drop(unsafe { ManuallyDrop::take(&mut self.services) });
@@ -224,7 +230,7 @@ fn loader_message(error: &libloading::Error) -> String {
 /// Whether this process maps a file of this name executable. When that cannot be
 /// read, the answer is yes: never hope.
 fn is_executable_here(path: &Path) -> bool {
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
+    let Ok(maps) = hotswap_system::fs::read_to_string("/proc/self/maps") else {
         return true;
     };
     // A staged file's path is canonical. The kernel writes a newline in it like this. *Source*: proc(5).

@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hotswap_system::clock;
 use parking_lot::Mutex;
 
 /// Who keeps a version beyond its calls: guards, threads, thread-local destructors and the like.
@@ -20,7 +21,7 @@ impl Holds {
         // Relaxed: only uniqueness matters.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let pin = Pin { kind, origin, age: Duration::ZERO };
-        self.entries.lock().push((number, pin, Instant::now()));
+        self.entries.lock().push((number, pin, clock::now()));
         number
     }
 
@@ -30,7 +31,10 @@ impl Holds {
 
     pub(crate) fn list(&self) -> Vec<Pin> {
         let entries = self.entries.lock();
-        entries.iter().map(|(_, pin, since)| Pin { age: since.elapsed(), ..pin.clone() }).collect()
+        entries
+            .iter()
+            .map(|(_, pin, since)| Pin { age: clock::since(*since), ..pin.clone() })
+            .collect()
     }
 }
 

@@ -4,14 +4,14 @@
 //! loaded already; a file that is overwritten in place while it is mapped is SIGSEGV.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotswap_artifact::{Artifact, Origin};
+use hotswap_system::fs::{self, File};
+use hotswap_system::process;
 use parking_lot::Mutex;
 
 use crate::load_error::LoadErrorKind;
@@ -135,12 +135,12 @@ const LOCK: &str = "lock";
 /// Makes this process's directory under `home`, after sweeping those of processes that died.
 fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
     let directory = home.join(process::id().to_string());
-    if rooms.contains_key(home) && directory.is_dir() {
+    if rooms.contains_key(home) && fs::exists(&directory) {
         return room(home);
     }
     sweep(home);
     let create = || {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        fs::create_private_dir_all(&directory)?;
         let lock = File::create(directory.join(LOCK))?;
         // Nobody else uses this name; one whose number this process inherited is dead.
         lock.lock()?;
@@ -154,7 +154,7 @@ fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
 /// This process's directory, by the name that the kernel has for it: mappings are told by that.
 fn room(home: &Path) -> Result<PathBuf, LoadErrorKind> {
     let directory = home.join(process::id().to_string());
-    directory.canonicalize().map_err(|error| file_error("find", &directory, error))
+    fs::canonicalize(&directory).map_err(|error| file_error("find", &directory, error))
 }
 
 /// Removes the directories of processes that no longer hold their lock: they were killed.
@@ -187,6 +187,8 @@ pub(crate) fn leave(home: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
     #[test]

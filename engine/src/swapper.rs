@@ -10,13 +10,14 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, never, select};
 use hotswap_artifact::{
     Artifact, Cause, ContentHash, Fingerprint, Notification, Origin, Outcome, Ticket, Trigger,
 };
+use hotswap_system::clock;
+use hotswap_system::thread;
 
 use self::admission::Admitted;
 pub(crate) use self::admission::{provides, provides_named};
@@ -103,9 +104,9 @@ impl Swapper {
     }
 
     /// Starts the thread. It ends after `Close`, when nothing of this engine is mapped any more.
-    pub(crate) fn spawn(self) -> std::io::Result<()> {
+    pub(crate) fn start(self) -> std::io::Result<()> {
         let name = format!("hotswap-{}", self.core.name);
-        thread::Builder::new().name(name).spawn(move || self.run())?;
+        thread::spawn(name, move || self.run())?;
         Ok(())
     }
 
@@ -309,7 +310,7 @@ impl Swapper {
         let next = self.next_id();
         let artifact = std::path::absolute(path)
             .and_then(|path| {
-                Ok((ContentHash::of_file(&path)?, std::fs::metadata(&path)?.len(), path))
+                Ok((ContentHash::of_file(&path)?, hotswap_system::fs::metadata(&path)?.len(), path))
             })
             .map(|(content, bytes, path)| Artifact {
                 path,
@@ -402,9 +403,9 @@ impl Swapper {
         }
         // Relaxed: read again only by the drop of the last reference, which orders itself after this.
         version.was_current.store(true, Ordering::Relaxed);
-        let start = Instant::now();
+        let start = clock::now();
         let old = self.core.slot.publish(version);
-        let publish_time = start.elapsed();
+        let publish_time = clock::since(start);
         let held_by = old.holds.list();
         // Besides calls, our own reference and every listed hold count; the number is for the log.
         let users = Arc::strong_count(&old).saturating_sub(1);
@@ -454,7 +455,7 @@ impl Swapper {
         let Retired { id, image, was_current } = retired;
         let path = image.path().display().to_string();
         let holds = image.context().holds();
-        let start = Instant::now();
+        let start = clock::now();
         self.mapped_count -= 1;
         self.staged.retain(|staged| staged != image.path());
         match image.unload() {
@@ -465,7 +466,7 @@ impl Swapper {
             Unloading::Unloaded => {
                 self.core.history.lock().ended(id, VersionState::Unloaded);
                 let line = Line::info("version.unloaded").field("version", id.number());
-                let line = line.field("unload_us", start.elapsed().as_micros());
+                let line = line.field("unload_us", clock::since(start).as_micros());
                 self.core.journal.write(None, line.field("path", path));
                 self.core.subscribers.tell(&Event::Unloaded { version: id });
             }
@@ -512,7 +513,7 @@ impl Swapper {
     fn leave(&self) {
         for path in &self.staged {
             // Most are gone already, with their images.
-            let _ = std::fs::remove_file(path);
+            let _ = hotswap_system::fs::remove_file(path);
         }
         for home in &self.homes {
             stage::leave(home);

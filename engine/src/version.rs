@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::Sender;
 use hotswap_artifact::{ContentHash, Fingerprint};
 use hotswap_module::__private::short;
+use hotswap_system::clock;
 
 use crate::export::{Export, ExportInfo};
 use crate::image::Image;
@@ -62,7 +63,7 @@ impl Version {
             id: NO_VERSION,
             exports: HashMap::new(),
             provenance: Provenance::default(),
-            since: SystemTime::now(),
+            since: clock::wall(),
             image: None,
             retire,
             holds: Arc::default(),

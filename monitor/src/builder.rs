@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use hotswap_artifact::{Notification, Source};
+use hotswap_system::thread;
 
 use crate::build::backend_for;
 use crate::observation::{Observe, Observer};
@@ -158,13 +158,9 @@ impl MonitorBuilder {
             events: self.events,
             memory: Memory::default(),
         };
-        let thread = thread::Builder::new()
-            .name("hotswap-monitor".to_owned())
-            .spawn(move || watch.run())
-            .map_err(|error| StartError {
-                source_name: self.source.to_string(),
-                kind: StartErrorKind::Thread(error),
-            })?;
+        let thread = thread::spawn("hotswap-monitor", move || watch.run()).map_err(|error| {
+            StartError { source_name: self.source.to_string(), kind: StartErrorKind::Thread(error) }
+        })?;
         Ok((Monitor::new(requests, stop_handle, thread), notifications))
     }
 }

@@ -1,11 +1,11 @@
 //! The package that is generated around a single file with dependencies.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hotswap_artifact::{BuildErrorKind, Fingerprint};
+use hotswap_system::fs;
 
 /// How many hexadecimal digits of the hash of a file's path name its directory.
 ///

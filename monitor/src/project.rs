@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use hotswap_artifact::{BuildErrorKind, Diagnostics};
+use hotswap_system::process::Command;
 use serde_json::Value;
 
 use crate::build::environment;

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Instant, SystemTime};
 
 use hotswap_artifact::Artifact;
 use hotswap_module::__private::{Needs, short};
+use hotswap_system::clock;
 
 use super::{Newcomer, Swapper};
 use crate::audit::Line;
@@ -58,10 +58,10 @@ impl Swapper {
             self.core.journal.write(Some(tx), line.field("code", verified.code));
             return Ok(Admitted::Same(current));
         }
-        let start = Instant::now();
+        let start = clock::now();
         let file = stage::stage(artifact, &contents).map_err(|kind| (kind, "stage.refused"))?;
         let line = Line::info("stage.ok").field("path", file.path().display());
-        self.core.journal.write(Some(tx), line.field("stage_us", start.elapsed().as_micros()));
+        self.core.journal.write(Some(tx), line.field("stage_us", clock::since(start).as_micros()));
         drop(contents);
         self.load(&verified, file, newcomer, id).map(Admitted::Ready)
     }
@@ -92,7 +92,7 @@ impl Swapper {
         tx: &Tx,
         id: VersionId,
     ) -> Result<(Verified, stage::Contents), Refusal> {
-        let start = Instant::now();
+        let start = clock::now();
         let verify = || {
             let contents = stage::read(artifact)?;
             let verified = verify::verify(&artifact.path, &contents.bytes)?;
@@ -113,7 +113,7 @@ impl Swapper {
             .field("bytes", verified.bytes)
             .field("exports", verified.exports.len())
             .field("rustc", &verified.root.rustc)
-            .field("verify_us", start.elapsed().as_micros());
+            .field("verify_us", clock::since(start).as_micros());
         self.core.journal.write(Some(tx), line);
         Ok((verified, contents))
     }
@@ -127,7 +127,7 @@ impl Swapper {
         id: VersionId,
     ) -> Result<Arc<Version>, Refusal> {
         let Newcomer { artifact, tx, .. } = newcomer;
-        let start = Instant::now();
+        let start = clock::now();
         self.core.journal.write(Some(tx), Line::info("load.intent").field("to", id.number()));
         let context = Arc::new(ImageContext::of(&self.core));
         let (image, functions) = Image::load(verified, file, Arc::clone(&context))
@@ -147,9 +147,9 @@ impl Swapper {
                 code: Some(verified.code),
                 bytes: artifact.bytes,
                 build_time: artifact.build_time,
-                load_time: start.elapsed(),
+                load_time: clock::since(start),
             },
-            since: SystemTime::now(),
+            since: clock::wall(),
             holds: context.holds(),
             image: Some(image),
             retire: self.retire.clone(),
@@ -164,7 +164,7 @@ impl Swapper {
             .and_then(|()| provides(core, needs, id))
             .and_then(|()| hook::run(&version, &functions.on_load, core.load_deadline))
             .map_err(|kind| (kind, "load.refused"))?;
-        let line = Line::info("load.ok").field("load_us", start.elapsed().as_micros());
+        let line = Line::info("load.ok").field("load_us", clock::since(start).as_micros());
         self.core.journal.write(Some(tx), line);
         Ok(version)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotswap_artifact::{BuildError, Source, Ticket, Trigger};
-use hotswap_monitor::{BuildSettings, Monitor, Observation, Step};
+use hotswap_monitor::{BuildBackend, BuildSettings, Monitor, Observation, Step};
 
 use crate::audit::Line;
 use crate::core::Core;
@@ -27,6 +27,8 @@ pub(crate) struct WatchSettings {
     pub(crate) settle: Duration,
     pub(crate) wakes_on_events: bool,
     pub(crate) build: BuildSettings,
+    /// Instead of cargo or rustc.
+    pub(crate) backend: Option<Box<dyn BuildBackend>>,
 }
 
 impl Default for WatchSettings {
@@ -36,6 +38,7 @@ impl Default for WatchSettings {
             settle: Duration::from_millis(20),
             wakes_on_events: false,
             build: BuildSettings::default(),
+            backend: None,
         }
     }
 }
@@ -61,6 +64,9 @@ impl Watch {
         let mut builder = Monitor::builder(source.clone());
         if settings.wakes_on_events {
             builder = builder.wake_on_events();
+        }
+        if let Some(backend) = settings.backend {
+            builder = builder.backend(backend);
         }
         let (monitor, notifications) = builder
             .poll_every(settings.poll_every)
@@ -92,7 +98,7 @@ impl Watch {
 /// How a single file names hotswap-module: by path while this crate lies in its repository, by version otherwise.
 fn module_dependency() -> String {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/module"));
-    if beside.join("Cargo.toml").is_file() {
+    if hotswap_system::fs::exists(beside.join("Cargo.toml")) {
         // A TOML basic string: quotes and backslashes are escaped as in Rust.
         format!("hotswap-module = {{ path = {:?} }}", beside.display().to_string())
     } else {

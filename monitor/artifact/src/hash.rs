@@ -1,11 +1,11 @@
 //! The two hashes of the project, as types that cannot be confused.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
+use hotswap_system::fs::File;
 use sha2::{Digest, Sha256};
 
 /// How many bytes are read from a file at a time while it is hashed.

@@ -1,9 +1,10 @@
 //! Builds a crate with cargo.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use hotswap_artifact::{BuildErrorKind, Source};
+use hotswap_system::fs;
+use hotswap_system::process::Command;
 
 use super::ledger::Ledger;
 use super::messages::{self, Library, Messages};
@@ -50,7 +51,7 @@ impl CargoBackend {
     ) -> Result<(PathBuf, PathBuf), BuildErrorKind> {
         let source = self.source.location();
         let is_file = matches!(self.source, Source::File(_));
-        if !is_file && !source.join("Cargo.toml").exists() {
+        if !is_file && !fs::exists(source.join("Cargo.toml")) {
             return Err(missing_manifest(source));
         }
         let root = match &job.workspace_root {
@@ -229,7 +230,7 @@ impl BuildBackend for CargoBackend {
 /// The package's own library: a dependency may be a dynamic library as well.
 /// Cargo may name the manifest by another path than ours, through a link.
 fn of_package<'a>(libraries: &'a [Library], manifest: &Path) -> Option<&'a Library> {
-    let canonical = |path: &Path| path.canonicalize().ok();
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
     libraries.iter().rev().find(|library| {
         library.manifest == manifest
             || canonical(&library.manifest).is_some_and(|path| Some(path) == canonical(manifest))

@@ -1,7 +1,8 @@
 //! What a build must not inherit from the program that asks for it.
 
 use std::ffi::{OsStr, OsString};
-use std::process::Command;
+
+use hotswap_system::process::Command;
 
 /// Removes the variables that would make a build depend on how the host was
 /// started: under `cargo run` a host inherits dozens of `CARGO_*`, a shell may

@@ -9,9 +9,9 @@
 
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Once;
 
+use hotswap_system::process::{self, Child, ChildStdin, Command, Stdio};
 use rustix::process::Pid;
 
 /// What the guardian runs. It learns the group from the first line, which comes
@@ -41,16 +41,16 @@ impl Guardian {
     /// Starts it, before there is anything to guard. Without a shell there is no
     /// guardian, which is said once.
     pub(super) fn start() -> Option<Self> {
-        let spawned = Command::new("/bin/sh")
+        let mut shell = Command::new("/bin/sh");
+        shell
             .args(["-c", SCRIPT, "hotswap-guardian"])
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .process_group(0)
-            .spawn();
-        match spawned {
+            .process_group(0);
+        match process::spawn(&mut shell) {
             Ok(mut shell) => {
                 let pipe = shell.stdin.take();
                 Some(Self { shell, pipe })
@@ -75,7 +75,7 @@ impl Drop for Guardian {
     fn drop(&mut self) {
         // Killed before its pipe is closed: it must not take that for our end.
         let _gone = self.shell.kill();
-        let _reaped = self.shell.wait();
+        let _reaped = process::wait(&mut self.shell);
     }
 }
 

@@ -12,15 +12,17 @@
 //! newer loses its cargo fingerprint; cargo then compiles it, incrementally.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, File, TryLockError};
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use crossbeam_channel::{after, bounded, select};
+use crossbeam_channel::{bounded, select};
 use hotswap_artifact::{BuildErrorKind, Diagnostics, Fingerprint};
+use hotswap_system::clock;
+use hotswap_system::fs::{self, File};
+use hotswap_system::thread;
 
 use crate::StopSignal;
 
@@ -133,7 +135,7 @@ impl Ledger {
     /// its states was compiled nobody knows. A page that cannot be written costs
     /// the next build time and nothing else.
     pub(crate) fn close(self, moved: &[PathBuf]) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
         let moved: HashSet<&PathBuf> = moved.iter().collect();
         for (package, name) in &self.inputs.packages {
             let mut page = format!("{}.{:09}\n{package:?}\n", now.as_secs(), now.subsec_nanos());
@@ -213,10 +215,7 @@ fn lock(path: &Path, deadline: Duration, stop: &StopSignal) -> Result<File, Buil
         let result = file.lock().map(|()| file);
         let _given_up = send.send(result);
     };
-    thread::Builder::new()
-        .name("hotswap-lock".to_owned())
-        .spawn(waiting)
-        .map_err(|error| failed("lock", path, error))?;
+    thread::spawn("hotswap-lock", waiting).map_err(|error| failed("lock", path, error))?;
     select! {
         recv(locked) -> result => match result {
             Ok(Ok(file)) => Ok(file),
@@ -224,7 +223,7 @@ fn lock(path: &Path, deadline: Duration, stop: &StopSignal) -> Result<File, Buil
             Err(_) => Err(failed("lock", path, io::Error::other("the waiting thread ended"))),
         },
         recv(stop.channel()) -> _ => Err(BuildErrorKind::Stopped),
-        recv(after(deadline)) -> _ => Err(BuildErrorKind::TimedOut {
+        recv(clock::after(deadline)) -> _ => Err(BuildErrorKind::TimedOut {
             deadline,
             diagnostics: Diagnostics::default(),
         }),

@@ -24,7 +24,7 @@ impl PrebuiltBackend {
 impl BuildBackend for PrebuiltBackend {
     fn build(&mut self, _job: &BuildJob, _stop: &StopSignal) -> Result<Built, BuildErrorKind> {
         // One directory a process: what it derives from foreign files is its own.
-        let home = std::env::temp_dir().join(format!("hotswap-{}", std::process::id()));
+        let home = std::env::temp_dir().join(format!("hotswap-{}", hotswap_system::process::id()));
         let mut built = Built::new(&self.library, home);
         built.origin = Origin::Foreign;
         built.fresh = true;

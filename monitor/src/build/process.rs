@@ -2,12 +2,13 @@
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use hotswap_system::clock;
+use hotswap_system::process::{self, Child, Command, ExitStatus, Stdio};
+use hotswap_system::thread;
 use parking_lot::Mutex;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, waitid,
@@ -87,7 +88,7 @@ pub(crate) fn run<S: LineSink>(
         recv(watched.exited) -> _ => None,
         recv(stop.channel()) -> _ => Some(Ended::Stopped),
         recv(exceeded) -> _ => Some(Ended::TooMuchOutput),
-        recv(after(limits.deadline)) -> _ => Some(Ended::TimedOut),
+        recv(clock::after(limits.deadline)) -> _ => Some(Ended::TimedOut),
     };
     if ended.is_some() {
         kill(running.group);
@@ -123,7 +124,7 @@ impl Running {
     fn start(mut command: Command) -> io::Result<Self> {
         // First: what takes time is done before there is anything to guard.
         let mut guardian = Guardian::start();
-        let child = command.spawn()?;
+        let child = process::spawn(&mut command)?;
         let group = Pid::from_child(&child);
         if let Some(guardian) = &mut guardian {
             guardian.guard(group);
@@ -135,7 +136,7 @@ impl Running {
     fn reap(&mut self) -> io::Result<ExitStatus> {
         self.guardian = None;
         self.is_reaped = true;
-        self.child.wait()
+        process::wait(&mut self.child)
     }
 }
 
@@ -207,7 +208,7 @@ impl<S: LineSink> Watched<S> {
     fn outputs_closed(&self) -> bool {
         select! {
             recv(self.closed) -> _ => true,
-            recv(after(OUTPUT_GRACE)) -> _ => false,
+            recv(clock::after(OUTPUT_GRACE)) -> _ => false,
         }
     }
 
@@ -221,7 +222,7 @@ impl<S: LineSink> Watched<S> {
 
 /// Starts a thread that owns `end` for as long as it lives.
 fn spawn(name: &str, end: Sender<()>, work: impl FnOnce() + Send + 'static) {
-    let started = thread::Builder::new().name(format!("hotswap-{name}")).spawn(move || {
+    let started = thread::spawn(format!("hotswap-{name}"), move || {
         work();
         drop(end);
     });
@@ -248,7 +249,7 @@ pub(crate) fn stopped_within(stop: &StopSignal, patience: Duration) -> bool {
     select! {
         recv(stop.channel()) -> _ => true,
         recv(none) -> _ => false,
-        recv(after(patience)) -> _ => false,
+        recv(clock::after(patience)) -> _ => false,
     }
 }
 
@@ -368,7 +369,7 @@ mod tests {
         let begin = Instant::now();
         while rustix::process::test_kill_process_group(group) != Err(rustix::io::Errno::SRCH) {
             assert!(begin.elapsed() < LONG, "processes are left in the group");
-            thread::yield_now();
+            std::thread::yield_now();
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What decides what a build of ours gives, besides the source.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use hotswap_artifact::{Fingerprint, Source};
+use hotswap_system::fs;
+use hotswap_system::process::Command;
 
 use super::process::{self, Ended, Limits};
 use super::{Recipe, environment, target_dir};

@@ -1,11 +1,11 @@
 //! Builds a single file with rustc alone.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use hotswap_artifact::{BuildErrorKind, Source};
+use hotswap_system::fs;
+use hotswap_system::process::Command;
 
 use super::messages::{self, Messages};
 use super::output::LineSink;

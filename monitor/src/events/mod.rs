@@ -10,12 +10,12 @@
 mod system;
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hotswap_system::fs;
 use parking_lot::Mutex;
 
 use crate::requests::Requests;
@@ -156,6 +156,7 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use hotswap_artifact::{ContentHash, Outcome, Trigger};

@@ -1,10 +1,11 @@
 //! The `.d` file beside a library: what the compiler really read.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+
+use hotswap_system::fs;
 
 /// Reads the prerequisites of every rule of a `.d` file; relative ones are taken
 /// from `base`.

@@ -1,12 +1,13 @@
 //! The hash of each file, remembered for as long as the file cannot have changed.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use hotswap_artifact::{Fingerprint, FingerprintHasher};
+use hotswap_system::clock;
+use hotswap_system::fs::{self, File};
 
 use super::stat::Stat;
 
@@ -50,7 +51,7 @@ struct Entry {
 
 impl FileHashes {
     pub(crate) fn new() -> Self {
-        Self::with_clock(Box::new(SystemTime::now))
+        Self::with_clock(Box::new(clock::wall))
     }
 
     /// With a clock of one's own: the seam for tests of the racy window.
@@ -115,7 +116,7 @@ fn digest(file: &mut File) -> io::Result<Fingerprint> {
     let mut chunk = Vec::with_capacity(READ_BYTES);
     loop {
         chunk.clear();
-        Read::by_ref(file).take(READ_BYTES as u64).read_to_end(&mut chunk)?;
+        file.read_at_most(READ_BYTES as u64, &mut chunk)?;
         if chunk.is_empty() {
             return Ok(hasher.finish());
         }
@@ -125,6 +126,7 @@ fn digest(file: &mut File) -> io::Result<Fingerprint> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::time::Duration;
 
     use super::*;

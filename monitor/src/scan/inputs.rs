@@ -1,10 +1,10 @@
 //! Which files go into the build of a source.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use hotswap_artifact::{BuildErrorKind, Fingerprint, Source};
+use hotswap_system::fs;
 
 use super::file_hashes::FileHashes;
 use super::walk::{WalkFailure, directories_below, files_below, is_absent};
@@ -202,7 +202,7 @@ impl Inputs {
                 let target_dir = self.target_dir().unwrap_or_default();
                 file_package::write(&target_dir, file, &self.settings.file_dependencies)?;
             }
-            _ if !package.join("Cargo.toml").exists() => return Err(missing_manifest(package)),
+            _ if !fs::exists(package.join("Cargo.toml")) => return Err(missing_manifest(package)),
             _ => {}
         }
         Project::resolve(package, &self.settings, &self.stop)
@@ -287,7 +287,7 @@ impl Inputs {
         }
         for file in files {
             // A link is one file, what it leads to another.
-            if let Some(target) = file.canonicalize().ok().filter(|target| *target != file) {
+            if let Some(target) = fs::canonicalize(&file).ok().filter(|target| *target != file) {
                 interest.files.insert(target);
             }
             interest.files.insert(file);

@@ -7,7 +7,6 @@ mod stat;
 pub(crate) mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use std::time::SystemTime;
 use hotswap_artifact::{
     BuildErrorKind, Cause, Diagnostics, Fingerprint, FingerprintHasher, ScanError, Source,
 };
+use hotswap_system::fs;
 
 use crate::build::ledger::{JobFile, JobInputs};
 use crate::build::messages;
@@ -78,10 +78,10 @@ pub(crate) fn cause_of(paths: &[PathBuf]) -> Cause {
 ///
 /// # let directory = tempfile::tempdir()?;
 /// let file = directory.path().join("rules.rs");
-/// std::fs::write(&file, "// one")?;
+/// fs::write(&file, "// one")?;
 /// let mut scanner = Scanner::new(&Source::from(&file));
 /// let before = scanner.scan()?.fingerprint;
-/// std::fs::write(&file, "// two")?;
+/// fs::write(&file, "// two")?;
 /// assert_ne!(scanner.scan()?.fingerprint, before);
 /// # Ok(())
 /// # }
@@ -216,7 +216,7 @@ impl Scanner {
     /// Whether a name that differs was written: not when it lies there still and
     /// is merely no part of the build any more.
     pub(crate) fn is_still_input(&self, name: &Path) -> bool {
-        self.has_seen(name) || !self.inputs.path(name).exists()
+        self.has_seen(name) || !fs::exists(self.inputs.path(name))
     }
 
     /// What the last scan found, for the build.

@@ -1,8 +1,9 @@
 //! What the file system says about a file without reading it.
 
-use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hotswap_system::fs::Metadata;
 
 /// A file whose times lie closer than this to the moment of hashing may change
 /// again without its times changing; its hash is not kept.

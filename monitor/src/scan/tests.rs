@@ -1,6 +1,6 @@
 //! What a scan promises, on real files.
 
-use std::fs::{File, FileTimes};
+use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

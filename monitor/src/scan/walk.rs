@@ -1,11 +1,12 @@
 //! Which files below a directory go into a build.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use hotswap_system::fault::{self, Operation};
+use hotswap_system::fs;
 use walkdir::{DirEntry, WalkDir};
 
 /// A path that could not be looked at.
@@ -26,6 +27,10 @@ pub(crate) fn files_below(root: &Path, not_below: &[PathBuf]) -> Result<Vec<Path
     };
     let mut files = Vec::new();
     for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(is_input) {
+        let path = entry.as_ref().map_or(root, |entry| entry.path());
+        if let Err(error) = fault::check(Operation::List, path) {
+            return Err(WalkFailure { path: path.to_owned(), error });
+        }
         match entry {
             Ok(entry) if entry.file_type().is_file() => files.push(entry.into_path()),
             Ok(_) => {}
@@ -45,12 +50,13 @@ pub(crate) fn directories_below(root: &Path, not_below: &[PathBuf]) -> Vec<PathB
                     || not_below.iter().any(|path| entry.path() == path)))
     };
     let entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(may_hold_inputs);
-    entries.flatten().map(DirEntry::into_path).collect()
+    let is_seen = |entry: &DirEntry| fault::check(Operation::List, entry.path()).is_ok();
+    entries.flatten().filter(is_seen).map(DirEntry::into_path).collect()
 }
 
 /// Whether cargo runs a build script for the package, which may read anything.
 fn has_build_script(package: &Path) -> bool {
-    package.join("build.rs").exists()
+    fs::exists(package.join("build.rs"))
         || fs::read_to_string(package.join("Cargo.toml"))
             .is_ok_and(|manifest| manifest.lines().any(is_build_key))
 }
@@ -68,7 +74,7 @@ pub(crate) fn is_left_out(path: &Path, name: &OsStr, is_directory: bool) -> bool
         return name != b".cargo";
     }
     if is_directory {
-        return name == b"target" || path.join("CACHEDIR.TAG").exists();
+        return name == b"target" || fs::exists(path.join("CACHEDIR.TAG"));
     }
     let is_log = || name.starts_with(b"hotswap") && name.windows(4).any(|part| part == b".log");
     name.ends_with(b"~")
@@ -117,6 +123,7 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;

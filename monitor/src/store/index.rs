@@ -4,11 +4,12 @@
 //! which library of the store it gave, or why it gave none, and with which
 //! toolchain. A file that is torn or not ours says nothing: then there is a build.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use hotswap_artifact::{BuildErrorKind, ContentHash, Diagnostics, Fingerprint, FingerprintHasher};
+use hotswap_system::clock;
+use hotswap_system::fs::{self, File};
 use serde_json::{Value, json};
 
 use super::whole;
@@ -60,7 +61,7 @@ impl Index {
         let entry = parse(&bytes);
         match &entry {
             // The age decides what is forgotten; this one is in use again.
-            Some(_) => drop(File::open(&path).map(|file| file.set_modified(SystemTime::now()))),
+            Some(_) => drop(File::open(&path).map(|file| file.set_modified(clock::wall()))),
             None => {
                 log::warn!("{} is no entry of the index; it is removed", path.display());
                 let _gone = fs::remove_file(&path);
@@ -158,6 +159,8 @@ fn parse(bytes: &[u8]) -> Option<Entry> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
     fn recipe(text: &str) -> Recipe {
@@ -242,7 +245,7 @@ mod tests {
             let path = index.path(&recipe, fingerprint(number));
             fs::write(&path, render(&built("x"))).unwrap();
             let age = Duration::from_secs((1000 - number) as u64);
-            File::open(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+            File::open(&path).unwrap().set_modified(clock::wall() - age).unwrap();
         }
         index.record(&recipe, Fingerprint::of(b"last"), &built("x"));
         assert_eq!(fs::read_dir(&index.directory).unwrap().count(), INDEX_ENTRIES_MAX);

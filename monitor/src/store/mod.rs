@@ -7,7 +7,6 @@
 mod index;
 mod whole;
 
-use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hotswap_artifact::{Artifact, BuildErrorKind, ContentHash, Fingerprint, Origin};
+use hotswap_system::clock;
+use hotswap_system::fs::{self, File};
 
 use crate::build::Built;
 
@@ -136,7 +137,7 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 
 /// The age decides what is removed; this one is in use again.
 fn touch(path: &Path) {
-    let touched = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+    let touched = File::open(path).and_then(|file| file.set_modified(clock::wall()));
     if let Err(error) = touched {
         log::debug!("cannot touch {}: {error}", path.display());
     }
@@ -167,6 +168,7 @@ fn io_kind(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Build
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;

@@ -1,11 +1,12 @@
 //! Files that appear whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
+use hotswap_system::clock;
+use hotswap_system::fs::{self, File};
 use rustix::process::{Pid, test_kill_process};
 
 /// A name for something unfinished: hidden, never used before, and with the number
@@ -15,8 +16,8 @@ pub(super) fn temporary_name(directory: &Path) -> PathBuf {
     // Relaxed: only the number counts, nothing is published with it.
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     // Containers that share a directory may both have our number.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    directory.join(format!(".{}-{count}-{:x}", std::process::id(), now.as_nanos()))
+    let now = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    directory.join(format!(".{}-{count}-{:x}", hotswap_system::process::id(), now.as_nanos()))
 }
 
 /// Gives a finished file its name. Whoever finds it under that name, after a crash
@@ -73,6 +74,8 @@ fn is_gone(pid: Pid) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

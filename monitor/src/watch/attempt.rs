@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use hotswap_artifact::{Artifact, BuildErrorKind, Cause, Origin, Outcome, ScanError};
+use hotswap_system::clock;
 
 use super::during::{Ended, Superseded};
 use super::{Change, Round, Stopped, Watch};
@@ -48,10 +49,10 @@ impl Watch {
     ) -> Result<Attempt, Stopped> {
         let fingerprint = scan.fingerprint;
         self.tell(change, Step::BuildStarted { fingerprint });
-        let started = SystemTime::now();
-        let begin = Instant::now();
+        let started = clock::wall();
+        let begin = clock::now();
         let Ended { mut result, superseded } = self.build(round, scan);
-        let elapsed = begin.elapsed();
+        let elapsed = clock::since(begin);
         if self.stop.is_stopped() {
             return Err(Stopped);
         }
@@ -200,7 +201,7 @@ impl Watch {
 }
 
 fn stored(built: &Built, scan: &Scan, build_time: Duration) -> Result<Stored, BuildErrorKind> {
-    let begin = Instant::now();
+    let begin = clock::now();
     let build_time = match built.origin {
         Origin::Built => build_time,
         Origin::Foreign => Duration::ZERO,
@@ -210,6 +211,6 @@ fn stored(built: &Built, scan: &Scan, build_time: Duration) -> Result<Stored, Bu
         artifact,
         fresh: built.fresh,
         warnings: built.diagnostics.warning_count,
-        elapsed: begin.elapsed(),
+        elapsed: clock::since(begin),
     })
 }

@@ -5,10 +5,11 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, after, bounded, select};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 use hotswap_artifact::{BuildErrorKind, Cause, Fingerprint, Trigger};
+use hotswap_system::clock;
+use hotswap_system::thread;
 
 use super::{Round, Watch};
 use crate::build::{BuildJob, Built};
@@ -61,9 +62,8 @@ impl Watch {
         let (poll_every, settle) = (self.poll_every, self.settle);
         // Leaving the scope waits for the backend; `end` is dropped before that,
         // also by a panic, which tells it to stop.
-        let ended = thread::scope(|scope| {
-            let thread = thread::Builder::new().name("hotswap-build".to_owned());
-            if let Err(error) = thread.spawn_scoped(scope, work) {
+        let ended = std::thread::scope(|scope| {
+            if let Err(error) = thread::spawn_scoped(scope, "hotswap-build", work) {
                 return Ended { result: Err(no_thread(source_name, error)), superseded: None };
             }
             let (result, superseded) = match looker.look_after(poll_every, settle) {
@@ -153,7 +153,7 @@ impl Looker<'_> {
             select! {
                 recv(self.finished) -> result => return Looked::Done(self.received(result.ok())),
                 recv(self.stop.channel()) -> _ => return Looked::Stopped,
-                recv(after(patience)) -> _ => {}
+                recv(clock::after(patience)) -> _ => {}
                 recv(self.woken) -> _ => {
                     // Tickets are answered by the look after the build.
                     let Some(asked) = self.requests.take().trigger else { continue };

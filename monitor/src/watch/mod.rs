@@ -6,13 +6,14 @@ mod recall;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, after, never, select};
+use crossbeam_channel::{Receiver, Sender, never, select};
 use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Ticket,
     Trigger,
 };
+use hotswap_system::clock;
 
 use crate::build::process::stopped_within;
 use crate::events::Events;
@@ -114,7 +115,7 @@ impl Watch {
 
     /// Waits for a request or the end of the period.
     fn wait(&self) -> Result<Trigger, Stopped> {
-        let mut due = after(self.poll_every);
+        let mut due = clock::after(self.poll_every);
         loop {
             select! {
                 recv(self.stop.channel()) -> _ => return Err(Stopped),
@@ -248,7 +249,7 @@ impl Watch {
         round: &mut Round,
         first: Scan,
     ) -> Result<Result<Scan, ScanError>, Stopped> {
-        let begin = Instant::now();
+        let begin = clock::now();
         let fingerprint = first.fingerprint;
         let cause = change.cause.clone();
         self.tell(change, Step::Changed { fingerprint, cause });
@@ -266,12 +267,12 @@ impl Watch {
                 Err(error) => return Ok(Err(error)),
             };
             let is_still = scan.changed.is_empty() && scan.touched.is_empty();
-            if is_still || begin.elapsed() >= SETTLE_MAX {
+            if is_still || clock::since(begin) >= SETTLE_MAX {
                 break scan;
             }
         };
         let fingerprint = settled.fingerprint;
-        let waited = begin.elapsed();
+        let waited = clock::since(begin);
         self.tell(change, Step::Settled { fingerprint, waited });
         Ok(Ok(settled))
     }

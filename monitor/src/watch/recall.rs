@@ -2,9 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use hotswap_artifact::{Artifact, BuildError, BuildErrorKind, Outcome};
+use hotswap_system::clock;
 
 use super::attempt::Attempt;
 use super::{Change, Round, Stopped, Watch};
@@ -26,7 +26,7 @@ impl Watch {
         round: &mut Round,
         scan: &Scan,
     ) -> Result<Option<Attempt>, Stopped> {
-        let begin = Instant::now();
+        let begin = clock::now();
         let Some(recipe) = self.recipe(scan) else { return Ok(None) };
         let Some(entry) = Index::of(&recipe.target_dir).find(&recipe, scan.fingerprint) else {
             return Ok(None);
@@ -49,7 +49,7 @@ impl Watch {
                         return Ok(None);
                     }
                 };
-                let elapsed = begin.elapsed();
+                let elapsed = clock::since(begin);
                 self.tell(change, Step::Cached { artifact: artifact.clone(), elapsed, warnings });
                 self.offer(change, round, artifact)?;
                 Ok(Some(Attempt::Done))

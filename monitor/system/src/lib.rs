@@ -1,0 +1,14 @@
+//! The world as [hotswap-engine](https://docs.rs/hotswap-engine) reaches it: files, processes, threads and time.
+//!
+//! Every step of the engine and of its monitor that can fail for a reason outside this program goes through here, and a
+//! test of the workspace refuses the standard library's own functions anywhere else. With the feature `simulation` a
+//! test can list the steps that a piece of work takes ([`fault`]), make any of them fail or panic, and stop the clock.
+//! Without it the functions are those of the standard library.
+//!
+//! No part of the public API of hotswap-engine: this may change with every release.
+
+pub mod clock;
+pub mod fault;
+pub mod fs;
+pub mod process;
+pub mod thread;

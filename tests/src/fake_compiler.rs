@@ -1,0 +1,70 @@
+//! A compiler that copies a library that was built before: a swap without a compiler's time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hotswap_engine::{BuildBackend, BuildErrorKind, BuildJob, Built, Diagnostics, StopSignal};
+
+use crate::prebuilt::numbered;
+
+/// Compiles a source whose text is `version <number>`, followed by anything, to the module of
+/// `tests/modules/numbered.rs` with that number. Any other text does not compile.
+///
+/// It reads and writes past the seam: a fault is never its own.
+#[derive(Debug)]
+pub struct FakeCompiler {
+    source: PathBuf,
+    target_dir: PathBuf,
+    builds: Arc<AtomicU64>,
+}
+
+impl FakeCompiler {
+    /// A compiler of this file, which writes below `target_dir`.
+    #[must_use]
+    pub fn new(source: &Path, target_dir: &Path) -> Self {
+        let builds = Arc::default();
+        Self { source: source.to_owned(), target_dir: target_dir.to_owned(), builds }
+    }
+
+    /// How many builds were begun.
+    #[must_use]
+    pub fn builds(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.builds)
+    }
+}
+
+/// The text that compiles to this version.
+#[must_use]
+pub fn text_of(number: u64) -> String {
+    format!("version {number}\n")
+}
+
+impl BuildBackend for FakeCompiler {
+    fn build(&mut self, _job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind> {
+        // Relaxed: a count, read by tests that waited for the build by other means.
+        self.builds.fetch_add(1, Ordering::Relaxed);
+        if stop.is_stopped() {
+            return Err(BuildErrorKind::Stopped);
+        }
+        let text = fs::read_to_string(&self.source).unwrap_or_default();
+        let mut words = text.split_ascii_whitespace();
+        let number = match (words.next(), words.next().map(str::parse)) {
+            (Some("version"), Some(Ok(number))) => number,
+            _ => {
+                let mut diagnostics = Diagnostics::default();
+                diagnostics.rendered = format!("error: not a version: {text}");
+                diagnostics.error_count = 1;
+                diagnostics.first_error = Some("source.rs:1:1: not a version".to_owned());
+                return Err(BuildErrorKind::Failed { diagnostics });
+            }
+        };
+        // As cargo does it: every build is a new inode.
+        fs::create_dir_all(&self.target_dir).expect("the target directory is writable");
+        let library = self.target_dir.join("libnumbered.so");
+        let _absent = fs::remove_file(&library);
+        fs::copy(numbered(number), &library).expect("the target directory is writable");
+        Ok(Built::new(library, &self.target_dir))
+    }
+}
