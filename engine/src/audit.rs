@@ -23,7 +23,7 @@ pub(crate) const SCHEMA: u32 = 1;
 
 /// The longest line; a longer one loses the end of its last value. 16 KiB holds every signature and the first error
 /// of a build; compilers' whole output goes to the error values that callers get.
-const LINE_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// How much of an existing file is read to find its last sequence number.
 const TAIL_BYTES: u64 = 64 * 1024;
@@ -42,16 +42,20 @@ pub(crate) struct Boot {
     pub(crate) id: u32,
 }
 
-/// How much a line matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
+/// How much a line of hotswap.log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// Something went as it should.
     Info,
+    /// Something is worth a look: a source that cannot be read, a version that stays mapped.
     Warn,
+    /// Something failed: a build, a newcomer that was refused.
     Error,
 }
 
 impl Level {
-    const fn padded(self) -> &'static str {
+    pub(crate) const fn padded(self) -> &'static str {
         match self {
             Self::Info => "INFO ",
             Self::Warn => "WARN ",
@@ -133,7 +137,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Writes a value as logfmt wants it: bare when it is plain, otherwise quoted and escaped.
-fn quote(value: &str, line: &mut String) {
+pub(crate) fn quote(value: &str, line: &mut String) {
     let is_plain =
         |c: char| !c.is_whitespace() && !c.is_control() && c != '"' && c != '=' && c != '\\';
     if !value.is_empty() && value.chars().all(is_plain) {
@@ -271,7 +275,7 @@ impl LogFile {
 }
 
 /// The line, with its newline.
-fn render(line: &Line, seq: u64, lost: Option<u64>) -> String {
+pub(crate) fn render(line: &Line, seq: u64, lost: Option<u64>) -> String {
     let time = humantime::format_rfc3339_micros(clock::wall());
     let mono_us = clock::since(BOOT.start).as_micros();
     let mut text = format!("{time} {seq:06} {} {}", line.level.padded(), line.event);

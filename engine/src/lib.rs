@@ -46,7 +46,10 @@ mod hook;
 mod image;
 mod journal;
 mod load_error;
+mod log_line;
 mod pin;
+#[cfg(test)]
+mod properties;
 mod provide;
 mod request;
 mod services;
@@ -65,6 +68,7 @@ mod watch;
 #[path = "watch/monitored.rs"]
 mod watch;
 
+pub use audit::Level as LogLevel;
 pub use builder::{Code, EngineBuilder};
 pub use engine::{Engine, Hold};
 pub use error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
@@ -82,6 +86,7 @@ pub use hotswap_module::{
 #[cfg(feature = "monitor")]
 pub use hotswap_monitor::{BuildBackend, BuildJob, Built, Profile, StopSignal};
 pub use load_error::{LoadError, LoadErrorKind};
+pub use log_line::{LogLine, LogLineError, LogLineErrorKind, LogLines, log_lines};
 pub use pin::{Pin, PinKind};
 pub use provide::HostFunction;
 pub use status::{LastFailure, Status, VersionInfo, VersionState};
