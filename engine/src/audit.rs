@@ -285,16 +285,7 @@ pub(crate) fn render(line: &Line, seq: u64, lost: Option<u64>) -> String {
     }
     text.push_str(&line.fields);
     if text.len() > LINE_BYTES_MAX {
-        let mut end = LINE_BYTES_MAX;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        // Whatever value was cut, the line stays parsable: a quote that is open is closed.
-        if (text.matches('"').count() - text.matches("\\\"").count()) % 2 == 1 {
-            text.truncate(text.trim_end_matches('\\').len());
-            text.push_str("..\"");
-        }
+        crate::log_line::cut(&mut text);
     }
     text.push('\n');
     text

@@ -333,6 +333,55 @@ fn unquoted(text: &str) -> Option<(String, usize)> {
     None
 }
 
+/// Shortens a line to what it may have, so that it still reads back: a value that loses its end says so by two dots,
+/// a pair whose value has no room is left out.
+pub(crate) fn cut(line: &mut String) {
+    let longest = LINE_BYTES_MAX - ELLIPSIS.len() - 1;
+    let end = (0..=longest).rev().find(|end| line.is_char_boundary(*end)).unwrap_or_default();
+    // Where the last pair begins, and its value if that is quoted and goes on.
+    let (mut pair, mut quote_start) = (0, None);
+    let mut is_escaped = false;
+    for (index, character) in line[..end].char_indices() {
+        match (character, quote_start) {
+            _ if is_escaped => is_escaped = false,
+            ('\\', Some(_)) => is_escaped = true,
+            ('"', Some(_)) => quote_start = None,
+            ('"', None) => quote_start = Some(index),
+            (' ', None) => pair = index,
+            _ => {}
+        }
+    }
+    line.truncate(end);
+    match quote_start {
+        Some(start) => {
+            let value = cut_value(&line[start..]) + ELLIPSIS;
+            line.truncate(start);
+            // Without what made it need its quotes it may need none.
+            quote(&value, line);
+        }
+        None if !line[pair..].contains('=') => line.truncate(pair),
+        // It may be whole, and that the others are missing is not to be seen then.
+        None if line.ends_with('"') => {}
+        None => line.push_str(ELLIPSIS),
+    }
+}
+
+/// Ends a value that was cut.
+const ELLIPSIS: &str = "..";
+
+/// The longest escape: `\u001b`.
+const ESCAPE_BYTES_MAX: usize = 6;
+
+/// What a quoted value says that has no closing quote, short of an escape that is not whole.
+fn cut_value(quoted: &str) -> String {
+    let ends = (quoted.len().saturating_sub(ESCAPE_BYTES_MAX)..=quoted.len()).rev();
+    let mut parts = ends.filter_map(|end| quoted.get(..end));
+    parts
+        .find_map(|part| unquoted(&format!("{part}\"")).filter(|(_, length)| *length > part.len()))
+        .map(|(value, _)| value)
+        .unwrap_or_default()
+}
+
 impl<R: BufRead> Iterator for LogLines<R> {
     type Item = Result<LogLine, LogLineError>;
 

@@ -242,3 +242,36 @@ proptest! {
         prop_assert_eq!(lines.count(), expected.count());
     }
 }
+
+/// Places a character of its own writing just where a line is cut, in front of it and behind it.
+fn assert_cut_reads_back(before: usize, value: &str) {
+    let line = Line::info("build.fail").field("x", "y".repeat(before)).field("msg", value);
+    let text = render(&line, 7, None);
+    let told = text.trim_end_matches('\n');
+    assert!(told.len() <= LINE_BYTES_MAX, "{}", told.len());
+    let read: LogLine = told.parse().unwrap_or_else(|error| panic!("{before} {value:?}: {error}"));
+    // What is left of the value says that there was more.
+    match read.field("msg") {
+        Some(whole) if whole == value => {}
+        Some(left) => {
+            let left = left.strip_suffix("..").expect("it says that it is cut");
+            assert!(value.starts_with(left), "{left:?} of {value:?}");
+        }
+        None => assert!(told.len() > LINE_BYTES_MAX - 16, "there was room for it"),
+    }
+}
+
+#[test]
+fn a_line_that_is_too_long_is_cut_so_that_it_reads_back() {
+    let values =
+        ["plain_and_long", "\u{1b}[1m\u{1b}[0m", "a\\", "\\\\ \"\\\"", "é é\u{85}é", "", " "];
+    for value in values {
+        for before in LINE_BYTES_MAX - 100..LINE_BYTES_MAX - 50 {
+            assert_cut_reads_back(before, value);
+        }
+    }
+    assert_cut_reads_back(0, &"x y".repeat(LINE_BYTES_MAX));
+    assert_cut_reads_back(0, &(" ".to_owned() + &"\u{1b}".repeat(LINE_BYTES_MAX)));
+    assert_cut_reads_back(0, &("x".repeat(LINE_BYTES_MAX) + " quoted for what is cut off"));
+    assert_cut_reads_back(LINE_BYTES_MAX + 7, "never reached");
+}
