@@ -44,6 +44,7 @@ mod guard;
 mod history;
 mod hook;
 mod image;
+mod inspection;
 mod journal;
 mod load_error;
 mod log_line;
@@ -85,6 +86,7 @@ pub use hotswap_module::{
 };
 #[cfg(feature = "monitor")]
 pub use hotswap_monitor::{BuildBackend, BuildJob, Built, Profile, StopSignal};
+pub use inspection::{Inspection, InspectionError};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use log_line::{LogLine, LogLineError, LogLineErrorKind, LogLines, log_lines};
 pub use pin::{Pin, PinKind};

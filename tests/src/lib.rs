@@ -5,6 +5,7 @@
 //! [`CrateFixture`]. Nobody sleeps to wait: events and channels are waited for with a [`deadline`].
 
 pub mod deadline;
+pub mod elf;
 pub mod fake_compiler;
 mod fixture;
 mod isolated;
