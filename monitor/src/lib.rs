@@ -104,6 +104,8 @@ mod known_bad;
 mod monitor;
 mod observation;
 mod project;
+#[cfg(test)]
+mod properties;
 mod requests;
 mod scan;
 mod settings;
