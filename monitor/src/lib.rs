@@ -99,6 +99,8 @@ mod build;
 mod builder;
 mod events;
 mod file_package;
+#[doc(hidden)]
+pub mod fuzz;
 mod hold;
 mod known_bad;
 mod monitor;
