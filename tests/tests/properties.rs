@@ -140,6 +140,11 @@ proptest! {
         }
     }
 
+    #[test]
+    fn ve_4_a_library_cut_anywhere_is_refused(length in 0..LIBRARY.bytes.len()) {
+        prop_assert!(Inspection::of("cut.so", &LIBRARY.bytes[..length]).is_err());
+    }
+
     /// Bytes that begin like a library, and end early.
     #[test]
     fn ve_4_no_bytes_make_the_checks_panic(
