@@ -245,8 +245,13 @@ proptest! {
     #[test]
     fn a_scan_knows_names_and_bytes_and_no_order(
         (left, right) in files().prop_flat_map(|left| {
-            // The same files as often as not.
-            (Just(left.clone()), prop_oneof![Just(left), files()])
+            // Any two would differ in much at once: here in nothing, in one name or in one byte alone.
+            let (mut renamed, mut longer) = (left.clone(), left.clone());
+            if let Some((name, bytes)) = renamed.pop_last() {
+                renamed.insert(name + "x", bytes);
+            }
+            longer.values_mut().take(1).for_each(|bytes| bytes.push(b'a'));
+            (Just(left.clone()), prop_oneof![Just(left), Just(renamed), Just(longer), files()])
         }),
     ) {
         let forth: Vec<_> = left.iter().collect();
