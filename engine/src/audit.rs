@@ -12,15 +12,14 @@ use std::time::{Instant, SystemTime};
 
 use hotswap_system::{clock, process};
 
-pub(crate) use self::log_file::LogFile;
-use self::log_file::Stamp;
+pub(crate) use self::log_file::{LogFile, Stamp};
 
 /// The version of this format, told by every `log.open` line.
 pub(crate) const SCHEMA: u32 = 1;
 
 /// The longest line; a longer one loses the end of its last value. 16 KiB holds every signature and the first error
 /// of a build; compilers' whole output goes to the error values that callers get.
-const LINE_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;
 
 /// The moment from which `mono_us` counts, and this process's random-enough id.
 pub(crate) static BOOT: LazyLock<Boot> = LazyLock::new(|| {
@@ -36,16 +35,20 @@ pub(crate) struct Boot {
     pub(crate) id: u32,
 }
 
-/// How much a line matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Level {
+/// How much a line of hotswap.log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// Something went as it should.
     Info,
+    /// Something is worth a look: a source that cannot be read, a version that stays mapped.
     Warn,
+    /// Something failed: a build, a newcomer that was refused.
     Error,
 }
 
 impl Level {
-    const fn padded(self) -> &'static str {
+    pub(crate) const fn padded(self) -> &'static str {
         match self {
             Self::Info => "INFO ",
             Self::Warn => "WARN ",
@@ -127,7 +130,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Writes a value as logfmt wants it: bare when it is plain, otherwise quoted and escaped.
-fn quote(value: &str, line: &mut String) {
+pub(crate) fn quote(value: &str, line: &mut String) {
     let is_plain =
         |c: char| !c.is_whitespace() && !c.is_control() && c != '"' && c != '=' && c != '\\';
     if !value.is_empty() && value.chars().all(is_plain) {
@@ -152,7 +155,7 @@ fn quote(value: &str, line: &mut String) {
 }
 
 /// The line, with its newline.
-fn render(line: &Line, at: Stamp, seq: u64, lost: Option<u64>) -> String {
+pub(crate) fn render(line: &Line, at: Stamp, seq: u64, lost: Option<u64>) -> String {
     let time = humantime::format_rfc3339_micros(at.wall);
     let mono_us = at.since_boot.as_micros();
     let mut text = format!("{time} {seq:06} {} {}", line.level.padded(), line.event);
@@ -162,16 +165,7 @@ fn render(line: &Line, at: Stamp, seq: u64, lost: Option<u64>) -> String {
     }
     text.push_str(&line.fields);
     if text.len() > LINE_BYTES_MAX {
-        let mut end = LINE_BYTES_MAX;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        // Whatever value was cut, the line stays parsable: a quote that is open is closed.
-        if (text.matches('"').count() - text.matches("\\\"").count()) % 2 == 1 {
-            text.truncate(text.trim_end_matches('\\').len());
-            text.push_str("..\"");
-        }
+        crate::log_line::cut(&mut text);
     }
     text.push('\n');
     text

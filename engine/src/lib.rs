@@ -44,9 +44,13 @@ mod guard;
 mod history;
 mod hook;
 mod image;
+mod inspection;
 mod journal;
 mod load_error;
+mod log_line;
 mod pin;
+#[cfg(test)]
+mod properties;
 mod provide;
 mod request;
 mod services;
@@ -65,6 +69,7 @@ mod watch;
 #[path = "watch/monitored.rs"]
 mod watch;
 
+pub use audit::Level as LogLevel;
 pub use builder::{Code, EngineBuilder};
 pub use engine::{Engine, Hold};
 pub use error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
@@ -81,7 +86,9 @@ pub use hotswap_module::{
 };
 #[cfg(feature = "monitor")]
 pub use hotswap_monitor::{BuildBackend, BuildJob, Built, Profile, StopSignal};
+pub use inspection::{Inspection, InspectionError};
 pub use load_error::{LoadError, LoadErrorKind};
+pub use log_line::{LogLine, LogLineError, LogLineErrorKind, LogLines, log_lines};
 pub use pin::{Pin, PinKind};
 pub use provide::HostFunction;
 pub use status::{LastFailure, Status, VersionInfo, VersionState};

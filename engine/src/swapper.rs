@@ -57,6 +57,8 @@ pub(crate) struct Swapper {
     retry: Receiver<Instant>,
     /// Whether the last handle is gone.
     is_closing: bool,
+    /// Who waits for the end of this thread.
+    done: Option<Sender<()>>,
     /// Images that are mapped, so that the thread knows when nothing is left to unmap.
     mapped_count: usize,
     /// The files that images were loaded from, and the directories they are in.
@@ -104,6 +106,7 @@ impl Swapper {
             held_back: None,
             retry: never(),
             is_closing: false,
+            done: None,
             mapped_count: 0,
             staged: Vec::new(),
             homes: Vec::new(),
@@ -146,7 +149,7 @@ impl Swapper {
                 }
                 let _ = done.send(());
             }
-            Request::Close(done) => self.close(&done),
+            Request::Close(done) => self.close(done),
         }
     }
 

@@ -69,7 +69,8 @@ pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Verified, LoadErrorKin
             not_a_module("it does not export HOTSWAP_ROOT; write `hotswap_module::module!();` in src/lib.rs, and let an engine or `hotswap check` build it")
         })?;
     let root_section = section_data(&file, section::ROOT)
-        .ok_or_else(|| not_a_module("its root record is missing"))?;
+        .filter(|_| root_symbol.address().is_multiple_of(RECORD_ALIGN))
+        .ok_or_else(|| not_a_module("its root record is missing, or not where it is mapped"))?;
     let start = root_symbol.address().checked_sub(root_section.address);
     let root_bytes = start
         .and_then(|start| root_section.bytes.get(usize::try_from(start).ok()?..))
@@ -79,7 +80,8 @@ pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Verified, LoadErrorKin
     same_world(&root)?;
 
     let records = section_data(&file, section::EXPORTS)
-        .ok_or_else(|| not_a_module("it has no table of exports"))?;
+        .filter(|records| records.address.is_multiple_of(RECORD_ALIGN))
+        .ok_or_else(|| not_a_module("it has no table of exports where one is mapped"))?;
     let mut exports =
         Table::read(records.bytes).map_err(|error| not_a_module(&error.to_string()))?;
     exports.sort_by(|left, right| left.name.cmp(&right.name));
@@ -184,13 +186,32 @@ struct SectionData<'data> {
     bytes: &'data [u8],
 }
 
+/// A section that is mapped, by the segments, where its entry says: what is read here is what the loader will
+/// put there, and reading it there reads nothing else. The entry alone says nothing: loaders ignore it.
 fn section_data<'data>(
     file: &ElfFile64<'data, Endianness>,
     name: &str,
 ) -> Option<SectionData<'data>> {
     let section = file.section_by_name(name)?;
-    Some(SectionData { address: section.address(), bytes: section.data().ok()? })
+    let (offset, length) = section.file_range()?;
+    let endian = file.endian();
+    let holds = |segment: &elf::ProgramHeader64<Endianness>| {
+        let (start, size) = (segment.p_offset(endian), segment.p_filesz(endian));
+        let inside = offset.checked_sub(start);
+        segment.p_type(endian) == elf::PT_LOAD
+            && segment.p_flags(endian) & elf::PF_R != 0
+            && inside.is_some_and(|inside| {
+                inside.checked_add(length).is_some_and(|end| end <= size)
+                    && segment.p_vaddr(endian).checked_add(inside) == Some(section.address())
+            })
+    };
+    let is_mapped = file.elf_program_headers().iter().any(holds);
+    let bytes = section.data().ok().filter(|_| is_mapped)?;
+    Some(SectionData { address: section.address(), bytes })
 }
+
+/// Records are read through references once they are loaded.
+const RECORD_ALIGN: u64 = 8;
 
 /// Boundary, compiler, target and panic strategy: all must be this host's.
 fn same_world(root: &RootFacts) -> Result<(), LoadErrorKind> {
@@ -299,8 +320,10 @@ const BUILD_ID_SECTION: &str = ".note.gnu.build-id";
 fn build_id(file: &ElfFile64<'_, Endianness>) -> Option<(u64, Vec<u8>)> {
     let id = file.build_id().ok()??.to_vec();
     let note = section_data(file, BUILD_ID_SECTION)?;
-    let inside = note.bytes.windows(id.len()).position(|window| window == id)?;
-    Some((note.address + inside as u64, id))
+    // An empty one tells no library from another.
+    let last = note.bytes.len().checked_sub(id.len()).filter(|_| !id.is_empty())?;
+    let inside = (0..=last).find(|start| note.bytes[*start..].starts_with(&id))?;
+    Some((note.address.checked_add(inside as u64)?, id))
 }
 
 /// The kind of error that reading a file gives.

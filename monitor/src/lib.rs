@@ -99,11 +99,15 @@ mod build;
 mod builder;
 mod events;
 mod file_package;
+#[doc(hidden)]
+pub mod fuzz;
 mod hold;
 mod known_bad;
 mod monitor;
 mod observation;
 mod project;
+#[cfg(test)]
+mod properties;
 mod requests;
 mod scan;
 mod settings;

@@ -5,11 +5,14 @@
 //! [`CrateFixture`]. Nobody sleeps to wait: events and channels are waited for with a [`deadline`].
 
 pub mod deadline;
+pub mod elf;
 pub mod fake_compiler;
 mod fixture;
+pub mod fuzz;
 mod isolated;
 mod log_lines;
 pub mod maps;
+pub mod mutation;
 pub mod prebuilt;
 pub mod script;
 mod workspace;

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hotswap_engine::{
-    CallErrorKind, Engine, Function, Interface, LoadErrorKind, OpenErrorKind, RUSTC, ReloadError,
-    ReloadErrorKind, TARGET,
+    CallErrorKind, ContentHash, Engine, Function, Inspection, Interface, LoadErrorKind,
+    OpenErrorKind, RUSTC, ReloadError, ReloadErrorKind, TARGET,
 };
 use hotswap_module::{ABI_NUMBER, Abi, interface};
-use hotswap_tests::prebuilt;
+use hotswap_tests::{elf, prebuilt};
 
 /// What refused a library, and in which words.
 fn refusal(error: ReloadError) -> (LoadErrorKind, String) {
@@ -414,4 +414,70 @@ fn ve_4_changed_records_never_crash() {
         let _ = engine.offer(patched.written());
         assert!(engine.call("version").is_ok(), "byte {place}");
     }
+}
+
+/// The loader knows segments only; what the section table says of addresses must agree with them, since that is where
+/// the loaded records are looked for.
+#[test]
+fn ve_4_tables_that_lead_out_of_the_image_are_refused() {
+    let good = Patched::new();
+    for name in ["hotswap_exports", "hotswap_root", ".note.gnu.build-id"] {
+        let section = elf::section(&good.bytes, name);
+        let start = section.address();
+        let mut address = [0; 8];
+        address.copy_from_slice(&good.bytes[start..start + 8]);
+        let address = u64::from_ne_bytes(address);
+        for wrong in [0, address + 8, address - 8, address | 1 << 40, u64::MAX, u64::MAX - 7] {
+            let mut patched = good.bytes.clone();
+            patched[start..start + 8].copy_from_slice(&wrong.to_ne_bytes());
+            let error = Inspection::of("patched.so", &patched).expect_err(name);
+            assert!(matches!(error.kind, LoadErrorKind::NotAModule { .. }), "{name}: {error}");
+        }
+    }
+}
+
+/// A symbol that belongs to no section is where the loader finds it as it stands: nowhere in the image.
+#[test]
+fn ve_4_a_root_symbol_outside_its_section_is_refused() {
+    let mut patched = Patched::new();
+    let names = elf::section(&patched.bytes, ".dynstr").range;
+    let name = patched.find(b"\0HOTSWAP_ROOT\0").into_iter().find(|place| names.contains(place));
+    let name = (name.expect("the symbol has a name") + 1 - names.start) as u32;
+    let symbols = elf::section(&patched.bytes, ".dynsym").range;
+    let is_root = |symbol: &usize| patched.bytes[*symbol..].starts_with(&name.to_ne_bytes());
+    let symbol = symbols.step_by(24).find(is_root).expect("the symbol is there");
+    // SHN_ABS, in the place of the section's index.
+    patched.replace(symbol + 6, &0xfff1_u16.to_ne_bytes());
+    let error = Inspection::of_file(patched.written()).expect_err("an absolute symbol");
+    assert!(matches!(error.kind, LoadErrorKind::NotAModule { .. }), "{error}");
+}
+
+#[test]
+fn ve_4_an_empty_build_id_is_refused() {
+    let mut patched = Patched::new();
+    let note = elf::section(&patched.bytes, ".note.gnu.build-id").range;
+    // The length of the id stands 4 bytes into the note.
+    patched.replace(note.start + 4, &[0; 4]);
+    let (kind, text) = refusal(opened().offer(patched.written()).expect_err("no id"));
+    assert!(matches!(kind, LoadErrorKind::NotAModule { .. }), "{text}");
+    assert!(text.contains("it has no build id"), "{text}");
+}
+
+/// What a deploy script asks, and what an engine then does, agree.
+#[test]
+fn ve_4_an_inspection_tells_what_an_engine_would_have() {
+    let library = prebuilt::numbered(1);
+    let inspection = Inspection::of_file(&library).expect("whole");
+    let engine = opened();
+    assert_eq!(inspection.exports, engine.exports());
+    assert_eq!(inspection.crate_name, "numbered_1");
+    assert_eq!(inspection.content, ContentHash::of_file(&library).expect("readable"));
+    assert_eq!(
+        inspection,
+        Inspection::of("x.so", &fs::read(&library).expect("readable")).expect("whole")
+    );
+    let needy = Inspection::of_file(prebuilt::named("needy.rs")).expect("whole");
+    assert!(!needy.needs.is_empty(), "{needy:?}");
+    let error = Inspection::of_file("absent.so").expect_err("absent");
+    assert!(matches!(error.kind, LoadErrorKind::File { .. }), "{error}");
 }

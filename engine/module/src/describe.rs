@@ -202,7 +202,8 @@ pub fn short(text: &str) -> String {
     while let Some(character) = characters.next() {
         match character {
             '{' => depth += 1,
-            '}' => depth -= 1,
+            // A library that is damaged, or of somebody else's, may close what it never opened.
+            '}' => depth = depth.saturating_sub(1),
             _ if depth > 0 => {}
             '#' => while characters.next_if(|c| c.is_ascii_digit() || *c == '/').is_some() {},
             '~' | '^' => {}
@@ -248,6 +249,13 @@ mod tests {
         assert_eq!(short(&text), "(&str, &mut [u64], (u8, Vec<i32>)) -> Option<u64>");
         assert_eq!(short("(Point{x@0:u64#8/8,y@8:u64#8/8}#16/8)->()#0/1"), "(Point)");
         assert_eq!(short(&Typed::<(), [u8; 4]>::SIGNATURE.text()), "() -> [u8; 4]");
+    }
+
+    #[test]
+    fn short_texts_of_what_is_no_type_are_texts_all_the_same() {
+        assert_eq!(short("}u64#8/8"), "u64");
+        assert_eq!(short("Point{{x}"), "Point");
+        assert_eq!(short("}}A{x}#,-->~^"), "A, - -> ");
     }
 
     #[test]

@@ -39,6 +39,8 @@ mod interface;
 mod leaves;
 mod linked;
 mod module_macro;
+#[cfg(test)]
+mod properties;
 mod record;
 mod root;
 mod services;

@@ -288,7 +288,11 @@ fn length_at(bytes: &[u8], offset: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::properties::config;
     use crate::signature::Typed;
 
     type Sum = Typed<(u64, u64), u64>;
@@ -327,6 +331,111 @@ mod tests {
                 let mut changed = bytes();
                 changed[index] = value;
                 let _ = Table::read(&changed);
+            }
+        }
+    }
+
+    /// What lies in a section for a record, padded to the eight bytes of its alignment.
+    fn written(record: &Exported) -> Vec<u8> {
+        let texts = [&record.name, &record.signature, &record.owner];
+        let length: usize =
+            size_of::<Header>() + texts.iter().map(|text| text.len()).sum::<usize>();
+        let total = length.next_multiple_of(align_of::<Header>());
+        let mut bytes = vec![0; total];
+        let mut put = |place: usize, value: &[u8]| {
+            bytes[place..place + value.len()].copy_from_slice(value);
+        };
+        put(offset_of!(Header, magic), &MAGIC.to_ne_bytes());
+        put(offset_of!(Header, hash), &record.hash.to_ne_bytes());
+        let numbers = [
+            (offset_of!(Header, total), total),
+            (offset_of!(Header, kind), record.kind as usize),
+            (offset_of!(Header, name_length), record.name.len()),
+            (offset_of!(Header, signature_length), record.signature.len()),
+            (offset_of!(Header, owner_length), record.owner.len()),
+        ];
+        for (place, number) in numbers {
+            put(place, &(number as u32).to_ne_bytes());
+        }
+        let mut place = size_of::<Header>();
+        for text in texts {
+            put(place, text.as_bytes());
+            place += text.len();
+        }
+        bytes
+    }
+
+    fn record() -> impl Strategy<Value = Exported> {
+        let kind = prop::sample::select(vec![Kind::Export, Kind::Need, Kind::OnLoad]);
+        (kind, ".{0,9}", ".{0,30}", ".{0,9}", any::<u64>()).prop_map(
+            |(kind, name, signature, owner, hash)| Exported {
+                kind,
+                name,
+                signature,
+                hash,
+                owner,
+                offset: 0,
+            },
+        )
+    }
+
+    /// Records one after the other, with the padding that linkers leave between them; and where each begins.
+    fn section(records: &mut [Exported], paddings: &[usize]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (record, padding) in records.iter_mut().zip(paddings) {
+            record.offset = bytes.len();
+            bytes.extend_from_slice(&written(record));
+            bytes.resize(bytes.len() + 8 * padding, 0);
+        }
+        bytes
+    }
+
+    proptest! {
+        #![proptest_config(config(1_000))]
+
+        #[test]
+        fn what_is_written_reads_back(
+            mut records in vec(record(), 0..5),
+            paddings in vec(0..3_usize, 5),
+        ) {
+            let bytes = section(&mut records, &paddings);
+            prop_assert_eq!(Table::read(&bytes), Ok(records));
+        }
+
+        /// Any bytes may have changed; what is still read lies in the section, one behind the other.
+        #[test]
+        fn what_is_damaged_is_refused_or_lies_inside(
+            mut records in vec(record(), 1..4),
+            damages in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = section(&mut records, &[1; 4]);
+            for (place, value) in damages {
+                let place = place.index(bytes.len());
+                bytes[place] = value;
+            }
+            bytes.truncate(bytes.len() - end.index(bytes.len()) / 2);
+            if let Ok(found) = Table::read(&bytes) {
+                let mut free = 0;
+                for record in found {
+                    prop_assert!(free <= record.offset && record.offset.is_multiple_of(8));
+                    free = record.offset + written(&record).len();
+                    prop_assert!(free <= bytes.len());
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_refused_or_read(
+            mut bytes in vec(any::<u8>(), 0..200),
+            has_magic in any::<bool>(),
+        ) {
+            if has_magic && bytes.len() >= 8 {
+                bytes[..8].copy_from_slice(&MAGIC.to_ne_bytes());
+            }
+            match Table::read(&bytes) {
+                Ok(records) => prop_assert!(records.len() <= bytes.len() / size_of::<Header>()),
+                Err(error) => prop_assert!(error.offset < bytes.len()),
             }
         }
     }

@@ -198,3 +198,84 @@ fn unpadded(bytes: &[u8]) -> String {
     let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..length]).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::properties::config;
+
+    fn bytes(path: &str, unwinds: bool) -> Vec<u8> {
+        unsafe extern "C" fn start(_: *const Services) -> u32 {
+            0
+        }
+        extern "C" fn stop() {}
+        fn needs() -> Needs {
+            &[]
+        }
+        let root = Root::new(path, unwinds, start, stop, needs);
+        // SAFETY: plain data of this size: numbers, texts and three addresses leave no gap.
+        unsafe { std::slice::from_raw_parts((&raw const root).cast::<u8>(), size_of::<Root>()) }
+            .to_vec()
+    }
+
+    #[test]
+    fn a_record_has_no_gap_that_could_hold_anything() {
+        let addresses = 3 * size_of::<fn()>();
+        assert_eq!(size_of::<Root>(), 8 + 4 * 4 + 8 + 3 * TEXT_BYTES + addresses);
+    }
+
+    #[test]
+    fn of_another_boundary_only_the_number_is_known() {
+        let mut bytes = bytes("game", true);
+        bytes[std::mem::offset_of!(Root, abi_number)] ^= 0x80;
+        let facts = Root::read(&bytes[..16]).expect("the number is there");
+        assert_ne!(facts.abi_number, ABI_NUMBER);
+        assert_eq!((facts.rustc.as_str(), facts.name.as_str()), ("", ""));
+        assert_eq!(Root::read(&bytes), Ok(facts));
+    }
+
+    proptest! {
+        #![proptest_config(config(1_000))]
+
+        #[test]
+        fn what_is_written_reads_back(
+            name in "[a-z][a-z0-9_]{0,40}",
+            module in "(::[a-z]{1,8}){0,4}",
+            unwinds in any::<bool>(),
+        ) {
+            let path = format!("{name}{module}");
+            let facts = Root::read(&bytes(&path, unwinds)).expect("whole");
+            let expected = RootFacts { unwinds, name, ..Root::expected() };
+            prop_assert_eq!(facts, expected);
+        }
+
+        /// A name that has no room is cut, and any text is a text.
+        #[test]
+        fn a_long_name_is_cut(path in ".{0,60}") {
+            let facts = Root::read(&bytes(&path, true)).expect("whole");
+            let shown = path.split('\0').next().unwrap_or_default().split("::").next();
+            let is_whole = path.len() <= TEXT_BYTES;
+            prop_assert!(!is_whole || Some(facts.name.as_str()) == shown);
+        }
+
+        #[test]
+        fn what_is_damaged_or_cut_is_refused_or_read(
+            damages in vec((0..size_of::<Root>(), any::<u8>()), 0..6),
+            length in 0..2 * size_of::<Root>(),
+        ) {
+            let mut bytes = bytes("game::module", true);
+            for (place, value) in damages {
+                bytes[place] = value;
+            }
+            bytes.truncate(length);
+            let number = bytes.get(12..16).map(|number| number != ABI_NUMBER.to_ne_bytes());
+            match Root::read(&bytes) {
+                Ok(_) => prop_assert!(length >= size_of::<Root>() || number == Some(true)),
+                Err(reason) => prop_assert!(!reason.is_empty()),
+            }
+        }
+    }
+}

@@ -65,13 +65,13 @@ enum Entry {
 
 /// When something happened, however late it is written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stamp {
-    pub(super) wall: SystemTime,
-    pub(super) since_boot: Duration,
+pub(crate) struct Stamp {
+    pub(crate) wall: SystemTime,
+    pub(crate) since_boot: Duration,
 }
 
 impl Stamp {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self { wall: clock::wall(), since_boot: clock::since(BOOT.start) }
     }
 

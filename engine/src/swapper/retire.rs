@@ -67,7 +67,7 @@ impl Swapper {
 
     /// Ends the engine: no more changes, no more calls by name; what guards and threads hold
     /// stays until they let go, and this thread unmaps it then.
-    pub(super) fn close(&mut self, done: &Sender<()>) {
+    pub(super) fn close(&mut self, done: Sender<()>) {
         self.is_closing = true;
         self.watch = None;
         self.notifications = never();
@@ -83,6 +83,11 @@ impl Swapper {
         // Requests that came too late are answered by dropping their replies.
         let requests = std::mem::replace(&mut self.requests, never());
         drop(requests);
+        if self.mapped_count == 0 {
+            // Nothing is left to do: answered when everything of this thread's is gone, the log too.
+            self.done = Some(done);
+            return;
+        }
         let _ = done.send(());
         while self.mapped_count > 0 {
             let Ok(retired) = self.retired.recv() else {

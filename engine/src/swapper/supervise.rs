@@ -40,7 +40,13 @@ impl Swapper {
             // put right by `panicked`.
             match catch_unwind(AssertUnwindSafe(|| self.turn())) {
                 Ok(Turn::Next) => {}
-                Ok(Turn::End) => return,
+                Ok(Turn::End) => {
+                    let done = self.done.take();
+                    drop(self);
+                    // Who waited has given up when its thread is ending.
+                    let _ = done.map(|done| done.send(()));
+                    return;
+                }
                 Err(payload) => {
                     let message = panic_text(payload);
                     // Telling may be what panicked: nobody is left to be told.

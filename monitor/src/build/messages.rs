@@ -175,7 +175,11 @@ pub(crate) fn missing_files(diagnostics: &Diagnostics) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::properties::config;
 
     #[test]
     fn errors_and_warnings_are_counted_and_the_first_error_has_its_place() {
@@ -242,5 +246,86 @@ mod tests {
         assert!(matches!(kind("", None, &settings), BuildErrorKind::Failed { .. }));
         let place = Some("a.rs:1:1: out of memory");
         assert!(matches!(kind(text, place, &settings), BuildErrorKind::Failed { .. }));
+    }
+
+    /// Any JSON of the keys and values that decide something.
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            prop::sample::select(vec![
+                "compiler-message",
+                "compiler-artifact",
+                "error",
+                "error: internal",
+                "warning",
+                "note",
+                "cdylib",
+                "/t/libx.so",
+                "aborting due to 1 previous error",
+                "",
+            ])
+            .prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            Just(Value::Null),
+        ];
+        let keys = vec![
+            "reason",
+            "message",
+            "level",
+            "spans",
+            "is_primary",
+            "file_name",
+            "line_start",
+            "column_start",
+            "rendered",
+            "target",
+            "crate_types",
+            "filenames",
+            "manifest_path",
+            "fresh",
+        ];
+        leaf.prop_recursive(5, 60, 8, move |inner| {
+            let object = vec((prop::sample::select(keys.clone()), inner.clone()), 0..8).prop_map(
+                |pairs| pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            );
+            prop_oneof![3 => object.prop_map(Value::Object), 1 => vec(inner, 0..4).prop_map(Value::Array)]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(config(500))]
+
+        /// Whatever is printed, each line counts once at most, and a failure has an error.
+        #[test]
+        fn any_lines_are_taken(
+            lines in vec(prop_oneof![json().prop_map(|json| json.to_string()), any::<String>()], 0..6),
+            stderr in any::<String>(),
+            failed in any::<bool>(),
+        ) {
+            let mut messages = Messages::default();
+            lines.iter().for_each(|line| messages.line(line.as_bytes()));
+            let named = messages.libraries().len();
+            let mut is_told = messages.libraries().iter();
+            prop_assert!(is_told.all(|library| library.path.to_string_lossy().ends_with(".so")));
+            let diagnostics = messages.into_diagnostics(failed, &stderr);
+            let counted = diagnostics.error_count + diagnostics.warning_count + named;
+            prop_assert!(counted <= lines.len() + usize::from(failed));
+            prop_assert!(!failed || diagnostics.error_count > 0);
+            prop_assert!(diagnostics.first_error.is_none() || diagnostics.error_count > 0);
+            // What is asked of it later.
+            let _may_be_empty = (missing_files(&diagnostics), names_a_place(&diagnostics));
+            let has_colours = diagnostics.to_string().contains('\u{1b}');
+            prop_assert!(!has_colours);
+        }
+
+        /// What is no JSON is kept as it is.
+        #[test]
+        fn what_a_macro_prints_is_kept(lines in vec("[^{\\[0-9\"tfn \\-\\s][^\n]{0,30}", 0..6)) {
+            let mut messages = Messages::default();
+            lines.iter().for_each(|line| messages.line(line.as_bytes()));
+            let kept = messages.into_diagnostics(false, "").rendered;
+            prop_assert_eq!(kept, lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+        }
     }
 }

@@ -5,7 +5,7 @@ pub(crate) mod environment;
 mod guardian;
 pub(crate) mod ledger;
 pub(crate) mod messages;
-mod output;
+pub(crate) mod output;
 mod prebuilt;
 pub(crate) mod process;
 mod recipe;

@@ -22,7 +22,7 @@ pub(crate) fn read(path: &Path, base: &Path) -> io::Result<Vec<PathBuf>> {
 /// Both rustc and cargo escape a space as `\ ` and nothing else, not even the
 /// backslash. *Source*: `escape_dep_filename` in rustc_interface,
 /// `render_filename` in cargo.
-fn parse(text: &[u8]) -> Vec<PathBuf> {
+pub(crate) fn parse(text: &[u8]) -> Vec<PathBuf> {
     text.split(|&byte| byte == b'\n')
         .filter(|line| !line.starts_with(b"#"))
         .flat_map(|line| {
@@ -42,8 +42,8 @@ fn words(line: &[u8]) -> Vec<Vec<u8>> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'\\' if bytes.next_if_eq(&b' ').is_some() => word.push(b' '),
-            b' ' | b'\t' | b'\r' if word.is_empty() => {}
-            b' ' | b'\t' | b'\r' => words.push(std::mem::take(&mut word)),
+            b' ' if word.is_empty() => {}
+            b' ' => words.push(std::mem::take(&mut word)),
             byte => word.push(byte),
         }
     }
@@ -55,7 +55,11 @@ fn words(line: &[u8]) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::properties::config;
 
     fn parsed(text: &str) -> Vec<String> {
         let text_of = |path: PathBuf| path.to_str().unwrap().to_owned();
@@ -74,5 +78,59 @@ mod tests {
         assert!(parsed("").is_empty());
         assert!(parsed("no colon here").is_empty());
         assert!(parsed("a:").is_empty());
+    }
+
+    /// Names of files as they may be: any bytes but NUL and the newline, of which the format knows nothing. A
+    /// backslash at the end would escape what follows.
+    fn name() -> impl Strategy<Value = Vec<u8>> {
+        let special = prop::sample::select(b"  \\\\:#\t\r$.a/".to_vec());
+        let byte = prop_oneof![3 => special, 1 => any::<u8>()];
+        vec(byte.prop_filter("no name has it", |byte| !b"\0\n".contains(byte)), 0..8).prop_map(
+            |mut name| {
+                name.insert(0, b'/');
+                if name.ends_with(b"\\") {
+                    name.push(b'.');
+                }
+                name
+            },
+        )
+    }
+
+    /// As rustc and cargo write it.
+    fn escaped(name: &[u8]) -> Vec<u8> {
+        name.iter()
+            .flat_map(|byte| if *byte == b' ' { &b"\\ "[..] } else { std::slice::from_ref(byte) })
+            .copied()
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(config(2_000))]
+
+        #[test]
+        fn what_compilers_write_reads_back(
+            targets in vec(name(), 1..3),
+            inputs in vec(name(), 0..5),
+            has_rule_for_each in any::<bool>(),
+        ) {
+            let mut text = b"# a comment: /x\n".to_vec();
+            for target in targets {
+                text.extend_from_slice(&escaped(&target));
+                text.push(b':');
+                for input in &inputs {
+                    text.push(b' ');
+                    text.extend_from_slice(&escaped(input));
+                }
+                text.extend_from_slice(b"\n\n");
+                if !has_rule_for_each {
+                    break;
+                }
+            }
+            let mut found = parse(&text);
+            found.truncate(inputs.len());
+            let expected: Vec<_> =
+                inputs.into_iter().map(|input| PathBuf::from(OsString::from_vec(input))).collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::{BuildSettings, StopSignal};
 use file_hashes::{FileHashes, Hashed};
 use inputs::Inputs;
 
-pub(crate) use dep_info::read as read_dep_info;
+pub(crate) use dep_info::{parse as parse_dep_info, read as read_dep_info};
 pub(crate) use inputs::absolute;
 pub use stat::RACY_WINDOW;
 

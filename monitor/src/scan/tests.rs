@@ -6,7 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
 use super::*;
+use crate::properties::config;
 
 /// Numbers that look random and are the same every time: xorshift64*.
 struct Random(u64);
@@ -213,4 +217,45 @@ fn an_idle_scan_of_a_crate_asks_nobody_and_reads_nothing() {
     assert!(second.problem.is_none());
     assert_eq!(second.fingerprint, first.fingerprint);
     assert_eq!(scanner.files_read(), reads);
+}
+
+/// Files by name, of which a few lie in a directory.
+fn files() -> impl Strategy<Value = BTreeMap<String, Vec<u8>>> {
+    btree_map("(d/)?[a-c]{1,2}", vec(prop::sample::select(b"ab".to_vec()), 0..3), 0..5)
+}
+
+/// The fingerprint of these files, written and learned in this order.
+fn fingerprint_of(files: &[(&String, &Vec<u8>)]) -> Fingerprint {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::create_dir(root.join("d")).unwrap();
+    fs::write(root.join("main.rs"), "").unwrap();
+    for (name, bytes) in files {
+        fs::write(root.join(name), bytes).unwrap();
+    }
+    let mut scanner = Scanner::new(&Source::File(root.join("main.rs")));
+    scanner.learn(files.iter().map(|(name, _)| root.join(name)).collect());
+    scanner.scan().unwrap().fingerprint
+}
+
+proptest! {
+    #![proptest_config(config(150))]
+
+    /// Names and bytes decide; the directory, the times and the order in which files came do not.
+    #[test]
+    fn a_scan_knows_names_and_bytes_and_no_order(
+        (left, right) in files().prop_flat_map(|left| {
+            // Any two would differ in much at once: here in nothing, in one name or in one byte alone.
+            let (mut renamed, mut longer) = (left.clone(), left.clone());
+            if let Some((name, bytes)) = renamed.pop_last() {
+                renamed.insert(name + "x", bytes);
+            }
+            longer.values_mut().take(1).for_each(|bytes| bytes.push(b'a'));
+            (Just(left.clone()), prop_oneof![Just(left), Just(renamed), Just(longer), files()])
+        }),
+    ) {
+        let forth: Vec<_> = left.iter().collect();
+        let back: Vec<_> = right.iter().rev().collect();
+        prop_assert_eq!(fingerprint_of(&forth) == fingerprint_of(&back), left == right);
+    }
 }

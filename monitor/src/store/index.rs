@@ -97,7 +97,7 @@ impl Index {
 }
 
 /// One line of JSON, and the hash of that line.
-fn render(entry: &Entry) -> String {
+pub(crate) fn render(entry: &Entry) -> String {
     let toolchain = String::from_utf8_lossy(&entry.toolchain);
     let mut value = match &entry.known {
         Known::Built { content, warnings, build_time } => json!({
@@ -127,7 +127,7 @@ fn render(entry: &Entry) -> String {
     format!("{line}\n{check}\n")
 }
 
-fn parse(bytes: &[u8]) -> Option<Entry> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Entry> {
     let text = std::str::from_utf8(bytes).ok()?;
     let (line, check) = text.split_once('\n')?;
     if check.strip_suffix('\n')?.parse() != Ok(Fingerprint::of(line.as_bytes())) {
@@ -161,7 +161,11 @@ fn parse(bytes: &[u8]) -> Option<Entry> {
 mod tests {
     use std::fs::{self, File};
 
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::properties::config;
 
     fn recipe(text: &str) -> Recipe {
         Recipe::new("/t", text)
@@ -251,5 +255,88 @@ mod tests {
         assert_eq!(fs::read_dir(&index.directory).unwrap().count(), INDEX_ENTRIES_MAX);
         assert!(index.find(&recipe, fingerprint(0)).is_none());
         assert!(index.find(&recipe, Fingerprint::of(b"last")).is_some());
+    }
+
+    fn entry() -> impl Strategy<Value = Entry> {
+        let built = (any::<[u8; 32]>(), any::<usize>(), any::<u64>()).prop_map(
+            |(content, warnings, nanoseconds)| Known::Built {
+                content: ContentHash::from_bytes(content),
+                warnings,
+                build_time: Duration::from_nanos(nanoseconds),
+            },
+        );
+        let texts = (any::<String>(), prop::option::of(any::<String>()));
+        let failed = (texts, any::<(usize, usize)>(), any::<bool>()).prop_map(
+            |((rendered, first_error), (error_count, warning_count), is_failed)| {
+                let mut diagnostics = Diagnostics::default();
+                diagnostics.rendered = rendered;
+                diagnostics.first_error = first_error;
+                diagnostics.error_count = error_count;
+                diagnostics.warning_count = warning_count;
+                Known::Failed(if is_failed {
+                    BuildErrorKind::Failed { diagnostics }
+                } else {
+                    BuildErrorKind::NoLibrary { diagnostics }
+                })
+            },
+        );
+        (prop_oneof![built, failed], any::<String>())
+            .prop_map(|(known, toolchain)| Entry { known, toolchain: toolchain.into_bytes() })
+    }
+
+    /// All that an entry says; its own `Debug` leaves out what a compiler rendered.
+    fn told(entry: &Entry) -> String {
+        let rendered = match &entry.known {
+            Known::Failed(
+                BuildErrorKind::Failed { diagnostics } | BuildErrorKind::NoLibrary { diagnostics },
+            ) => diagnostics.rendered.as_str(),
+            Known::Built { .. } | Known::Failed(_) => "",
+        };
+        format!("{entry:?} {rendered:?}")
+    }
+
+    proptest! {
+        #![proptest_config(config(500))]
+
+        #[test]
+        fn what_is_recorded_reads_back(entry in entry()) {
+            let again = parse(render(&entry).as_bytes());
+            prop_assert_eq!(again.as_ref().map(told), Some(told(&entry)));
+        }
+
+        /// Damage is found out by the hash, or it changes nothing: the case of a hexadecimal digit.
+        #[test]
+        fn what_is_damaged_says_nothing_or_the_same(
+            entry in entry(),
+            place in any::<prop::sample::Index>(),
+            flip in 1..=u8::MAX,
+        ) {
+            let mut bytes = render(&entry).into_bytes();
+            let place = place.index(bytes.len());
+            bytes[place] ^= flip;
+            if let Some(again) = parse(&bytes) {
+                prop_assert_eq!(told(&again), told(&entry));
+            }
+        }
+
+        /// Any JSON of ours or of nobody's, under a hash that is right: no entry, or one that reads back.
+        #[test]
+        fn what_is_whole_is_an_entry_or_none(
+            keys in prop::sample::subsequence(
+                vec!["content", "failed", "warnings", "errors", "rendered", "build_ns", "toolchain", "first_error"], 0..8,
+            ),
+            values in vec(
+                prop::sample::select(vec!["0", "-1", "1e400", "18446744073709551616", "null", "\"failed\"", "[]", "\"\\u0000\""]), 8,
+            ),
+        ) {
+            let pairs: Vec<_> =
+                keys.iter().zip(values).map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            let line = format!("{{{}}}", pairs.join(","));
+            let text = format!("{line}\n{}\n", Fingerprint::of(line.as_bytes()));
+            if let Some(entry) = parse(text.as_bytes()) {
+                let again = parse(render(&entry).as_bytes());
+                prop_assert_eq!(again.as_ref().map(told), Some(told(&entry)));
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! tells what is inside; what is found there is hashed before it is used, and
 //! replaced when it is not what its name says.
 
-mod index;
+pub(crate) mod index;
 mod whole;
 
 use std::io;

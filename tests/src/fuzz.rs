@@ -1,0 +1,152 @@
+//! Bodies for fuzzing: each takes any bytes, and panics when something that must be true of them is not.
+//!
+//! The tests run them over `tests/corpus` and over mutations of it; a fuzzer that measures coverage can run them for days
+//! (CONTRIBUTING.md says how).
+
+use std::fs;
+use std::io::BufReader;
+use std::sync::LazyLock;
+
+use hotswap_engine::{ContentHash, Fingerprint, Inspection, LogLine, log_lines};
+use hotswap_module::__private::Root;
+use hotswap_module::{ABI_NUMBER, RUSTC, TARGET};
+use hotswap_monitor::fuzz::{compiler_messages, dep_info, index_entry};
+
+/// One thing that reads foreign bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its directory below `tests/corpus`.
+    pub name: &'static str,
+    /// Feeds it.
+    pub body: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target { name: "compiler_messages", body: fuzz_compiler_messages },
+    Target { name: "dep_info", body: fuzz_dep_info },
+    Target { name: "hash_text", body: fuzz_hash_text },
+    Target { name: "index_entry", body: fuzz_index_entry },
+    Target { name: "library", body: fuzz_library },
+    Target { name: "log", body: fuzz_log },
+];
+
+/// A library before it is loaded: what passes is known by the hash of these very bytes.
+///
+/// # Panics
+///
+/// When it is not; and so does each of the others.
+pub fn fuzz_library(bytes: &[u8]) {
+    for bytes in [bytes, &of_this_host(bytes)] {
+        let Ok(inspection) = Inspection::of("fuzzed.so", bytes) else { continue };
+        assert_eq!(inspection.content, ContentHash::of(bytes));
+        let names = inspection.exports.windows(2).all(|pair| pair[0].name < pair[1].name);
+        assert!(names, "two exports of one name: {:?}", inspection.exports);
+    }
+}
+
+/// The bytes with this host's own facts in the place of the words that stand for them, so that what a file of the
+/// corpus says is believed by every host.
+#[must_use]
+pub fn of_this_host(bytes: &[u8]) -> Vec<u8> {
+    static MACHINE: LazyLock<[u8; 2]> = LazyLock::new(|| {
+        let program = std::env::current_exe().and_then(fs::read).expect("this program is a file");
+        [program[18], program[19]]
+    });
+    let mut bytes = bytes.to_vec();
+    if bytes.len() >= 20 {
+        bytes[18..20].copy_from_slice(&*MACHINE);
+    }
+    let ours = Root::expected();
+    let facts: [(&[u8], &[u8]); 4] = [
+        (b"ABI#", &ABI_NUMBER.to_ne_bytes()),
+        (b"SERVICES", &ours.services_hash.to_ne_bytes()),
+        (b"RUSTC", RUSTC.as_bytes()),
+        (b"TARGET", TARGET.as_bytes()),
+    ];
+    for (word, fact) in facts {
+        let place = bytes.windows(word.len()).position(|window| window == word);
+        // The words have room behind them.
+        if let Some(room) = place.and_then(|place| bytes.get_mut(place..place + fact.len())) {
+            room.copy_from_slice(fact);
+        }
+    }
+    bytes
+}
+
+/// hotswap.log: each line that is not empty is an answer, whatever the reader's pieces; what is a line is shown
+/// as it was.
+pub fn fuzz_log(bytes: &[u8]) {
+    let lines: Vec<&[u8]> =
+        bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let answers = |capacity| log_lines(BufReader::with_capacity(capacity, bytes));
+    assert_eq!(answers(1 << 16).count(), lines.len());
+    for ((answer, again), line) in answers(1 << 16).zip(answers(3)).zip(lines) {
+        match (answer, again) {
+            (Ok(answer), Ok(again)) => {
+                assert_eq!(answer, again);
+                assert_eq!(answer.to_string().as_bytes(), line);
+                assert_eq!(answer.to_string().parse::<LogLine>().expect("as it was"), answer);
+                let known = |(key, value): &(String, String)| answer.field(key) == Some(value);
+                assert!(answer.fields.iter().all(known), "each key stands once: {answer}");
+            }
+            (Err(error), Err(again)) => {
+                assert_eq!(error.to_string(), again.to_string());
+                assert!(error.column <= line.len() + 1, "{error}");
+            }
+            (answer, again) => panic!("{answer:?} and {again:?}"),
+        }
+    }
+}
+
+/// A `.d` file: written as compilers write it, what it names is named again.
+pub fn fuzz_dep_info(bytes: &[u8]) {
+    let names = dep_info(bytes);
+    let mut text = b"/target:".to_vec();
+    for name in &names {
+        let name = name.as_os_str().as_encoded_bytes();
+        // What would run into the next name has no place in this format.
+        if name.ends_with(b"\\") {
+            return;
+        }
+        text.push(b' ');
+        for byte in name {
+            let escape: &[u8] = if *byte == b' ' { b"\\" } else { b"" };
+            text.extend_from_slice(escape);
+            text.push(*byte);
+        }
+    }
+    assert_eq!(dep_info(&text), names);
+}
+
+/// An entry of the index, as it is and under the hash that it should have: no entry, or one that reads back.
+pub fn fuzz_index_entry(bytes: &[u8]) {
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut sealed = line.to_vec();
+    sealed.extend_from_slice(format!("\n{}\n", Fingerprint::of(line)).as_bytes());
+    for bytes in [bytes, &sealed] {
+        if let Some(text) = index_entry(bytes) {
+            assert_eq!(index_entry(text.as_bytes()).as_ref(), Some(&text));
+        }
+    }
+}
+
+/// What cargo and rustc print: a build that failed has an error, and a line is one at most.
+pub fn fuzz_compiler_messages(bytes: &[u8]) {
+    let diagnostics = compiler_messages(bytes);
+    let lines = bytes.split(|byte| *byte == b'\n').count();
+    assert!(diagnostics.error_count > 0, "it failed");
+    assert!(diagnostics.error_count + diagnostics.warning_count <= lines + 1);
+    assert!(!diagnostics.to_string().contains('\u{1b}'), "colours");
+}
+
+/// The text forms of the hashes.
+pub fn fuzz_hash_text(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(hash) = text.parse::<Fingerprint>() {
+        assert_eq!(hash.to_string(), text.to_lowercase());
+    }
+    if let Ok(hash) = text.parse::<ContentHash>() {
+        assert_eq!(hash.to_string(), text.to_lowercase());
+    }
+}
