@@ -32,8 +32,10 @@
 ///   function; elsewhere name the interface, `module!(needs = [dyn Drawing])`, or the call reports it.
 /// * **Host functions take owned arguments**: a text arrives as `String`.
 /// * **At most eight arguments**; more are better a struct with `#[derive(Abi)]`.
-/// * **Forking** the host leaves the child without the monitor's and the swapper's threads: it can call and
-///   not reload.
+/// * **Forking** the host leaves the child without the monitor's and the swapper's threads: it can call, in the version that
+///   was current, and what asks for a swap is an error at once (`Forked`); `pause`, `resume` and `wake` do nothing there. Dropping
+///   the engine in the child ends nothing in the parent. Fork where no swap is under way: a lock that another thread
+///   holds at that moment stays locked in the child, here as in every library.
 pub mod limits {}
 
 /// # Unloading
