@@ -197,10 +197,10 @@ impl Swapper {
                 let fingerprint = newcomer.artifact.fingerprint;
                 let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
                 self.core.journal.write(Some(&newcomer.tx), line);
-                let current = self.core.slot.load();
-                if current.provenance.content == Some(newcomer.artifact.content) {
+                // Not kept: a reference of ours would hold the old version beyond the swap.
+                let running = self.core.slot.load().provenance.content;
+                if running == Some(newcomer.artifact.content) {
                     // An edit that was taken back, also while swaps are paused.
-                    drop(current);
                     self.held_back = None;
                     self.swap(newcomer)
                 } else if let Some(error) = self.refusals.get(fingerprint) {
