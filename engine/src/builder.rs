@@ -13,6 +13,7 @@ use hotswap_artifact::Source;
 use hotswap_module::__private::{Kind, link_services};
 use hotswap_module::{Interface, Linked};
 use hotswap_system::clock;
+use hotswap_system::process;
 
 use crate::audit::{Line, LogFile};
 use crate::core::Core;
@@ -223,6 +224,7 @@ impl EngineBuilder {
             load_deadline: self.load_deadline,
             requests,
             is_closed: AtomicBool::new(false),
+            process_id: process::id(),
         });
         core.journal.write(
             None,

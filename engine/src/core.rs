@@ -9,6 +9,7 @@ use hotswap_artifact::Trigger;
 use hotswap_module::__private::{RawCall, Status as ShimStatus, with_linked_context};
 use hotswap_module::{CallError, CallErrorKind};
 use hotswap_system::clock;
+use hotswap_system::process;
 use parking_lot::Mutex;
 
 use crate::audit::Line;
@@ -45,6 +46,8 @@ pub(crate) struct Core {
     /// To the swapper.
     pub(crate) requests: Sender<Request>,
     pub(crate) is_closed: AtomicBool,
+    /// The process whose threads serve this engine.
+    pub(crate) process_id: u32,
 }
 
 impl Core {
@@ -116,6 +119,11 @@ impl Core {
         })
     }
 
+    /// Whether this is a forked child: the swapper stayed behind, and nobody would answer.
+    pub(crate) fn is_forked(&self) -> bool {
+        process::id() != self.process_id
+    }
+
     /// Sends a request with room for its answer, and waits.
     pub(crate) fn ask(
         &self,
@@ -124,6 +132,9 @@ impl Core {
         let current = || self.slot.load().id;
         if is_swapper_thread() || hook::is_this_thread() {
             return Err(ReloadError::new(current(), ReloadErrorKind::FromHook));
+        }
+        if self.is_forked() {
+            return Err(ReloadError::new(current(), ReloadErrorKind::Forked));
         }
         let (reply, answer): (_, Receiver<_>) = bounded(1);
         // A closed engine has no swapper: the request goes nowhere.

@@ -36,8 +36,10 @@
 ///   answer, a load hook past its deadline. The engine goes on, and ends, without it.
 /// * **A host built with `panic = "abort"`** ends at a panic of the library itself, as at any other; supervision needs unwinding.
 /// * **True exhaustion of memory** aborts the process, as everywhere in Rust.
-/// * **Forking** the host leaves the child without the monitor's and the swapper's threads: it can call and
-///   not reload.
+/// * **Forking** the host leaves the child without the monitor's and the swapper's threads: it can call, in the version that
+///   was current, and what asks for a swap is an error at once (`Forked`); `pause`, `resume` and `wake` do nothing there. Dropping
+///   the engine in the child ends nothing in the parent. Fork where no swap is under way: a lock that another thread
+///   holds at that moment stays locked in the child, here as in every library.
 pub mod limits {}
 
 /// # Unloading

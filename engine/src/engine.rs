@@ -52,6 +52,10 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if self.core.is_forked() {
+            // The engine goes on in the process that opened it.
+            return;
+        }
         let (done, ended) = bounded(1);
         if self.core.requests.send(Request::Close(done)).is_ok() && can_wait() {
             // An error means that the swapper is gone, which is what is waited for.
@@ -219,7 +223,9 @@ impl Engine {
     /// A build that began before goes on, and is discarded if its inputs move.
     pub fn hold(&self) -> Hold {
         let (reply, answer) = bounded(1);
-        let is_sent = can_wait() && self.core().requests.send(Request::Hold(reply)).is_ok();
+        let is_sent = can_wait()
+            && !self.core().is_forked()
+            && self.core().requests.send(Request::Hold(reply)).is_ok();
         // No answer means that the engine was closed: nothing is built any more.
         Hold { _hold: is_sent.then(|| answer.recv().ok().flatten()).flatten() }
     }
@@ -240,6 +246,9 @@ impl Engine {
     }
 
     fn switch(&self, request: impl FnOnce(crossbeam_channel::Sender<()>) -> Request) {
+        if self.core().is_forked() {
+            return;
+        }
         let (done, answer) = bounded(1);
         if self.core().requests.send(request(done)).is_ok() && can_wait() {
             // An error means that the engine was closed meanwhile.

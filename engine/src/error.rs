@@ -120,6 +120,11 @@ pub enum ReloadErrorKind {
     /// Asked from the swapper's own thread (a constructor or hook of a module), which cannot wait for itself.
     #[error("a hook cannot wait for the swap that it is part of")]
     FromHook,
+    /// Asked in a forked child of the process that opened the engine: its threads exist there only. Calls work.
+    #[error(
+        "the process was forked after the engine was opened; only the process that opened it can swap"
+    )]
+    Forked,
     /// The engine was dropped.
     #[error("the engine no longer exists")]
     Closed,
@@ -149,6 +154,7 @@ impl ReloadError {
             ReloadErrorKind::Paused => "paused".to_owned(),
             ReloadErrorKind::Panicked { .. } => "panicked".to_owned(),
             ReloadErrorKind::FromHook => "from_hook".to_owned(),
+            ReloadErrorKind::Forked => "forked".to_owned(),
             ReloadErrorKind::Closed => "closed".to_owned(),
         }
     }

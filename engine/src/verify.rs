@@ -168,6 +168,14 @@ fn extents(file: &ElfFile64<'_, Endianness>, length: u64) -> Result<(), String> 
     if header.e_shoff(endian).checked_add(table).is_none_or(|end| end > length) {
         return Err(format!("its section table ends beyond byte {length}, the file's end"));
     }
+    let names = usize::from(header.e_shstrndx(endian));
+    let mut sections = file.elf_section_table().iter();
+    // Of a file that lost its end in a crash, the length is kept and what is missing reads as zeros.
+    if table > 0
+        && sections.nth(names).is_none_or(|header| header.sh_type(endian) != elf::SHT_STRTAB)
+    {
+        return Err("its section table has no names: its end was never written".to_owned());
+    }
     for header in file.elf_section_table().iter() {
         if header.sh_type(endian) == elf::SHT_NOBITS {
             continue;

@@ -111,6 +111,11 @@ fn metadata(
     stop: &StopSignal,
     offline: bool,
 ) -> Result<Value, BuildErrorKind> {
+    if package.to_str().is_none() {
+        // Its own words name neither the path nor what to do.
+        let message = format!("cargo takes no path that is not UTF-8: {}", package.display());
+        return Err(BuildErrorKind::Manifest { message });
+    }
     let cargo = settings.cargo_program();
     let mut command = Command::new(&cargo);
     environment::scrub(&mut command);

@@ -18,6 +18,6 @@ pub mod script;
 mod workspace;
 
 pub use fixture::{CrateFixture, FileFixture, versioned};
-pub use isolated::{is_isolated, isolated};
+pub use isolated::{again, is_isolated, isolated, isolated_under};
 pub use log_lines::{LogLine, log_lines};
 pub use workspace::{build_directory, workspace_root};

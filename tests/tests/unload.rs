@@ -2,6 +2,7 @@
 //!
 //! Each test looks at its own files in `/proc/self/maps`, by the paths that the log names.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -46,6 +47,27 @@ fn unloaded(events: &Receiver<Event>) -> u64 {
         Event::Pinned { version } => panic!("{version} is pinned"),
         _ => None,
     })
+}
+
+/// What the monitor finds is as gone when `sync` returns as what somebody offers: nobody of ours holds it.
+#[test]
+fn un_8_a_version_that_a_look_replaced_is_gone_when_it_returns() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (path, log) = (directory.path().join("looked_at.so"), directory.path().join("hotswap.log"));
+    fs::copy(prebuilt::numbered(1), &path).expect("writable");
+    let engine = prebuilt::engine(&path).log_file(&log).open().expect("opens");
+    for number in [2, 1, 2] {
+        fs::copy(prebuilt::numbered(number), &path).expect("writable");
+        engine.sync().expect("it is a module");
+        assert_eq!(executable_mappings("-looked_at.so").len(), 1);
+    }
+    drop(engine);
+    let lines = log_lines(&log);
+    let commits = lines.iter().filter(|line| line.event == "swap.commit");
+    for commit in commits {
+        assert_eq!(commit.field("calls_old"), "0", "nobody called: {commit:?}");
+    }
+    assert!(!lines.iter().any(|line| line.event == "version.draining"), "{lines:#?}");
 }
 
 #[test]
@@ -232,7 +254,7 @@ fn a_handle_does_not_outlive_its_engine() {
 #[test]
 fn many_versions_leave_nothing() {
     isolated("many_versions_leave_nothing", || {
-        let descriptors = || std::fs::read_dir("/proc/self/fd").expect("Linux tells").count();
+        let descriptors = || fs::read_dir("/proc/self/fd").expect("Linux tells").count();
         let libraries = [prebuilt::numbered(1), prebuilt::numbered(2)];
         let (descriptors_before, threads_before) = (descriptors(), thread_names().len());
         let engine = prebuilt::engine(&libraries[0]).open().expect("opens");
@@ -246,7 +268,7 @@ fn many_versions_leave_nothing() {
         assert_eq!(executable_mappings("libnumbered"), Vec::<String>::new());
         let own = format!("{}", std::process::id());
         let homes = std::env::temp_dir();
-        let left: Vec<_> = std::fs::read_dir(homes)
+        let left: Vec<_> = fs::read_dir(homes)
             .expect("readable")
             .filter_map(|entry| Some(entry.ok()?.path().join(&own)))
             .filter(|path| path.to_string_lossy().contains("/hotswap-") && path.exists())
@@ -271,7 +293,7 @@ fn text_of_an_unloaded_version_is_written() {
         engine.call_with::<()>("prints", ("no newline",)).expect("exported");
         engine.offer(prebuilt::numbered(2)).expect("swaps");
         unloaded(&events);
-        redirect(&std::fs::File::from(kept));
+        redirect(&fs::File::from(kept));
         let mut text = String::new();
         file.rewind().expect("seekable");
         file.read_to_string(&mut text).expect("readable");
@@ -280,7 +302,7 @@ fn text_of_an_unloaded_version_is_written() {
 }
 
 /// Makes a file this process's standard output.
-fn redirect(file: &std::fs::File) {
+fn redirect(file: &fs::File) {
     rustix::stdio::dup2_stdout(file).expect("a descriptor for another");
 }
 

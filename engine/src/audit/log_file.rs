@@ -334,7 +334,8 @@ fn last_line(file: &mut File) -> io::Result<(u64, bool)> {
     let start = length.saturating_sub(TAIL_BYTES);
     file.seek(SeekFrom::Start(start))?;
     let mut tail = Vec::new();
-    file.read_to_end(&mut tail)?;
+    // Not to the end: a device may have none.
+    file.read_at_most(TAIL_BYTES, &mut tail)?;
     let text = String::from_utf8_lossy(&tail);
     let number = |line: &str| {
         let mut columns = line.split(' ').skip(1);

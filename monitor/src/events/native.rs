@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hotswap_artifact::Trigger;
+use hotswap_system::fault::{Operation, check};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -13,8 +14,11 @@ use crate::scan::walk::is_left_out;
 
 pub(super) fn watcher(waker: &Arc<Waker>) -> Result<Box<dyn Watcher>, EventsProblem> {
     let waker = Arc::clone(waker);
-    let watcher = notify::recommended_watcher(move |event| wake(&waker, event))
-        .map_err(|error| problem(Path::new("the source"), error))?;
+    let source = Path::new("the source");
+    let watcher = check(Operation::Watch, source)
+        .map_err(notify::Error::io)
+        .and_then(|()| notify::recommended_watcher(move |event| wake(&waker, event)))
+        .map_err(|error| problem(source, error))?;
     Ok(Box::new(Native(watcher)))
 }
 
@@ -23,8 +27,9 @@ struct Native(RecommendedWatcher);
 impl Watcher for Native {
     fn watch(&mut self, directory: &Path) -> Result<(), EventsProblem> {
         // Not recursive: the target directory may lie below.
-        self.0
-            .watch(directory, RecursiveMode::NonRecursive)
+        check(Operation::Watch, directory)
+            .map_err(notify::Error::io)
+            .and_then(|()| self.0.watch(directory, RecursiveMode::NonRecursive))
             .map_err(|error| problem(directory, error))
     }
 

@@ -101,7 +101,11 @@ fn keep_once(library: &Path, directory: &Path) -> Result<(PathBuf, ContentHash),
     let temporary = whole::temporary_name(directory);
     if fs::hard_link(library, &temporary).is_err() {
         // Another file system, or one without links.
-        fs::copy(library, &temporary).map_err(io_kind("store", library))?;
+        if let Err(error) = fs::copy(library, &temporary) {
+            // A disk that is full has no room for half of it either.
+            let _never_made = fs::remove_file(&temporary);
+            return Err(io_kind("store", library)(error));
+        }
     }
     let result = name_by_content(&temporary, directory);
     // Always: renaming onto another link of the same inode does nothing and

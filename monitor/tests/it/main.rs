@@ -18,3 +18,4 @@ mod real_files;
 mod real_processes;
 mod remembered;
 mod superseded;
+mod sync;
