@@ -65,17 +65,41 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // The file is ours alone, and a failure to remove it harms nobody: it is swept with its directory.
-        let _ = fs::remove_file(&self.path);
+        remove(&self.path);
         if !self.keep_inode {
             MAPPED.lock().get_or_insert_default().remove(&self.inode);
         }
     }
 }
 
+/// Files of ours that could not be removed. Their names are never used again.
+static LEFT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// How many files that could not be removed are tried again; what is beyond goes with its directory, when the next
+/// process sweeps. A program that swaps all day on a file system that removes nothing must not fill its memory.
+const LEFT_MAX: usize = 1_000;
+
+/// Removes a staged file. A failure harms nobody: it is tried again when something is staged, and at the end.
+fn remove(path: &Path) {
+    let removed = fs::remove_file(path);
+    if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+        let mut left = LEFT.lock();
+        if left.len() < LEFT_MAX {
+            left.push(path.to_owned());
+        }
+    }
+}
+
+/// Tries again to remove what could not be removed.
+fn remove_left() {
+    let left = std::mem::take(&mut *LEFT.lock());
+    left.iter().for_each(|path| remove(path));
+}
+
 /// Puts the contents under a name and an inode that are not loaded: a hard link of our own
 /// build output where that is possible, a copy otherwise.
 pub(crate) fn stage(artifact: &Artifact, contents: &Contents) -> Result<Staged, LoadErrorKind> {
+    remove_left();
     let mut rooms = ROOMS.lock();
     let directory = enter(&mut rooms, &artifact.home)?;
     // Relaxed: only uniqueness matters.
@@ -93,7 +117,7 @@ pub(crate) fn stage(artifact: &Artifact, contents: &Contents) -> Result<Staged, 
         MAPPED.lock().get_or_insert_default().remove(&contents.inode);
     }
     let inode = copy(contents, &path).map_err(|error| {
-        let _ = fs::remove_file(&path);
+        remove(&path);
         file_error("copy the library to", &path, error)
     })?;
     MAPPED.lock().get_or_insert_default().insert(inode);
@@ -106,7 +130,7 @@ fn link(artifact: &Artifact, contents: &Contents, path: &Path) -> bool {
     let same =
         linked && fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == contents.inode);
     if linked && !same {
-        let _ = fs::remove_file(path);
+        remove(path);
     }
     same
 }
@@ -135,8 +159,14 @@ const LOCK: &str = "lock";
 /// Makes this process's directory under `home`, after sweeping those of processes that died.
 fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
     let directory = home.join(process::id().to_string());
-    if rooms.contains_key(home) && fs::exists(&directory) {
-        return room(home);
+    if rooms.contains_key(home) {
+        match fs::metadata(&directory) {
+            Ok(_) => return room(home),
+            // Somebody cleaned up.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => drop(rooms.remove(home)),
+            // It may well be there, and then its lock is ours: waiting for that would be for ever.
+            Err(error) => return Err(file_error("find", &directory, error)),
+        }
     }
     sweep(home);
     let create = || {
@@ -174,6 +204,7 @@ fn sweep(home: &Path) {
 
 /// Removes this process's directory under `home`, if nothing is staged in it any more.
 pub(crate) fn leave(home: &Path) {
+    remove_left();
     let mut rooms = ROOMS.lock();
     let directory = home.join(process::id().to_string());
     let is_empty = fs::read_dir(&directory)
