@@ -171,6 +171,13 @@ pub enum LoadErrorKind {
         /// What it did: returned an error, panicked, took too long, called the engine.
         reason: String,
     },
+    /// No thread could be started for its load hooks.
+    #[error("no thread could be started for its load hooks")]
+    Thread {
+        /// What the system answered.
+        #[source]
+        error: Arc<io::Error>,
+    },
     /// The system's loader refused it.
     #[error("the loader refused it: {message}")]
     Loader {
@@ -201,7 +208,7 @@ pub enum LoadErrorKind {
 
 impl LoadErrorKind {
     /// Whether the same library may be accepted later: the disk or the process was full, or somebody relied on a
-    /// function.
+    /// function. What the loader says is text, and may be that no file could be opened, or no memory was left.
     pub(crate) const fn is_passing(&self) -> bool {
         matches!(
             self,
@@ -209,6 +216,8 @@ impl LoadErrorKind {
                 | Self::Missing { .. }
                 | Self::Signature { .. }
                 | Self::Exhausted { .. }
+                | Self::Thread { .. }
+                | Self::Loader { .. }
         )
     }
 
@@ -229,6 +238,7 @@ impl LoadErrorKind {
             Self::Signature { .. } => "signature",
             Self::HostFunction { .. } => "host_function",
             Self::Hook { .. } => "hook",
+            Self::Thread { .. } => "thread",
             Self::Loader { .. } => "loader",
             Self::WrongImage { .. } => "wrong_image",
             Self::Exhausted { .. } => "exhausted",
