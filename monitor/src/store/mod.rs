@@ -106,7 +106,7 @@ fn keep_once(library: &Path, directory: &Path) -> Result<(PathBuf, ContentHash),
     let result = name_by_content(&temporary, directory);
     // Always: renaming onto another link of the same inode does nothing and
     // leaves both names. *Source*: rename(2).
-    let _renamed = fs::remove_file(&temporary);
+    whole::remove(&temporary);
     result
 }
 

@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use hotswap_system::clock;
 use hotswap_system::fs::{self, File};
+use parking_lot::Mutex;
 use rustix::process::{Pid, test_kill_process};
 
 /// A name for something unfinished: hidden, never used before, and with the number
@@ -40,16 +41,36 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .and_then(|mut file| file.write_all(bytes))
         .and_then(|()| publish(&temporary, path));
     if written.is_err() {
-        let _never_made = fs::remove_file(&temporary);
+        remove(&temporary);
     }
     written
 }
 
-/// Removes what processes that are gone were about to publish.
+/// What of ours could not be removed. The names are never used again.
+static LEFT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// How many of them are tried again; what is beyond is swept when this process is gone. A monitor that
+/// builds all day where nothing can be removed must not fill its memory.
+const LEFT_MAX: usize = 1_000;
+
+/// Removes something unfinished, if it is there; a failure is tried again with the next sweep.
+pub(super) fn remove(temporary: &Path) {
+    let removed = fs::remove_file(temporary);
+    if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+        let mut left = LEFT.lock();
+        if left.len() < LEFT_MAX {
+            left.push(temporary.to_owned());
+        }
+    }
+}
+
+/// Removes what processes that are gone were about to publish, and what this one could not remove.
 ///
 /// A process whose number means nothing here, in another container, may lose its
 /// file that way; it makes another.
 pub(super) fn sweep(directory: &Path) {
+    let left = std::mem::take(&mut *LEFT.lock());
+    left.iter().for_each(|temporary| remove(temporary));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let left_by = name.to_str().and_then(owner).filter(|&pid| is_gone(pid));
