@@ -32,4 +32,6 @@ pub fn isolated(name: &str, body: impl FnOnce()) {
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
     assert!(stdout.contains("1 passed"), "no test is called {name}:\n{stdout}");
+    // Seen with `--nocapture` only, as if it had run here.
+    print!("{stdout}");
 }

@@ -6,6 +6,7 @@
 
 pub mod deadline;
 pub mod fake_compiler;
+pub mod fault_world;
 mod fixture;
 mod isolated;
 mod log_lines;
@@ -16,5 +17,5 @@ mod workspace;
 
 pub use fixture::{CrateFixture, FileFixture, versioned};
 pub use isolated::{is_isolated, isolated};
-pub use log_lines::{LogLine, log_lines};
+pub use log_lines::{LogLine, log_lines, log_lines_with_gaps};
 pub use workspace::{build_directory, workspace_root};

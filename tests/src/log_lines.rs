@@ -43,6 +43,42 @@ pub fn log_lines(path: &Path) -> Vec<LogLine> {
         .collect()
 }
 
+/// The lines of a log of which some could not be written, in order. What there is of those is left out: it stands in
+/// front of the line that tells how many are missing, or of the one that a new writer begins with, or at the end as long
+/// as nothing could be written again.
+///
+/// # Panics
+///
+/// When the file cannot be read, when anything else in it is no line, or when the lines are not numbered one after the
+/// other.
+#[must_use]
+#[track_caller]
+pub fn log_lines_with_gaps(path: &Path) -> Vec<LogLine> {
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let (text, _torn) = text.rsplit_once('\n').unwrap_or_default();
+    let mut lines: Vec<LogLine> = Vec::new();
+    let mut may_be_torn = true;
+    for line in text.rsplit('\n') {
+        let next = lines.last();
+        // A line that was lost has the number of the one that was written in its place.
+        let whole = parse(line).filter(|line| next.is_none_or(|next| line.seq < next.seq));
+        let Some(line) = whole else {
+            let number = line.split(' ').nth(1).and_then(|number| number.parse().ok());
+            let is_in_place = next.is_some_and(|next| number == Some(next.seq));
+            assert!(may_be_torn || is_in_place, "not a log line: {line}");
+            continue;
+        };
+        let begins = |line: &LogLine| line.event == "log.open";
+        let is_next = next.is_none_or(|next| line.seq + 1 == next.seq || begins(next));
+        assert!(is_next, "{line:#?} is followed by {next:#?}");
+        may_be_torn = begins(&line) || line.fields.contains_key("lost_lines");
+        lines.push(line);
+    }
+    lines.reverse();
+    lines
+}
+
 fn parse(line: &str) -> Option<LogLine> {
     let (time, rest) = line.split_once(' ')?;
     let (seq, rest) = rest.split_once(' ')?;

@@ -1,0 +1,501 @@
+//! Every step of a change fails, each time that it is taken: what runs goes on, the reason is told, nothing is left
+//! behind, and what was saved runs as soon as the step can be taken again.
+//!
+//! A clean run tells which steps there are. Each test has a process of its own: the steps of a process are counted
+//! together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use hotswap_engine::{Engine, ReloadError, Verdict, VersionState};
+use hotswap_system::fault::{self, Fault, Manner, Operation, Site, Times, Watching};
+use hotswap_tests::deadline::{until, within};
+use hotswap_tests::fault_world::{FaultWorld, children, engine_threads, until_all_threads_ended};
+use hotswap_tests::{LogLine, isolated, log_lines_with_gaps, prebuilt};
+
+/// How long one run may take before it counts as hanging; most take a tenth of a second.
+const RUN_MAX: Duration = Duration::from_secs(60);
+
+/// How often a step that is taken again and again is made to fail: the first times and the last.
+const FIRST_TIMES: u64 = 4;
+const LAST_TIMES: u64 = 2;
+
+/// What is done while a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// The first version is opened.
+    Open,
+    /// The source is edited, and the new version becomes current.
+    Edit,
+    /// The same, and somebody holds the version before until then.
+    EditHeld,
+    /// The source is edited to another text that compiles to a library that was built before.
+    EditAlike,
+    /// The source is edited to what does not compile.
+    Break,
+    /// The source is edited back to what was built before.
+    TakeBack,
+    /// The engine is dropped.
+    Close,
+}
+
+const WORKS: [Work; 7] = [
+    Work::Open,
+    Work::Edit,
+    Work::EditHeld,
+    Work::EditAlike,
+    Work::Break,
+    Work::TakeBack,
+    Work::Close,
+];
+
+impl Work {
+    /// The files whose steps are made to fail during this: those that it has not in common with another, or in which
+    /// it is another step.
+    fn is_told_apart_by(self, site: &Site) -> bool {
+        match self {
+            Self::Open | Self::Edit | Self::Close => true,
+            Self::EditHeld => site.file.starts_with("engine/"),
+            Self::EditAlike => site.file.contains("/store/"),
+            Self::Break | Self::TakeBack => !site.file.contains("/scan/"),
+        }
+    }
+
+    /// Whether another version ran before the one that is current when it begins.
+    fn is_second(self) -> bool {
+        matches!(self, Self::EditAlike | Self::TakeBack)
+    }
+}
+
+/// One run: what is done, and what fails meanwhile.
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    work: Work,
+    fault: Option<Fault>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            None => write!(f, "{:?} without a fault", self.work),
+            Some(Fault { site, times, manner }) => {
+                write!(f, "{:?} with {manner:?} {times:?}: {site}", self.work)
+            }
+        }
+    }
+}
+
+impl Case {
+    fn is_at(&self, operations: &[Operation], file: &str) -> bool {
+        self.fault.is_some_and(|Fault { site, .. }| {
+            operations.contains(&site.operation) && site.file.ends_with(file)
+        })
+    }
+
+    /// Whether a file may stay until the step can be taken again.
+    fn may_leave_files(&self) -> bool {
+        self.is_at(&[Operation::Remove, Operation::List], "")
+    }
+
+    /// Whether the loader may keep a library: it was not asked to let go, or nobody can tell whether it did.
+    fn may_keep_library(&self) -> bool {
+        self.is_at(&[Operation::Unload, Operation::Read], "engine/src/image.rs")
+    }
+
+    fn is_of_the_log(&self) -> bool {
+        self.is_at(&[Operation::Write], "engine/src/audit.rs")
+    }
+}
+
+/// One source, an engine on it, and what was seen of them.
+struct Run {
+    case: Case,
+    watching: &'static Watching,
+    world: FaultWorld,
+    passed: BTreeMap<Site, u64>,
+    /// How many lines the log had before.
+    lines_before: usize,
+}
+
+/// Does the work while the step fails, then without a fault; the steps that were taken meanwhile.
+fn run(case: Case, watching: &'static Watching) -> BTreeMap<Site, u64> {
+    let world = FaultWorld::new();
+    let mut run = Run { case, watching, world, passed: BTreeMap::new(), lines_before: 0 };
+    match case.work {
+        Work::Open => run.open(),
+        Work::Close => run.close(),
+        _ => run.change(),
+    }
+    run.passed
+}
+
+impl Run {
+    fn inject(&mut self) {
+        self.lines_before = self.log().len();
+        match self.case.fault {
+            Some(fault) => self.watching.inject(fault),
+            None => self.watching.clear(),
+        }
+    }
+
+    fn heal(&mut self) {
+        self.watching.heal();
+        self.passed = self.watching.passed();
+    }
+
+    fn log(&self) -> Vec<LogLine> {
+        let path = self.world.log();
+        if path.exists() { log_lines_with_gaps(&path) } else { Vec::new() }
+    }
+
+    fn open(&mut self) {
+        self.inject();
+        match self.world.engine().open() {
+            Ok(engine) => {
+                // What comes after the answer is done when the next one is there.
+                let _either = engine.sync();
+                self.heal();
+                assert_eq!(version(&engine), 1);
+                self.goes_on(engine, 1);
+            }
+            Err(error) => {
+                self.heal();
+                assert!(self.case.fault.is_some(), "{error:?}");
+                says_why(&error);
+                until_all_threads_ended();
+                self.leaves_nothing(self.case.may_leave_files());
+                let engine = self.world.engine().open().expect("nothing is wrong any more");
+                assert_eq!(version(&engine), 1);
+                self.goes_on(engine, 1);
+            }
+        }
+    }
+
+    fn change(&mut self) {
+        let engine = self.world.engine().open().expect("nothing is wrong yet");
+        settled(&engine);
+        let mut before = 1;
+        let mut wanted = 2;
+        let first = std::fs::read_to_string(self.world.path("source.rs")).expect("ours");
+        if self.case.work.is_second() {
+            self.world.edit(2);
+            assert!(engine.sync().expect("nothing is wrong yet").is_swapped());
+            settled(&engine);
+            (before, wanted) = (2, 1);
+        }
+        let guard = (self.case.work == Work::EditHeld).then(|| engine.pin());
+        self.inject();
+        match self.case.work {
+            Work::Break => self.world.edit_text("broken\n"),
+            Work::TakeBack => self.world.edit_text(&first),
+            _ => drop(self.world.edit(wanted)),
+        }
+        let verdict = engine.sync();
+        let now = self.is_as_told(&engine, &verdict, before, wanted);
+        if verdict.is_ok() || self.case.work == Work::Break {
+            // What comes after the answer is done when the next one is there.
+            let _either = engine.sync();
+            assert_eq!(version(&engine), now);
+        }
+        if let Some(guard) = guard {
+            assert_eq!(guard.call_with("version", ()), Ok(before), "a guard stays in its version");
+            let held = guard.version();
+            drop(guard);
+            let is_over = |info: &hotswap_engine::VersionInfo| {
+                info.id != held || info.state != VersionState::Draining
+            };
+            until("the version drained", || engine.versions().iter().all(is_over));
+        }
+        let children = children();
+        assert!(children.is_empty(), "processes are left: {children:?}");
+        self.holds_only_what_runs(&engine, self.case.may_leave_files());
+        self.heal();
+        self.is_told(&verdict);
+        assert_eq!(version(&engine), now);
+
+        let again = engine.sync();
+        if self.case.work == Work::Break {
+            let error = again.expect_err("it still does not compile");
+            assert!(error.diagnostics().is_some(), "the fault is over: {error}");
+            let _as_before = engine.sync();
+        } else {
+            let again = again.expect("the fault is over, and the edit is still there");
+            assert_eq!(version(&engine), wanted, "{again}");
+            assert!(!engine.reload().expect("as before").is_swapped());
+        }
+        if !self.case.may_leave_files() {
+            self.finished_all();
+        }
+        self.goes_on(engine, version_after(self.case.work, wanted));
+    }
+
+    fn close(&mut self) {
+        let engine = self.world.engine().open().expect("nothing is wrong yet");
+        self.world.edit(2);
+        assert!(engine.sync().expect("nothing is wrong yet").is_swapped());
+        settled(&engine);
+        self.inject();
+        drop(engine);
+        until_all_threads_ended();
+        self.heal();
+        self.leaves_nothing(self.case.may_leave_files());
+        let engine = self.world.engine().open().expect("nothing is wrong any more");
+        assert_eq!(version(&engine), 2);
+        self.goes_on(engine, 2);
+    }
+
+    /// The verdict is what runs, wholly.
+    fn is_as_told(
+        &self,
+        engine: &Engine,
+        verdict: &Result<Verdict, ReloadError>,
+        before: u64,
+        wanted: u64,
+    ) -> u64 {
+        let now = match verdict {
+            Ok(Verdict::Swapped { .. }) => wanted,
+            Ok(other) => panic!("an edit is a change: {other}"),
+            Err(error) => {
+                assert!(
+                    self.case.fault.is_some() || self.case.work == Work::Break,
+                    "without a fault: {error:?}"
+                );
+                assert!(error.to_string().contains("stays current"), "{error}");
+                before
+            }
+        };
+        assert!(verdict.is_err() || self.case.work != Work::Break, "it does not compile");
+        assert_eq!(version(engine), now, "{verdict:?}");
+        let swaps_before = u64::from(self.case.work.is_second());
+        let swaps = engine.status().swap_count - swaps_before;
+        assert_eq!(swaps, u64::from(verdict.is_ok()), "{verdict:?}");
+        now
+    }
+
+    /// What failed stands in the log, with what the system answered.
+    fn is_told(&self, verdict: &Result<Verdict, ReloadError>) {
+        let lines = self.log().split_off(self.lines_before);
+        match verdict {
+            Ok(_) if !self.case.is_of_the_log() => {
+                assert!(lines.iter().any(|line| line.event == "swap.commit"), "{lines:#?}");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                says_why(error);
+                let is_reason =
+                    |line: &&LogLine| line.level != "INFO" && !line.field("err").is_empty();
+                let told: Vec<_> = lines.iter().filter(is_reason).collect();
+                assert!(!told.is_empty() || self.case.is_of_the_log(), "not told: {lines:#?}");
+            }
+        }
+    }
+
+    /// Nothing is mapped and staged but the current version, and what the loader kept.
+    fn holds_only_what_runs(&self, engine: &Engine, may_leave_files: bool) {
+        let versions = engine.versions();
+        let count = |state| versions.iter().filter(|info| info.state == state).count();
+        let pinned = count(VersionState::Pinned);
+        assert!(pinned == 0 || self.case.may_keep_library(), "{versions:#?}");
+        assert_eq!(count(VersionState::Draining), 0, "{versions:#?}");
+        let mapped = self.world.mapped();
+        assert!(mapped.len() <= 1 + pinned, "{mapped:#?}");
+        assert!(!mapped.is_empty());
+        if !may_leave_files {
+            let staged = self.world.staged();
+            assert_eq!(staged.len(), 1, "{staged:#?}");
+        }
+    }
+
+    /// Nothing that was begun is left. Only for when the monitor is known to wait.
+    fn finished_all(&self) {
+        let unfinished = self.world.unfinished();
+        assert!(unfinished.is_empty(), "{unfinished:#?}");
+    }
+
+    /// Without a fault all is as if there had been none; then the engine ends and leaves nothing.
+    fn goes_on(&self, engine: Engine, before: u64) {
+        assert_eq!(version(&engine), before);
+        self.world.edit(3);
+        let verdict = engine.sync().expect("nothing is wrong any more");
+        assert!(verdict.is_swapped(), "{verdict}");
+        assert_eq!(version(&engine), 3);
+        settled(&engine);
+        self.holds_only_what_runs(&engine, false);
+        self.finished_all();
+        drop(engine);
+        until_all_threads_ended();
+        self.leaves_nothing(false);
+        // Of a writer that ended in a failure nobody counts the lines.
+        if self.case.is_of_the_log() && self.case.work != Work::Close {
+            let lost = |line: &LogLine| line.field("lost_lines").parse::<u64>().unwrap_or(0);
+            let lost: u64 = self.log().iter().map(lost).sum();
+            assert_eq!(lost, self.watching.fired(), "every line that is missing is counted");
+        }
+    }
+
+    fn leaves_nothing(&self, may_leave_files: bool) {
+        let children = children();
+        assert!(children.is_empty(), "processes are left: {children:?}");
+        let mapped = self.world.mapped();
+        assert!(mapped.is_empty() || self.case.may_keep_library(), "{mapped:#?}");
+        if !may_leave_files {
+            let rooms = self.world.rooms();
+            assert!(rooms.is_empty(), "{rooms:#?}");
+            self.finished_all();
+        }
+    }
+}
+
+fn version_after(work: Work, wanted: u64) -> u64 {
+    if work == Work::Break { 1 } else { wanted }
+}
+
+/// The version that calls run in, of which both halves are there.
+fn version(engine: &Engine) -> u64 {
+    let guard = engine.pin();
+    let version: u64 = guard.call_with("version", ()).expect("one is current");
+    assert_eq!(guard.call_with("other", ()), Ok(version));
+    version
+}
+
+/// Waits for what the monitor does after it has told: it takes up the next request afterwards.
+fn settled(engine: &Engine) {
+    let verdict = engine.sync().expect("nothing is wrong");
+    assert!(!verdict.is_swapped(), "{verdict}");
+}
+
+/// Somewhere down the chain of causes is what the system answered, or the compiler.
+fn says_why(error: &(dyn std::error::Error + 'static)) {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        texts.push(inner.to_string());
+        cause = inner.source();
+    }
+    let says = |text: &String| text.contains("(os error") || text.contains("not a version");
+    assert!(texts.iter().any(says), "it does not say why: {texts:#?}");
+}
+
+/// Which passings of a step that is taken this often are made to fail.
+fn numbers(count: u64) -> Vec<u64> {
+    if count <= FIRST_TIMES + LAST_TIMES + 2 {
+        (0..count).collect()
+    } else {
+        (0..FIRST_TIMES).chain(count - LAST_TIMES..count).collect()
+    }
+}
+
+/// Runs all cases and tells all that fail.
+fn run_all(cases: &[Case], watching: &'static Watching) {
+    let mut failures = Vec::new();
+    for case in cases {
+        let case = *case;
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            within(RUN_MAX, &case.to_string(), move || drop(run(case, watching)));
+        }));
+        watching.heal();
+        if let Err(payload) = result {
+            let text = payload
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| payload.downcast_ref::<&str>().copied())
+                .unwrap_or("it panicked");
+            failures.push(format!("{case}\n    {}", text.replace('\n', "\n    ")));
+            if !engine_threads().is_empty() {
+                failures.push("threads are left; the cases after it were not run".to_owned());
+                break;
+            }
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases failed:\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n")
+    );
+}
+
+/// Begins to count, for the rest of the process, with all libraries built.
+fn watch() -> &'static Watching {
+    for number in 1..=3 {
+        let _built = prebuilt::numbered_with_hook(number);
+    }
+    Box::leak(Box::new(fault::watch()))
+}
+
+/// Every passing of every step of a clean run, made to fail like this.
+fn cases_of(
+    work: Work,
+    watching: &'static Watching,
+    manner: Manner,
+    times: fn(u64) -> Times,
+) -> Vec<Case> {
+    let steps = run(Case { work, fault: None }, watching);
+    let fails = |site: &Site| {
+        manner == Manner::Panic || !matches!(site.operation, Operation::Send | Operation::Pass)
+    };
+    let steps = steps.into_iter().filter(|(site, _)| fails(site) && work.is_told_apart_by(site));
+    let fault = |site, number| Fault { site, times: times(number), manner };
+    steps
+        .flat_map(|(site, count)| numbers(count).into_iter().map(move |number| (site, number)))
+        .map(|(site, number)| Case { work, fault: Some(fault(site, number)) })
+        .collect()
+}
+
+fn every_step(manner: Manner, times: fn(u64) -> Times) {
+    let watching = watch();
+    let cases: Vec<_> =
+        WORKS.iter().flat_map(|work| cases_of(*work, watching, manner, times)).collect();
+    println!("{} cases", cases.len());
+    run_all(&cases, watching);
+}
+
+#[test]
+fn lo_3_every_step_may_fail_once() {
+    isolated("lo_3_every_step_may_fail_once", || every_step(Manner::Error, Times::Once));
+}
+
+#[test]
+fn lo_3_every_step_may_fail_for_good() {
+    isolated("lo_3_every_step_may_fail_for_good", || every_step(Manner::Error, Times::From));
+}
+
+/// What the clean runs pass is what can be made to fail: no kind of step goes past the seam.
+#[test]
+fn the_whole_path_goes_through_the_seam() {
+    isolated("the_whole_path_goes_through_the_seam", || {
+        let watching = watch();
+        let mut passed = BTreeMap::new();
+        for work in WORKS {
+            for (site, count) in run(Case { work, fault: None }, watching) {
+                println!("{work:?} {count} {site}");
+                *passed.entry(site).or_insert(0) += count;
+            }
+        }
+        let operations: BTreeSet<Operation> = passed.keys().map(|site| site.operation).collect();
+        for operation in [
+            Operation::Open,
+            Operation::Read,
+            Operation::Stat,
+            Operation::List,
+            Operation::Create,
+            Operation::Write,
+            Operation::Sync,
+            Operation::Rename,
+            Operation::Link,
+            Operation::Remove,
+            Operation::Lock,
+            Operation::Spawn,
+            Operation::Wait,
+            Operation::Thread,
+            Operation::Load,
+            Operation::Symbol,
+            Operation::Unload,
+        ] {
+            assert!(operations.contains(&operation), "no step is a {operation:?}: {passed:#?}");
+        }
+    });
+}
