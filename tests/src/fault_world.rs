@@ -22,7 +22,7 @@ use crate::workspace::build_directory;
 /// Longer than any test runs: only what a test asks for is looked at.
 const RARELY: Duration = Duration::from_secs(3_600);
 
-/// A single file that depends on one package, and a compiler that takes no time.
+/// A single file that depends on some packages, and a compiler that takes no time.
 ///
 /// Its cargo is a script that answers `metadata` and nothing else: all steps up to the compiler are the real ones, and
 /// few, so that each can be made to fail.
@@ -46,6 +46,16 @@ impl FaultWorld {
         world.write("dependency/Cargo.toml", "[package]\nname = \"dependency\"\n");
         world.write("dependency/src/lib.rs", "// nothing\n");
         world.write("dependency/src/below/mod.rs", "// nothing\n");
+        // What goes into a build depends on looking: whether there is a script, and what is a cache.
+        world.write("dependency/README.md", "nothing\n");
+        world.write("scripted/Cargo.toml", "[package]\nname = \"scripted\"\n");
+        world.write("scripted/build.rs", "fn main() {}\n");
+        world.write("scripted/README.md", "nothing\n");
+        world.write("scripted/cache/CACHEDIR.TAG", "nothing\n");
+        world
+            .write("configured/Cargo.toml", "[package]\nname = \"configured\"\nbuild = \"b.rs\"\n");
+        world.write("configured/b.rs", "fn main() {}\n");
+        world.write("configured/README.md", "nothing\n");
         world.write("metadata.json", &world.metadata());
         world.write("cargo", &format!("#!/bin/sh\nexec cat {:?}\n", world.path("metadata.json")));
         let is_program = fs::Permissions::from_mode(0o755);
@@ -56,18 +66,21 @@ impl FaultWorld {
 
     /// What cargo would say of the generated package.
     fn metadata(&self) -> String {
-        let manifest = self.path("dependency/Cargo.toml");
+        let names = ["dependency", "scripted", "configured"];
+        let package = |name: &&str| {
+            let manifest = self.path(name).join("Cargo.toml");
+            format!(
+                r#"{{"id": {name:?}, "name": {name:?}, "source": null, "manifest_path": {manifest:?}, "targets": []}}"#
+            )
+        };
+        let node = |name: &&str| format!(r#"{{"pkg": {name:?}, "dep_kinds": []}}"#);
+        let list = |texts: Vec<String>| texts.join(", ");
         format!(
-            r#"{{"workspace_root": {root:?}, "packages": [
-                {{"id": "file", "name": "source", "source": null, "manifest_path": "/", "targets": [{{"kind": ["cdylib"], "name": "source"}}]}},
-                {{"id": "dependency", "name": "dependency", "source": null, "manifest_path": {manifest:?}, "targets": []}}
-            ], "resolve": {{"root": "file", "nodes": [
-                {{"id": "file", "deps": [{{"pkg": "dependency", "dep_kinds": [{{"kind": null}}]}}]}},
-                {{"id": "dependency", "deps": []}}
-            ]}}}}"#,
+            r#"{{"workspace_root": {root:?}, "packages": [{packages}, {{"id": "file", "name": "source", "source": null, "manifest_path": "/", "targets": [{{"kind": ["cdylib"], "name": "source"}}]}}], "resolve": {{"root": "file", "nodes": [{{"id": "file", "deps": [{nodes}]}}]}}}}"#,
             root = self.root.path(),
+            packages = list(names.iter().map(package).collect()),
+            nodes = list(names.iter().map(node).collect()),
         )
-        .replace('\n', " ")
     }
 
     /// A path inside.

@@ -37,17 +37,20 @@ enum Work {
     Break,
     /// The source is edited back to what was built before.
     TakeBack,
+    /// Nothing is edited.
+    Look,
     /// The engine is dropped.
     Close,
 }
 
-const WORKS: [Work; 7] = [
+const WORKS: [Work; 8] = [
     Work::Open,
     Work::Edit,
     Work::EditHeld,
     Work::EditAlike,
     Work::Break,
     Work::TakeBack,
+    Work::Look,
     Work::Close,
 ];
 
@@ -56,7 +59,7 @@ impl Work {
     /// it is another step.
     fn is_told_apart_by(self, site: &Site) -> bool {
         match self {
-            Self::Open | Self::Edit | Self::Close => true,
+            Self::Open | Self::Edit | Self::Look | Self::Close => true,
             Self::EditHeld => site.file.starts_with("engine/"),
             Self::EditAlike => site.file.contains("/store/"),
             Self::Break | Self::TakeBack => !site.file.contains("/scan/"),
@@ -125,6 +128,7 @@ fn run(case: Case, watching: &'static Watching) -> BTreeMap<Site, u64> {
     let mut run = Run { case, watching, world, passed: BTreeMap::new(), lines_before: 0 };
     match case.work {
         Work::Open => run.open(),
+        Work::Look => run.look(),
         Work::Close => run.close(),
         _ => run.change(),
     }
@@ -229,6 +233,26 @@ impl Run {
             self.finished_all();
         }
         self.goes_on(engine, version_after(self.case.work, wanted));
+    }
+
+    fn look(&mut self) {
+        let engine = self.world.engine().open().expect("nothing is wrong yet");
+        settled(&engine);
+        self.inject();
+        match engine.sync() {
+            Ok(verdict) => assert!(!verdict.is_swapped(), "{verdict}"),
+            Err(error) => {
+                assert!(self.case.fault.is_some(), "{error:?}");
+                says_why(&error);
+            }
+        }
+        self.heal();
+        settled(&engine);
+        let lines = self.log().split_off(self.lines_before);
+        let is_of_a_change = |line: &&LogLine| !line.event.starts_with("detect.");
+        let unwanted = lines.iter().find(is_of_a_change);
+        assert!(unwanted.is_none(), "nothing was edited: {unwanted:#?}");
+        self.goes_on(engine, 1);
     }
 
     fn close(&mut self) {
