@@ -1,6 +1,7 @@
 //! A source with everything around it, in one directory, for tests that make steps fail: what may be left of a failure
 //! is found there, and nowhere else.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -232,4 +233,29 @@ pub fn engine_threads() -> Vec<String> {
 #[track_caller]
 pub fn until_all_threads_ended() {
     until("no thread of an engine is left", || engine_threads().is_empty());
+}
+
+/// Somewhere down the chain of causes is what the system answered, or the compiler.
+///
+/// # Panics
+///
+/// When nothing of that is.
+#[track_caller]
+pub fn says_why(error: &(dyn std::error::Error + 'static)) {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        texts.push(inner.to_string());
+        cause = inner.source();
+    }
+    let says = |text: &String| text.contains("(os error") || text.contains("not a version");
+    assert!(texts.iter().any(says), "it does not say why: {texts:#?}");
+}
+
+/// What a panic said.
+#[must_use]
+pub fn text_of_panic(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("it panicked").replace('\n', "\n    ")
 }

@@ -12,7 +12,9 @@ use std::time::Duration;
 use hotswap_engine::{Engine, ReloadError, Verdict, VersionState};
 use hotswap_system::fault::{self, Fault, Manner, Operation, Site, Times, Watching};
 use hotswap_tests::deadline::{until, within};
-use hotswap_tests::fault_world::{FaultWorld, children, engine_threads, until_all_threads_ended};
+use hotswap_tests::fault_world::{
+    FaultWorld, children, engine_threads, says_why, text_of_panic, until_all_threads_ended,
+};
 use hotswap_tests::{LogLine, isolated, log_lines_with_gaps, prebuilt};
 
 /// How long one run may take before it counts as hanging; most take a tenth of a second.
@@ -390,18 +392,6 @@ fn settled(engine: &Engine) {
     assert!(!verdict.is_swapped(), "{verdict}");
 }
 
-/// Somewhere down the chain of causes is what the system answered, or the compiler.
-fn says_why(error: &(dyn std::error::Error + 'static)) {
-    let mut texts = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        texts.push(inner.to_string());
-        cause = inner.source();
-    }
-    let says = |text: &String| text.contains("(os error") || text.contains("not a version");
-    assert!(texts.iter().any(says), "it does not say why: {texts:#?}");
-}
-
 /// Which passings of a step that is taken this often are made to fail.
 fn numbers(count: u64) -> Vec<u64> {
     if count <= FIRST_TIMES + LAST_TIMES + 2 {
@@ -421,12 +411,7 @@ fn run_all(cases: &[Case], watching: &'static Watching) {
         }));
         watching.heal();
         if let Err(payload) = result {
-            let text = payload
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| payload.downcast_ref::<&str>().copied())
-                .unwrap_or("it panicked");
-            failures.push(format!("{case}\n    {}", text.replace('\n', "\n    ")));
+            failures.push(format!("{case}\n    {}", text_of_panic(&*payload)));
             if !engine_threads().is_empty() {
                 failures.push("threads are left; the cases after it were not run".to_owned());
                 break;
