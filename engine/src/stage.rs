@@ -46,12 +46,33 @@ pub(crate) fn read(artifact: &Artifact) -> Result<Contents, LoadErrorKind> {
 #[derive(Debug)]
 pub(crate) struct Staged {
     path: PathBuf,
-    inode: (u64, u64),
+    /// What is taken, as soon as it is known.
+    inode: Option<(u64, u64)>,
     /// Whether the image is mapped for good, so that its inode must never be used again.
     keep_inode: bool,
 }
 
 impl Staged {
+    /// Of a file that is not there yet: whatever stops its making, nothing of it stays.
+    fn begin(path: PathBuf) -> Self {
+        Self { path, inode: None, keep_inode: false }
+    }
+
+    /// Takes an inode; `false` when an image has it.
+    fn take(&mut self, inode: (u64, u64)) -> bool {
+        let is_free = MAPPED.lock().get_or_insert_default().insert(inode);
+        if is_free {
+            self.inode = Some(inode);
+        }
+        is_free
+    }
+
+    fn let_go(&mut self) {
+        if let Some(inode) = self.inode.take() {
+            MAPPED.lock().get_or_insert_default().remove(&inode);
+        }
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -65,10 +86,10 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        remove(&self.path);
         if !self.keep_inode {
-            MAPPED.lock().get_or_insert_default().remove(&self.inode);
+            self.let_go();
         }
+        remove(&self.path);
     }
 }
 
@@ -106,22 +127,18 @@ pub(crate) fn stage(artifact: &Artifact, contents: &Contents) -> Result<Staged, 
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let stem = artifact.path.file_stem().unwrap_or_default().to_string_lossy();
     let short: String = stem.chars().take(24).collect();
-    let path = directory.join(format!("{number}-{short}.so"));
-    let free = MAPPED.lock().get_or_insert_default().insert(contents.inode);
-    if free && artifact.origin == Origin::Built {
-        if link(artifact, contents, &path) {
-            return Ok(Staged { path, inode: contents.inode, keep_inode: false });
+    let mut staged = Staged::begin(directory.join(format!("{number}-{short}.so")));
+    if artifact.origin == Origin::Built && staged.take(contents.inode) {
+        if link(artifact, contents, staged.path()) {
+            return Ok(staged);
         }
-        MAPPED.lock().get_or_insert_default().remove(&contents.inode);
-    } else if free {
-        MAPPED.lock().get_or_insert_default().remove(&contents.inode);
+        staged.let_go();
     }
-    let inode = copy(contents, &path).map_err(|error| {
-        remove(&path);
-        file_error("copy the library to", &path, error)
-    })?;
-    MAPPED.lock().get_or_insert_default().insert(inode);
-    Ok(Staged { path, inode, keep_inode: false })
+    let inode = copy(contents, staged.path())
+        .map_err(|error| file_error("copy the library to", staged.path(), error))?;
+    // It was made just now: nobody has it.
+    staged.take(inode);
+    Ok(staged)
 }
 
 /// Whether a hard link to the very inode that was read could be made.

@@ -12,7 +12,7 @@ use rustix::process::{Pid, test_kill_process};
 
 /// A name for something unfinished: hidden, never used before, and with the number
 /// of this process first, so that what a dead one left is known as that.
-pub(super) fn temporary_name(directory: &Path) -> PathBuf {
+fn temporary_name(directory: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     // Relaxed: only the number counts, nothing is published with it.
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -36,14 +36,26 @@ pub(super) fn publish(temporary: &Path, path: &Path) -> io::Result<()> {
 
 /// Writes a whole file.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_name(path.parent().unwrap_or(Path::new("/")));
-    let written = File::create_new(&temporary)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| publish(&temporary, path));
-    if written.is_err() {
-        remove(&temporary);
+    let temporary = Temporary::below(path.parent().unwrap_or(Path::new("/")));
+    File::create_new(&temporary.path)?.write_all(bytes)?;
+    publish(&temporary.path, path)
+}
+
+/// A file that is not finished. What is not published, or published under one name more, is gone when this is.
+pub(super) struct Temporary {
+    pub(super) path: PathBuf,
+}
+
+impl Temporary {
+    pub(super) fn below(directory: &Path) -> Self {
+        Self { path: temporary_name(directory) }
     }
-    written
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
 }
 
 /// What of ours could not be removed. The names are never used again.
@@ -54,7 +66,7 @@ static LEFT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 const LEFT_MAX: usize = 1_000;
 
 /// Removes something unfinished, if it is there; a failure is tried again with the next sweep.
-pub(super) fn remove(temporary: &Path) {
+fn remove(temporary: &Path) {
     let removed = fs::remove_file(temporary);
     if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
         let mut left = LEFT.lock();
