@@ -33,6 +33,8 @@ enum Work {
     Edit,
     /// The same, and somebody holds the version before until then.
     EditHeld,
+    /// The source is edited where nothing can be linked: libraries are copied.
+    EditCopied,
     /// The source is edited to another text that compiles to a library that was built before.
     EditAlike,
     /// The source is edited to what does not compile.
@@ -45,11 +47,12 @@ enum Work {
     Close,
 }
 
-const WORKS: [Work; 8] = [
+const WORKS: [Work; 9] = [
     Work::Open,
     Work::Edit,
     Work::EditHeld,
     Work::EditAlike,
+    Work::EditCopied,
     Work::Break,
     Work::TakeBack,
     Work::Look,
@@ -63,6 +66,10 @@ impl Work {
         match self {
             Self::Open | Self::Edit | Self::Look | Self::Close => true,
             Self::EditHeld => site.file.starts_with("engine/"),
+            Self::EditCopied => {
+                site.operation != Operation::Link
+                    && (site.file.contains("/store/") || site.file.ends_with("/stage.rs"))
+            }
             Self::EditAlike => site.file.contains("/store/"),
             Self::Break | Self::TakeBack => !site.file.contains("/scan/"),
         }
@@ -127,6 +134,7 @@ struct Run {
 /// Does the work while the step fails, then without a fault; the steps that were taken meanwhile.
 fn run(case: Case, watching: &'static Watching) -> BTreeMap<Site, u64> {
     let world = FaultWorld::new();
+    watching.clear();
     let mut run = Run { case, watching, world, passed: BTreeMap::new(), lines_before: 0 };
     match case.work {
         Work::Open => run.open(),
@@ -140,10 +148,11 @@ fn run(case: Case, watching: &'static Watching) -> BTreeMap<Site, u64> {
 impl Run {
     fn inject(&mut self) {
         self.lines_before = self.log().len();
-        match self.case.fault {
-            Some(fault) => self.watching.inject(fault),
-            None => self.watching.clear(),
+        let mut faults: Vec<_> = self.case.fault.into_iter().collect();
+        if self.case.work == Work::EditCopied {
+            faults.extend(links(self.watching));
         }
+        self.watching.inject_all(faults);
     }
 
     fn heal(&mut self) {
@@ -390,6 +399,16 @@ fn version(engine: &Engine) -> u64 {
 fn settled(engine: &Engine) {
     let verdict = engine.sync().expect("nothing is wrong");
     assert!(!verdict.is_swapped(), "{verdict}");
+}
+
+/// Every link fails, wherever one was made until now.
+fn links(watching: &Watching) -> impl Iterator<Item = Fault> {
+    let passed = watching.passed().into_keys();
+    passed.filter(|site| site.operation == Operation::Link).map(|site| Fault {
+        site,
+        times: Times::From(0),
+        manner: Manner::Error,
+    })
 }
 
 /// Which passings of a step that is taken this often are made to fail.
