@@ -4,19 +4,16 @@
 //! 2026-01-31T12:00:00.123456Z 000042 INFO  swap.commit engine=game tx=5e21-1-3 mono_us=81234 from=7 to=8 .. msg="v8 is current"
 //! ```
 
-use std::collections::BTreeMap;
+mod log_file;
+
 use std::fmt::{Display, Write as _};
-use std::fs::TryLockError;
-use std::io::{self, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime};
 
-use hotswap_system::clock;
-use hotswap_system::fs::{self, File};
-use hotswap_system::process;
-use parking_lot::Mutex;
+use hotswap_system::{clock, process};
+
+pub(crate) use self::log_file::LogFile;
+use self::log_file::Stamp;
 
 /// The version of this format, told by every `log.open` line.
 pub(crate) const SCHEMA: u32 = 1;
@@ -24,9 +21,6 @@ pub(crate) const SCHEMA: u32 = 1;
 /// The longest line; a longer one loses the end of its last value. 16 KiB holds every signature and the first error
 /// of a build; compilers' whole output goes to the error values that callers get.
 const LINE_BYTES_MAX: usize = 16 * 1024;
-
-/// How much of an existing file is read to find its last sequence number.
-const TAIL_BYTES: u64 = 64 * 1024;
 
 /// The moment from which `mono_us` counts, and this process's random-enough id.
 pub(crate) static BOOT: LazyLock<Boot> = LazyLock::new(|| {
@@ -157,123 +151,10 @@ fn quote(value: &str, line: &mut String) {
     line.push('"');
 }
 
-/// One log file. All engines of a process that log to one path share one of these.
-#[derive(Debug)]
-pub(crate) struct LogFile {
-    path: PathBuf,
-    writer: Mutex<Writer>,
-}
-
-#[derive(Debug)]
-struct Writer {
-    file: File,
-    /// The number of the last line.
-    seq: u64,
-    /// Lines that could not be written since the last one that could. Of the first, a part may have been.
-    lost: u64,
-}
-
-/// The files that are open, so that one path has one writer.
-static OPEN: Mutex<BTreeMap<PathBuf, Weak<LogFile>>> = Mutex::new(BTreeMap::new());
-
-impl LogFile {
-    /// Opens a log for appending, or joins the writer that this process already has.
-    ///
-    /// When another process holds it, `<stem>-<pid>.<extension>` beside it is used and says so.
-    pub(crate) fn open(path: &Path) -> io::Result<Arc<Self>> {
-        let path = std::path::absolute(path)?;
-        let mut open = OPEN.lock();
-        if let Some(writer) = open.get(&path).and_then(Weak::upgrade) {
-            return Ok(writer);
-        }
-        let (opened, instead_of) = match Self::try_open(&path)? {
-            Some(opened) => (opened, None),
-            None => {
-                let own = beside(&path);
-                let opened = Self::try_open(&own)?.ok_or_else(|| {
-                    io::Error::new(io::ErrorKind::WouldBlock, "locked by another process")
-                })?;
-                (opened, Some(path.clone()))
-            }
-        };
-        let opened = Arc::new(opened);
-        open.retain(|_, writer| writer.strong_count() > 0);
-        open.insert(path, Arc::downgrade(&opened));
-        drop(open);
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        opened.write(
-            &Line::info("log.open")
-                .field("schema", SCHEMA)
-                .field("host", host.trim())
-                .field("pid", process::id())
-                .field("boot", format!("{:08x}", BOOT.id))
-                .maybe("instead_of", instead_of.map(|path| path.display().to_string())),
-        );
-        Ok(opened)
-    }
-
-    /// `None` when another process holds the lock.
-    fn try_open(path: &Path) -> io::Result<Option<Self>> {
-        let mut file = File::append(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let (seq, is_whole) = last_line(&mut file)?;
-        if !is_whole {
-            // A crash in the middle of a line: the next one must not continue it.
-            file.write_all(b"\n")?;
-        }
-        Ok(Some(Self { path: path.to_owned(), writer: Mutex::new(Writer { file, seq, lost: 0 }) }))
-    }
-
-    /// The file that is really written.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Writes one line, and mirrors it to the `log` facade. A line that cannot be written is counted, and the
-    /// first that can be again tells how many are missing.
-    pub(crate) fn write(&self, line: &Line) {
-        mirror(line);
-        let error = self.append(line).err();
-        // Not under the lock: the logger may be one that writes here.
-        if let Some(error) = error {
-            contained(
-                || log::error!(target: "hotswap", "cannot write {}: {error}", self.path.display()),
-            );
-        }
-    }
-
-    /// Appends one line. The first failure in a row is an error to be told, the others are only counted.
-    fn append(&self, line: &Line) -> io::Result<()> {
-        let mut writer = self.writer.lock();
-        let seq = writer.seq + 1;
-        let lost = Some(writer.lost).filter(|lost| *lost > 0);
-        let mut text = render(line, seq, lost);
-        if lost.is_some() {
-            // What there may be of an earlier line must not run into this one.
-            text.insert(0, '\n');
-        }
-        match writer.file.write_all(text.as_bytes()) {
-            Ok(()) => {
-                writer.seq = seq;
-                writer.lost = 0;
-                Ok(())
-            }
-            Err(error) => {
-                writer.lost += 1;
-                if writer.lost == 1 { Err(error) } else { Ok(()) }
-            }
-        }
-    }
-}
-
 /// The line, with its newline.
-fn render(line: &Line, seq: u64, lost: Option<u64>) -> String {
-    let time = humantime::format_rfc3339_micros(clock::wall());
-    let mono_us = clock::since(BOOT.start).as_micros();
+fn render(line: &Line, at: Stamp, seq: u64, lost: Option<u64>) -> String {
+    let time = humantime::format_rfc3339_micros(at.wall);
+    let mono_us = at.since_boot.as_micros();
     let mut text = format!("{time} {seq:06} {} {}", line.level.padded(), line.event);
     let _ = write!(text, " mono_us={mono_us}");
     if let Some(lost) = lost {
@@ -296,50 +177,8 @@ fn render(line: &Line, seq: u64, lost: Option<u64>) -> String {
     text
 }
 
-/// To the `log` facade, for hosts that collect records there.
-pub(crate) fn mirror(line: &Line) {
-    // A logger that panics loses this record and nothing else.
-    contained(|| {
-        log::log!(target: "hotswap", line.level.facade(), "{}{}", line.event, line.fields);
-    });
-}
-
-/// Runs a foreign logger.
-fn contained(work: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
-        // Dropping it may panic again.
-        std::mem::forget(payload);
-    }
-}
-
-/// `hotswap.log` → `hotswap-<pid>.log`.
-fn beside(path: &Path) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
-    path.with_file_name(format!("{stem}-{}{}", process::id(), extension.unwrap_or_default()))
-}
-
-/// The number of the last line, and whether it ends in a newline (an empty file does).
-fn last_line(file: &mut File) -> io::Result<(u64, bool)> {
-    let length = file.seek(SeekFrom::End(0))?;
-    let start = length.saturating_sub(TAIL_BYTES);
-    file.seek(SeekFrom::Start(start))?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail)?;
-    let text = String::from_utf8_lossy(&tail);
-    let number = |line: &str| {
-        let mut columns = line.split(' ').skip(1);
-        let number = columns.next()?.parse().ok()?;
-        // What follows the number shows that the number is whole.
-        columns.next().map(|_| number)
-    };
-    let seq = text.lines().rev().find_map(number);
-    Ok((seq.unwrap_or(0), tail.is_empty() || tail.ends_with(b"\n")))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
 
     use super::*;
 
@@ -360,34 +199,8 @@ mod tests {
     #[test]
     fn a_very_long_line_is_cut_and_stays_closed() {
         let line = Line::info("build.fail").field("msg", "x y".repeat(LINE_BYTES_MAX));
-        let text = render(&line, 7, None);
+        let text = render(&line, Stamp::now(), 7, None);
         assert!(text.len() <= LINE_BYTES_MAX + 4);
         assert!(text.ends_with("..\"\n"));
-    }
-
-    #[test]
-    fn the_sequence_continues_after_a_torn_line() {
-        let path = std::env::temp_dir().join(format!("hotswap-audit-{}.log", process::id()));
-        fs::write(
-            &path,
-            "2026-01-31T12:00:00.000000Z 000041 INFO  swap.commit\n2026-01-31T12:00:01 0000",
-        )
-        .expect("writable");
-        let log = LogFile::open(&path).expect("opens");
-        log.write(&Line::info("engine.start"));
-        let text = fs::read_to_string(&path).expect("readable");
-        let last = text.lines().last().expect("lines");
-        fs::remove_file(&path).expect("removable");
-        assert!(last.contains(" 000043 INFO  engine.start "), "{last}");
-        assert!(text.contains("\n2026-01-31T12:00:01 0000\n"), "{text}");
-    }
-
-    #[test]
-    fn one_path_has_one_writer() {
-        let path = std::env::temp_dir().join(format!("hotswap-shared-{}.log", process::id()));
-        let first = LogFile::open(&path).expect("opens");
-        let second = LogFile::open(&path).expect("joins");
-        assert!(Arc::ptr_eq(&first, &second));
-        fs::remove_file(&path).expect("removable");
     }
 }

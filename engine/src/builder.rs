@@ -201,15 +201,14 @@ impl EngineBuilder {
             return Err(OpenError::new("\"\"", OpenErrorKind::Setting { message }));
         }
         let name = self.name.unwrap_or_else(|| default_name(&self.code));
-        let log = self
-            .log
-            .as_deref()
-            .map(|path| {
-                LogFile::open(path).map_err(|error| {
-                    fail(OpenErrorKind::Log { path: path.to_owned(), error: Arc::new(error) })
-                })
-            })
-            .transpose()?;
+        let log = match self.log.as_deref() {
+            Some(path) => LogFile::open(path).map_err(|error| {
+                fail(OpenErrorKind::Log { path: path.to_owned(), error: Arc::new(error) })
+            }),
+            None => LogFile::facade().map_err(|error| {
+                fail(OpenErrorKind::Thread { thread: "log", error: Arc::new(error) })
+            }),
+        }?;
         let (requests, asked) = unbounded();
         let (retire, retired) = unbounded();
         let core = Arc::new(Core {

@@ -126,10 +126,22 @@ impl Core {
             return Err(ReloadError::new(current(), ReloadErrorKind::FromHook));
         }
         let (reply, answer): (_, Receiver<_>) = bounded(1);
-        // A closed engine has no swapper: the request or its reply goes nowhere.
-        let closed = |_| ReloadError::new(NO_VERSION, ReloadErrorKind::Closed);
-        self.requests.send(request(reply)).map_err(|_| closed(()))?;
-        answer.recv().map_err(|_| closed(()))?
+        // A closed engine has no swapper: the request goes nowhere.
+        let closed = || ReloadError::new(NO_VERSION, ReloadErrorKind::Closed);
+        self.requests.send(request(reply)).map_err(|_| closed())?;
+        answer.recv().map_err(|_| match self.is_closed.load(Ordering::Acquire) {
+            true => closed(),
+            false => {
+                let message = "the swapper's, while it dealt with this".to_owned();
+                ReloadError::new(current(), ReloadErrorKind::Panicked { message })
+            }
+        })?
+    }
+
+    /// Tells subscribers, after what was written down about it is in the log.
+    pub(crate) fn tell(&self, event: &Event) {
+        self.journal.flush();
+        self.subscribers.tell(event);
     }
 
     /// Writes down and tells that something was turned away.
@@ -140,7 +152,7 @@ impl Core {
             history.last_failure =
                 Some(LastFailure { at: clock::wall(), error: Arc::clone(error) });
         }
-        self.subscribers.tell(&Event::Refused { error: Arc::clone(error) });
+        self.tell(&Event::Refused { error: Arc::clone(error) });
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -155,6 +167,7 @@ impl Core {
             last_failure: history.last_failure.clone(),
             versions: history.versions(),
             log_path: self.journal.path().map(Into::into),
+            lost_log_lines: self.journal.lost(),
         }
     }
 

@@ -110,6 +110,13 @@ pub enum ReloadErrorKind {
     /// Automatic swaps are paused: a new version was built and waits for `resume`.
     #[error("swaps are paused; a new version waits for resume()")]
     Paused,
+    /// The monitor or the swapper panicked on the way, which is a defect of this library; it starts over, and
+    /// what lies in the source is tried again when somebody asks.
+    #[error("a panic inside hotswap-engine, which is a defect: {message}")]
+    Panicked {
+        /// What the panic says.
+        message: String,
+    },
     /// Asked from the swapper's own thread (a constructor or hook of a module), which cannot wait for itself.
     #[error("a hook cannot wait for the swap that it is part of")]
     FromHook,
@@ -140,6 +147,7 @@ impl ReloadError {
             ReloadErrorKind::Unreadable(_) => "unreadable".to_owned(),
             ReloadErrorKind::NoSource => "no_source".to_owned(),
             ReloadErrorKind::Paused => "paused".to_owned(),
+            ReloadErrorKind::Panicked { .. } => "panicked".to_owned(),
             ReloadErrorKind::FromHook => "from_hook".to_owned(),
             ReloadErrorKind::Closed => "closed".to_owned(),
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::audit::{BOOT, Line, LogFile, mirror};
+use crate::audit::{BOOT, Line, LogFile};
 
 /// Engines of this process, counted: two may have one name.
 static ENGINES: AtomicU64 = AtomicU64::new(1);
@@ -26,11 +26,11 @@ pub(crate) struct Journal {
     engine: String,
     number: u64,
     offers: AtomicU64,
-    log: Option<Arc<LogFile>>,
+    log: Arc<LogFile>,
 }
 
 impl Journal {
-    pub(crate) fn new(engine: String, log: Option<Arc<LogFile>>) -> Self {
+    pub(crate) fn new(engine: String, log: Arc<LogFile>) -> Self {
         // Relaxed: only uniqueness matters, here and below.
         let number = ENGINES.fetch_add(1, Ordering::Relaxed);
         Self { engine, number, offers: AtomicU64::new(1), log }
@@ -49,15 +49,27 @@ impl Journal {
 
     /// The file that is written, if any.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.log.as_deref().map(LogFile::path)
+        self.log.path()
     }
 
-    /// Writes one line; `tx` is there for the lines of a change.
+    /// How many lines were never written: the disk was full, or did not answer.
+    pub(crate) fn lost(&self) -> u64 {
+        self.log.lost()
+    }
+
+    /// Writes one line, and does not wait for it; `tx` is there for the lines of a change.
     pub(crate) fn write(&self, tx: Option<&Tx>, line: Line) {
-        let line = line.of(&self.engine, tx);
-        match &self.log {
-            Some(log) => log.write(&line),
-            None => mirror(&line),
-        }
+        self.log.write(line.of(&self.engine, tx));
+    }
+
+    /// Writes what is about to happen, and waits until it stands there.
+    pub(crate) fn intent(&self, tx: Option<&Tx>, line: Line) {
+        self.write(tx, line);
+        self.flush();
+    }
+
+    /// Waits for the lines that were written, but not for a disk that hangs.
+    pub(crate) fn flush(&self) {
+        self.log.flush();
     }
 }

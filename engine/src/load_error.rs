@@ -196,6 +196,12 @@ pub enum LoadErrorKind {
         /// What is used up, and by whom.
         what: String,
     },
+    /// Judging it panicked, which is a defect of this library.
+    #[error("a panic while it was judged, which is a defect of hotswap-engine: {message}")]
+    Panicked {
+        /// What the panic says.
+        message: String,
+    },
     /// A constructor of the module did what only running code may do.
     #[error(
         "a constructor of the module {what} before the host was connected: do it in an export instead"
@@ -207,8 +213,8 @@ pub enum LoadErrorKind {
 }
 
 impl LoadErrorKind {
-    /// Whether the same library may be accepted later: the disk or the process was full, or somebody relied on a
-    /// function. What the loader says is text, and may be that no file could be opened, or no memory was left.
+    /// Whether the same library may be accepted later: the disk, the process or its loader was full, or somebody
+    /// relied on a function.
     pub(crate) const fn is_passing(&self) -> bool {
         matches!(
             self,
@@ -218,7 +224,13 @@ impl LoadErrorKind {
                 | Self::Exhausted { .. }
                 | Self::Thread { .. }
                 | Self::Loader { .. }
+                | Self::Panicked { .. }
         )
+    }
+
+    /// Whether it is tried again after some time, without being asked: a disk that is full now has room soon.
+    pub(crate) const fn is_of_the_machine(&self) -> bool {
+        matches!(self, Self::File { .. } | Self::Thread { .. } | Self::Panicked { .. })
     }
 
     /// A short stable code for the log.
@@ -243,6 +255,7 @@ impl LoadErrorKind {
             Self::WrongImage { .. } => "wrong_image",
             Self::Exhausted { .. } => "exhausted",
             Self::EarlyStart { .. } => "early_start",
+            Self::Panicked { .. } => "panicked",
         }
     }
 }

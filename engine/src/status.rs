@@ -90,6 +90,9 @@ pub struct Status {
     pub versions: Vec<VersionInfo>,
     /// The log file that is written, if any.
     pub log_path: Option<PathBuf>,
+    /// Log lines that were never written since the log was opened: the disk was full, or did not answer. The next
+    /// line that could be written says how many are missing before it.
+    pub lost_log_lines: u64,
 }
 
 impl fmt::Display for Status {

@@ -5,14 +5,16 @@
 
 mod admission;
 mod refusals;
+mod retire;
+mod supervise;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, never, select};
+use crossbeam_channel::{Receiver, Sender, never};
 use hotswap_artifact::{
     Artifact, Cause, ContentHash, Fingerprint, Notification, Origin, Outcome, Ticket, Trigger,
 };
@@ -26,13 +28,10 @@ use crate::audit::Line;
 use crate::core::Core;
 use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, SwapReason};
-use crate::image::Unloading;
 use crate::journal::Tx;
 use crate::load_error::LoadError;
-use crate::pin::PinKind;
-use crate::request::{Answer, Reply, Request, enter_swapper_thread};
+use crate::request::{Answer, Reply, Request};
 use crate::stage;
-use crate::status::VersionState;
 use crate::verdict::Verdict;
 use crate::verify::file_error;
 use crate::version::{Retired, Version};
@@ -54,6 +53,10 @@ pub(crate) struct Swapper {
     /// What arrived while swaps were paused, or was turned away for a reason that may pass; only the
     /// newest is kept.
     held_back: Option<Newcomer>,
+    /// Has a message when it is time to try that again without being asked.
+    retry: Receiver<Instant>,
+    /// Whether the last handle is gone.
+    is_closing: bool,
     /// Images that are mapped, so that the thread knows when nothing is left to unmap.
     mapped_count: usize,
     /// The files that images were loaded from, and the directories they are in.
@@ -68,6 +71,8 @@ pub(crate) struct Newcomer {
     tx: Tx,
     reason: SwapReason,
     cause: Cause,
+    /// How often in a row it was turned away for want of something.
+    failures: u32,
 }
 
 /// Who waits for `open`.
@@ -97,6 +102,8 @@ impl Swapper {
             waiters: VecDeque::new(),
             refusals: Refusals::default(),
             held_back: None,
+            retry: never(),
+            is_closing: false,
             mapped_count: 0,
             staged: Vec::new(),
             homes: Vec::new(),
@@ -110,34 +117,12 @@ impl Swapper {
         Ok(())
     }
 
-    fn run(mut self) {
-        enter_swapper_thread();
-        loop {
-            select! {
-                recv(self.retired) -> retired => {
-                    if let Ok(retired) = retired {
-                        self.unload(retired);
-                    }
-                }
-                recv(self.requests) -> request => match request {
-                    Ok(Request::Close(done)) => return self.close(&done),
-                    Ok(request) => self.serve(request),
-                    // `Core` holds a sender, and so does this thread.
-                    Err(_) => return,
-                },
-                recv(self.notifications) -> notification => match notification {
-                    Ok(notification) => self.consider(notification),
-                    Err(_) => self.monitor_ended(),
-                },
-            }
-        }
-    }
-
     fn serve(&mut self, request: Request) {
         match request {
             Request::Look { trigger, answer } => self.look(trigger, answer),
             Request::Offer { path, reply } => {
-                let verdict = self.offer(&path);
+                let verdict = self.offer_or_refuse(&path);
+                self.core.journal.flush();
                 // Who asked may be gone.
                 let _ = reply.send(verdict);
             }
@@ -148,20 +133,20 @@ impl Swapper {
             Request::Pause(done) => {
                 self.core.history.lock().is_paused = true;
                 self.core.journal.write(None, Line::info("manual.pause"));
-                self.core.subscribers.tell(&Event::Paused);
+                self.core.tell(&Event::Paused);
                 let _ = done.send(());
             }
             Request::Resume(done) => {
                 self.core.history.lock().is_paused = false;
                 self.core.journal.write(None, Line::info("manual.resume"));
-                self.core.subscribers.tell(&Event::Resumed);
+                self.core.tell(&Event::Resumed);
                 if let Some(newcomer) = self.held_back.take() {
                     // The verdict is in the log and in the events; nobody waits for it.
                     let _ = self.swap(newcomer);
                 }
                 let _ = done.send(());
             }
-            Request::Close(_) => unreachable!("handled by the loop"),
+            Request::Close(done) => self.close(&done),
         }
     }
 
@@ -193,14 +178,14 @@ impl Swapper {
                     NO_VERSION => SwapReason::First,
                     _ => SwapReason::Change(trigger),
                 };
-                let newcomer = Newcomer { artifact, tx, reason, cause };
+                let newcomer = Newcomer { artifact, tx, reason, cause, failures: 0 };
                 let fingerprint = newcomer.artifact.fingerprint;
                 let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
                 self.core.journal.write(Some(&newcomer.tx), line);
-                let current = self.core.slot.load();
-                if current.provenance.content == Some(newcomer.artifact.content) {
+                // Not kept: whoever holds the old version keeps it from being unmapped.
+                let current = self.core.slot.load().provenance.content;
+                if current == Some(newcomer.artifact.content) {
                     // An edit that was taken back, also while swaps are paused.
-                    drop(current);
                     self.held_back = None;
                     self.swap(newcomer)
                 } else if let Some(error) = self.refusals.get(fingerprint) {
@@ -230,11 +215,14 @@ impl Swapper {
             }
             Outcome::Unreadable(error) => Err(self.error(ReloadErrorKind::Unreadable(error))),
             Outcome::Unchanged(fingerprint) => self.unchanged(fingerprint, is_paused),
+            Outcome::Panicked(message) => {
+                Err(self.error(ReloadErrorKind::Panicked { message: message.to_string() }))
+            }
             // The enum may grow; what is not understood changes nothing.
             _ => return,
         };
         if let (Ok(Verdict::Unchanged { current }), Some(_)) = (&verdict, change) {
-            self.core.subscribers.tell(&Event::Unchanged { current: *current });
+            self.core.tell(&Event::Unchanged { current: *current });
         }
         self.answer(through, &verdict);
         self.answer_first(verdict);
@@ -263,6 +251,7 @@ impl Swapper {
     }
 
     fn answer(&mut self, through: Ticket, verdict: &Result<Verdict, ReloadError>) {
+        self.core.journal.flush();
         let (ready, later) =
             self.waiters.drain(..).partition::<VecDeque<_>, _>(|(ticket, _)| *ticket <= through);
         self.waiters = later;
@@ -273,6 +262,7 @@ impl Swapper {
     }
 
     fn answer_first(&mut self, verdict: Result<Verdict, ReloadError>) {
+        self.core.journal.flush();
         if let Some(first) = self.first.take() {
             if verdict.is_err() && first.waits_for_repair {
                 self.first = Some(first);
@@ -306,7 +296,7 @@ impl Swapper {
     pub(crate) fn offer(&mut self, path: &std::path::Path) -> Result<Verdict, ReloadError> {
         let tx = self.core.journal.offer();
         let line = Line::info("offer.intent").field("path", path.display());
-        self.core.journal.write(Some(&tx), line);
+        self.core.journal.intent(Some(&tx), line);
         let next = self.next_id();
         let artifact = std::path::absolute(path)
             .and_then(|path| {
@@ -333,7 +323,7 @@ impl Swapper {
                     NO_VERSION => SwapReason::First,
                     _ => SwapReason::Offered,
                 };
-                self.swap(Newcomer { artifact, tx, reason, cause })
+                self.swap(Newcomer { artifact, tx, reason, cause, failures: 0 })
             }
             Err(error) => Err(self.turn_away(&tx, error, "verify.refused")),
         }
@@ -349,22 +339,29 @@ impl Swapper {
 
     /// The whole path from a library on disk to the current version. Until the pointer is
     /// written, every failure leaves what is current as it was.
-    fn swap(&mut self, newcomer: Newcomer) -> Result<Verdict, ReloadError> {
+    fn swap(&mut self, mut newcomer: Newcomer) -> Result<Verdict, ReloadError> {
         let id = self.next_id();
-        match self.admit(&newcomer, id) {
+        match self.admit_or_refuse(&newcomer, id) {
             Ok(Admitted::Ready(version)) => Ok(self.publish(version, &newcomer)),
             Ok(Admitted::Same(current)) => Ok(Verdict::Unchanged { current }),
             Err((kind, event)) => {
                 // What was loaded and refused is gone before anybody is told.
                 self.unload_retired();
                 let is_passing = kind.is_passing();
+                let is_of_the_machine = kind.is_of_the_machine();
                 let path = newcomer.artifact.path.clone();
                 let error =
                     self.turn_away(&newcomer.tx, LoadError { version: id, path, kind }, event);
                 match newcomer.reason {
                     SwapReason::Offered => {}
                     // No fault of the source: asked again, it is judged again, without a build.
-                    _ if is_passing => self.held_back = Some(newcomer),
+                    _ if is_passing => {
+                        newcomer.failures += 1;
+                        if is_of_the_machine {
+                            self.retry_after(newcomer.failures);
+                        }
+                        self.held_back = Some(newcomer);
+                    }
                     _ => self.quarantine(&newcomer, &error),
                 }
                 Err(error)
@@ -397,7 +394,7 @@ impl Swapper {
         let from = (before != NO_VERSION).then_some(before);
         let numbers =
             |line: Line| line.maybe("from", from.map(VersionId::number)).field("to", to.number());
-        self.core.journal.write(Some(tx), numbers(Line::info("swap.intent")));
+        self.core.journal.intent(Some(tx), numbers(Line::info("swap.intent")));
         {
             let mut history = self.core.history.lock();
             history.became_current(&version);
@@ -424,7 +421,7 @@ impl Swapper {
             .field("outcome", "ok")
             .field("msg", format!("{to} is current"));
         self.core.journal.write(Some(tx), line);
-        self.core.subscribers.tell(&Event::Swapped {
+        self.core.tell(&Event::Swapped {
             from,
             to,
             reason: *reason,
@@ -437,89 +434,12 @@ impl Swapper {
             self.core
                 .journal
                 .write(Some(tx), line.field("calls", calls_old).field("pins", pins.join(", ")));
-            self.core.subscribers.tell(&Event::Draining { version: from, held_by });
+            self.core.tell(&Event::Draining { version: from, held_by });
         }
         drop(old);
         // What nobody used is gone before anybody is told that the swap is done.
         self.unload_retired();
         Verdict::Swapped { from, to }
-    }
-
-    /// Unmaps what has been sent back until now.
-    fn unload_retired(&mut self) {
-        while let Ok(retired) = self.retired.try_recv() {
-            self.unload(retired);
-        }
-    }
-
-    /// Unmaps what nobody reaches any more, and looks whether it is gone.
-    fn unload(&mut self, retired: Retired) {
-        let Retired { id, image, was_current } = retired;
-        let path = image.path().display().to_string();
-        let holds = image.context().holds();
-        let start = clock::now();
-        self.mapped_count -= 1;
-        self.staged.retain(|staged| staged != image.path());
-        match image.unload() {
-            Unloading::Unloaded if !was_current => {
-                let line = Line::info("load.undone").field("path", path);
-                self.core.journal.write(None, line);
-            }
-            Unloading::Unloaded => {
-                self.core.history.lock().ended(id, VersionState::Unloaded);
-                let line = Line::info("version.unloaded").field("version", id.number());
-                let line = line.field("unload_us", clock::since(start).as_micros());
-                self.core.journal.write(None, line.field("path", path));
-                self.core.subscribers.tell(&Event::Unloaded { version: id });
-            }
-            Unloading::Kept => {
-                holds.add(PinKind::Loader, path.clone());
-                self.core.history.lock().ended(id, VersionState::Pinned);
-                let line = Line::warn("version.pinned").field("version", id.number());
-                let line = line
-                    .field("path", path)
-                    .field("msg", "the loader kept the library after it was closed");
-                self.core.journal.write(None, line);
-                self.core.subscribers.tell(&Event::Pinned { version: id });
-            }
-        }
-    }
-
-    /// Ends the engine: no more changes, no more calls by name; what guards and threads hold
-    /// stays until they let go, and this thread unmaps it then.
-    fn close(mut self, done: &Sender<()>) {
-        self.watch = None;
-        self.notifications = never();
-        self.held_back = None;
-        // Release pairs with the Acquire in `Core::missing`.
-        self.core.is_closed.store(true, Ordering::Release);
-        drop(self.core.slot.publish(Arc::new(Version::none(self.retire.clone()))));
-        self.unload_retired();
-        self.core.journal.write(None, Line::info("engine.stop").field("mapped", self.mapped_count));
-        self.core.subscribers.tell(&Event::Stopped);
-        self.leave();
-        self.waiters.clear();
-        // Requests that came too late are answered by dropping their replies.
-        let requests = std::mem::replace(&mut self.requests, never());
-        drop(requests);
-        let _ = done.send(());
-        while self.mapped_count > 0 {
-            let Ok(retired) = self.retired.recv() else {
-                return;
-            };
-            self.unload(retired);
-        }
-    }
-
-    /// Leaves no file behind, whatever is still mapped: a mapping needs no name.
-    fn leave(&self) {
-        for path in &self.staged {
-            // Most are gone already, with their images.
-            let _ = hotswap_system::fs::remove_file(path);
-        }
-        for home in &self.homes {
-            stage::leave(home);
-        }
     }
 }
 

@@ -5,11 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use hotswap_artifact::{Notification, Source};
 use hotswap_system::thread;
 
 use crate::build::backend_for;
+use crate::build::supervised::SupervisedBackend;
 use crate::observation::{Observe, Observer};
 use crate::requests::Requests;
 use crate::scan::absolute;
@@ -144,10 +145,14 @@ impl MonitorBuilder {
         let (sender, notifications) = bounded(NOTIFICATIONS_MAX);
         let (requests, woken) = Requests::new();
         let requests = Arc::new(requests);
+        let backend = self.backend.unwrap_or_else(|| backend_for(&source, &settings));
         let watch = Watch {
             source_name: self.source.to_string(),
             scanner: Scanner::with_stop(&source, &settings, stop.clone()),
-            backend: self.backend.unwrap_or_else(|| backend_for(&source, &settings)),
+            source,
+            settings,
+            backend: SupervisedBackend::new(backend),
+
             observer: Observer::new(self.observe),
             notifications: sender,
             requests: Arc::clone(&requests),
@@ -158,10 +163,16 @@ impl MonitorBuilder {
             events: self.events,
             memory: Memory::default(),
         };
-        let thread = thread::spawn("hotswap-monitor", move || watch.run()).map_err(|error| {
-            StartError { source_name: self.source.to_string(), kind: StartErrorKind::Thread(error) }
+        let (alive, ended) = bounded(0);
+        let work = move || {
+            watch.run();
+            drop::<Sender<()>>(alive);
+        };
+        let thread = thread::spawn("hotswap-monitor", work).map_err(|error| StartError {
+            source_name: self.source.to_string(),
+            kind: StartErrorKind::Thread(error),
         })?;
-        Ok((Monitor::new(requests, stop_handle, thread), notifications))
+        Ok((Monitor::new(requests, stop_handle, thread, ended), notifications))
     }
 }
 

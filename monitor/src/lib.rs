@@ -76,7 +76,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! let file = directory.path().join("rules.rs");
-//! hotswap_system::fs::write(&file, "#[unsafe(no_mangle)] pub extern \"C\" fn limit() -> u64 { 7 }")?;
+//! std::fs::write(&file, "#[unsafe(no_mangle)] pub extern \"C\" fn limit() -> u64 { 7 }")?;
 //!
 //! let (monitor, notifications) = Monitor::builder(&file)
 //!     .poll_every(Duration::from_millis(250))

@@ -3,21 +3,32 @@
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, select};
 use hotswap_artifact::{Source, Ticket, Trigger};
+use hotswap_system::clock;
 
 use crate::requests::Requests;
 use crate::{Hold, MonitorBuilder, StopHandle};
 
+/// How long the thread may take to end.
+///
+/// 30 s: a backend that does not end is given up after five; what is left is a file
+/// system, or an observer, that does not answer.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
+
 /// Watches one source on a thread of its own, for as long as this handle lives.
 ///
-/// Dropping it ends the thread and waits for it: a build under way is killed
-/// with all its processes first. The thread does not keep the process alive.
+/// Dropping it ends the thread and waits for it, 30 s at most: a build under way is
+/// killed with all its processes first. The thread does not keep the process alive.
 pub struct Monitor {
     requests: Arc<Requests>,
     /// Dropped first: that is what tells the thread to end.
     stop: Option<StopHandle>,
     thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<()>,
 }
 
 impl fmt::Debug for Monitor {
@@ -32,8 +43,13 @@ impl Monitor {
         MonitorBuilder::new(source.into())
     }
 
-    pub(crate) fn new(requests: Arc<Requests>, stop: StopHandle, thread: JoinHandle<()>) -> Self {
-        Self { requests, stop: Some(stop), thread: Some(thread) }
+    pub(crate) fn new(
+        requests: Arc<Requests>,
+        stop: StopHandle,
+        thread: JoinHandle<()>,
+        ended: Receiver<()>,
+    ) -> Self {
+        Self { requests, stop: Some(stop), thread: Some(thread), ended }
     }
 
     /// Asks for a look at the source now. Never blocks.
@@ -89,8 +105,18 @@ impl Drop for Monitor {
         let Some(thread) = self.thread.take() else { return };
         // An observer may own the handle and drop it on the monitor's own thread,
         // which cannot wait for itself.
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            log::error!("the monitor's thread panicked");
+        if thread.thread().id() == thread::current().id() {
+            return;
+        }
+        select! {
+            recv(self.ended) -> _ => {
+                if thread.join().is_err() {
+                    log::error!("the monitor's thread panicked");
+                }
+            }
+            recv(clock::after(STOP_PATIENCE)) -> _ => {
+                log::error!("the monitor's thread does not end, and is left behind");
+            }
         }
     }
 }

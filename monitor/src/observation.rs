@@ -138,6 +138,13 @@ pub enum Step {
     },
     /// The source can be read again.
     Readable {},
+    /// The monitor itself panicked, which is a defect of it; nothing that it did counts, and it starts over.
+    Panicked {
+        /// What the panic says.
+        message: String,
+        /// When; `None` after too many in a row: when somebody asks for a look.
+        restart_after: Option<Duration>,
+    },
 }
 
 /// What the caller of the builder wants to be told with.

@@ -201,7 +201,9 @@ const PAST_THE_SEAM: &[&str] = &[
 /// What goes past it all the same: the file, the word, and why.
 const ALLOWED_PAST_THE_SEAM: &[(&str, &str, &str)] = &[
     ("engine/src/image.rs", "Library::open", "the loader's seam: checked in the line before"),
-    ("engine/src/audit.rs", "std::fs", "names the error of a lock"),
+    ("engine/src/audit/log_file.rs", "std::fs", "names the error of a lock"),
+    ("engine/src/audit/log_file.rs", "recv_timeout", "a disk that hangs is a matter of real time"),
+    ("engine/src/audit/log_file.rs", "wait_for(", "a disk that hangs is a matter of real time"),
     ("monitor/src/build/ledger.rs", "std::fs", "names the error of a lock"),
     ("engine/src/engine.rs", ".status()", "an engine's, not a process's"),
 ];
@@ -449,9 +451,9 @@ fn one_thread_publishes_and_unmaps() {
         |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(
         files_with("slot.publish("),
-        only(&["engine/src/builder.rs", "engine/src/swapper.rs"])
+        only(&["engine/src/builder.rs", "engine/src/swapper.rs", "engine/src/swapper/retire.rs"])
     );
-    assert_eq!(files_with("image.unload()"), only(&["engine/src/swapper.rs"]));
+    assert_eq!(files_with("image.unload()"), only(&["engine/src/swapper/retire.rs"]));
     assert_eq!(files_with("library.close()"), only(&["engine/src/image.rs"]));
     assert_eq!(files_with("Library::open("), only(&["engine/src/image.rs"]));
 }

@@ -132,7 +132,7 @@ impl Swapper {
     ) -> Result<Arc<Version>, Refusal> {
         let Newcomer { artifact, tx, .. } = newcomer;
         let start = clock::now();
-        self.core.journal.write(Some(tx), Line::info("load.intent").field("to", id.number()));
+        self.core.journal.intent(Some(tx), Line::info("load.intent").field("to", id.number()));
         let context = Arc::new(ImageContext::of(&self.core));
         let (image, functions) = Image::load(verified, file, Arc::clone(&context))
             .map_err(|kind| (kind, "load.refused"))?;

@@ -112,7 +112,7 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
     let tx = core.journal.change(observation.change);
     let line = match &observation.step {
         Step::Changed { fingerprint, cause } => {
-            core.subscribers.tell(&Event::Changed {
+            core.tell(&Event::Changed {
                 fingerprint: *fingerprint,
                 trigger: observation.trigger,
                 cause: cause.clone(),
@@ -139,7 +139,7 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
             .field("err", "build")
             .field("msg", summary(error)),
         Step::BuildStarted { fingerprint } => {
-            core.subscribers.tell(&Event::BuildStarted { fingerprint: *fingerprint });
+            core.tell(&Event::BuildStarted { fingerprint: *fingerprint });
             Line::info("build.intent").field("fp", Sha1(*fingerprint))
         }
         Step::BuildOk { fingerprint, elapsed, fresh, warnings } => Line::info("build.ok")
@@ -181,20 +181,28 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
             .field("sha256", artifact.content)
             .field("bytes", artifact.bytes)
             .field("store_us", elapsed.as_micros()),
+        Step::Panicked { message, restart_after } => Line::error("monitor.panic")
+            .maybe("restart_ms", restart_after.map(|time| time.as_millis()))
+            .field("err", "panic")
+            .field("msg", message),
         // The swapper writes this one, when the message is there.
         Step::Notified { .. } => return,
         Step::Unreadable { error } => {
-            core.subscribers.tell(&Event::Unreadable { error: Arc::clone(error) });
+            core.tell(&Event::Unreadable { error: Arc::clone(error) });
             Line::warn("detect.unreadable").failure("unreadable", &**error)
         }
         Step::Readable { .. } => {
-            core.subscribers.tell(&Event::Readable);
+            core.tell(&Event::Readable);
             Line::info("detect.readable")
         }
         // Steps that this version does not know are not ours to interpret.
         _ => return,
     };
     core.journal.write(Some(&tx), line);
+    if let Step::BuildStarted { .. } = observation.step {
+        // The intent stands in the log before the compiler runs.
+        core.journal.flush();
+    }
 }
 
 /// The first error with file and line where the compiler gave one, the whole chain otherwise.

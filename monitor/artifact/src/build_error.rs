@@ -125,6 +125,15 @@ pub enum BuildErrorKind {
         #[source]
         error: Arc<io::Error>,
     },
+    /// What builds panicked, which is a defect of it.
+    #[error("the build backend panicked: {message}")]
+    Panicked {
+        /// What the panic says.
+        message: String,
+    },
+    /// What builds was told to end and did not.
+    #[error("the build before was told to end and has not; nothing is built until it has")]
+    Stuck,
     /// The monitor was stopped while it built.
     #[error("the monitor was stopped during the build")]
     Stopped,

@@ -53,6 +53,9 @@ pub enum Outcome {
     Unchanged(Fingerprint),
     /// The source cannot be read now; what was handed over before stays good.
     Unreadable(Arc<ScanError>),
+    /// The monitor panicked while it looked, which is a defect of it; it starts over. The text
+    /// is the panic's.
+    Panicked(Arc<str>),
 }
 
 /// The source could not be scanned; the monitor goes on looking.

@@ -10,6 +10,7 @@ mod prebuilt;
 pub(crate) mod process;
 mod recipe;
 mod rustc;
+pub(crate) mod supervised;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -78,10 +78,10 @@ pub(crate) fn cause_of(paths: &[PathBuf]) -> Cause {
 ///
 /// # let directory = tempfile::tempdir()?;
 /// let file = directory.path().join("rules.rs");
-/// fs::write(&file, "// one")?;
+/// std::fs::write(&file, "// one")?;
 /// let mut scanner = Scanner::new(&Source::from(&file));
 /// let before = scanner.scan()?.fingerprint;
-/// fs::write(&file, "// two")?;
+/// std::fs::write(&file, "// two")?;
 /// assert_ne!(scanner.scan()?.fingerprint, before);
 /// # Ok(())
 /// # }

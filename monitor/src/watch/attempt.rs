@@ -150,6 +150,7 @@ impl Watch {
         // will find.
         let fingerprint = after.fingerprint;
         self.memory.decided = Some(fingerprint);
+        self.memory.retry = None;
         let ok =
             Step::BuildOk { fingerprint, elapsed, fresh: stored.fresh, warnings: stored.warnings };
         self.tell(change, ok);
@@ -189,6 +190,7 @@ impl Watch {
         let error = self.failed(after.fingerprint, kind);
         self.memory.decided = Some(after.fingerprint);
         self.memory.known_bad.remember(&error);
+        self.plan_retry(after.fingerprint, &error.kind);
         if let Some(diagnostics) = error.diagnostics() {
             self.scanner.learn_missing(diagnostics);
         }

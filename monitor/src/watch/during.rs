@@ -1,21 +1,18 @@
 //! While a build runs: the source is looked at all the same, and a build of what
 //! is no longer there is ended.
 
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
-use hotswap_artifact::{BuildErrorKind, Cause, Fingerprint, Trigger};
+use crossbeam_channel::{Receiver, select};
+use hotswap_artifact::{BuildErrorKind, Cause, Diagnostics, Fingerprint, Trigger};
 use hotswap_system::clock;
-use hotswap_system::thread;
 
 use super::{Round, Watch};
-use crate::build::{BuildJob, Built};
+use crate::build::BuildJob;
+use crate::build::supervised::BuildResult;
 use crate::requests::Requests;
 use crate::scan::cause_of;
-use crate::{BuildBackend, Scan, Scanner, StopSignal};
+use crate::{Scan, Scanner, StopSignal};
 
 /// Why a build was ended before it was done.
 pub(super) struct Superseded {
@@ -29,9 +26,14 @@ pub(super) struct Superseded {
 
 /// How a build that was looked after came to its end.
 pub(super) struct Ended {
-    pub(super) result: Result<Built, BuildErrorKind>,
+    pub(super) result: BuildResult,
     pub(super) superseded: Option<Superseded>,
 }
+
+/// How much longer than its deadline a build may take before it is given up from here.
+///
+/// 5 s: our backends end their processes at the deadline themselves, and then have something to tell.
+const DEADLINE_GRACE: Duration = Duration::from_secs(5);
 
 impl Watch {
     /// Runs the backend on a thread of its own and looks at the source meanwhile:
@@ -45,41 +47,41 @@ impl Watch {
         }
         let job = self.job(scan);
         let before = self.scanner.snapshot();
-        let (end, stop) = StopSignal::new();
-        let (done, finished) = bounded(1);
-        let backend = &mut self.backend;
-        let source_name = &self.source_name;
-        let work = || run(backend.as_mut(), &job, &stop, &done, source_name);
-        let mut looker = Looker {
+        let running = match self.backend.start(job, &self.stop) {
+            Ok(running) => running,
+            Err(kind) => return Ended { result: Err(kind), superseded: None },
+        };
+        let looked = Looker {
             scanner: &mut self.scanner,
             requests: &self.requests,
             woken: &self.woken,
             stop: &self.stop,
-            finished,
+            finished: &running.finished,
             built: scan.fingerprint,
             candidate: None,
-        };
-        let (poll_every, settle) = (self.poll_every, self.settle);
-        // Leaving the scope waits for the backend; `end` is dropped before that,
-        // also by a panic, which tells it to stop.
-        let ended = std::thread::scope(|scope| {
-            if let Err(error) = thread::spawn_scoped(scope, "hotswap-build", work) {
-                return Ended { result: Err(no_thread(source_name, error)), superseded: None };
+            deadline: self.settings.deadline.saturating_add(DEADLINE_GRACE),
+        }
+        .look_after(self.poll_every, self.settle);
+        let (result, superseded) = match looked {
+            Looked::Done(result) => (result, None),
+            Looked::Stopped => (self.backend.end(running), None),
+            Looked::Superseded(superseded) => (self.backend.end(running), Some(superseded)),
+            Looked::TimedOut => {
+                let result = match self.backend.end(running) {
+                    Err(BuildErrorKind::Stopped) | Ok(_) => Err(BuildErrorKind::TimedOut {
+                        deadline: self.settings.deadline,
+                        diagnostics: Diagnostics::default(),
+                    }),
+                    other => other,
+                };
+                (result, None)
             }
-            let (result, superseded) = match looker.look_after(poll_every, settle) {
-                Looked::Done(result) => (Some(result), None),
-                Looked::Stopped => (None, None),
-                Looked::Superseded(superseded) => (None, Some(superseded)),
-            };
-            drop(end);
-            let result = result.unwrap_or_else(|| looker.result());
-            Ended { result, superseded }
-        });
+        };
         self.scanner.rewind(before);
-        if let Some(superseded) = &ended.superseded {
+        if let Some(superseded) = &superseded {
             round.trigger = superseded.trigger;
         }
-        ended
+        Ended { result, superseded }
     }
 
     fn job(&mut self, scan: &Scan) -> BuildJob {
@@ -91,67 +93,42 @@ impl Watch {
     }
 }
 
-/// Runs the backend, which is somebody else's code and may panic.
-fn run(
-    backend: &mut dyn BuildBackend,
-    job: &BuildJob,
-    stop: &StopSignal,
-    done: &Sender<Result<Built, BuildErrorKind>>,
-    source_name: &str,
-) {
-    // Unwind safety: the backend sees its own state broken, not ours.
-    let build = AssertUnwindSafe(|| backend.build(job, stop));
-    let result = catch_unwind(build).unwrap_or_else(|_panic| {
-        Err(BuildErrorKind::Io {
-            action: "build",
-            path: PathBuf::from(source_name),
-            error: Arc::new(io::Error::other("the build backend panicked")),
-        })
-    });
-    // The receiver lives until the scope has ended, unless it panicked.
-    let _nobody_waits = done.send(result);
-}
-
-fn no_thread(source_name: &str, error: io::Error) -> BuildErrorKind {
-    BuildErrorKind::Io {
-        action: "start a thread that builds",
-        path: PathBuf::from(source_name),
-        error: Arc::new(error),
-    }
-}
-
 /// Looks at the source while a build runs.
 struct Looker<'a> {
     scanner: &'a mut Scanner,
     requests: &'a Requests,
     woken: &'a Receiver<()>,
     stop: &'a StopSignal,
-    finished: Receiver<Result<Built, BuildErrorKind>>,
+    finished: &'a Receiver<BuildResult>,
     /// What is being built.
     built: Fingerprint,
     /// What lay in the source at the last look, when that is something else.
     candidate: Option<Superseded>,
+    /// After this the build is given up.
+    deadline: Duration,
 }
 
 enum Looked {
-    Done(Result<Built, BuildErrorKind>),
+    Done(BuildResult),
+    TimedOut,
     Stopped,
     Superseded(Superseded),
 }
 
 impl Looker<'_> {
-    fn look_after(
-        &mut self,
-        poll_every: std::time::Duration,
-        settle: std::time::Duration,
-    ) -> Looked {
+    fn look_after(&mut self, poll_every: Duration, settle: Duration) -> Looked {
         let mut trigger = Trigger::Poll;
+        let deadline = clock::after(self.deadline);
         loop {
             // Something newer is built only when it stands still; so is the build
             // of the older ended only then.
             let patience = if self.candidate.is_some() { settle } else { poll_every };
             select! {
-                recv(self.finished) -> result => return Looked::Done(self.received(result.ok())),
+                recv(self.finished) -> result => {
+                    // The sender sends before it ends, unless its thread was ended.
+                    return Looked::Done(result.unwrap_or(Err(BuildErrorKind::Stopped)));
+                }
+                recv(deadline) -> _ => return Looked::TimedOut,
                 recv(self.stop.channel()) -> _ => return Looked::Stopped,
                 recv(clock::after(patience)) -> _ => {}
                 recv(self.woken) -> _ => {
@@ -196,18 +173,5 @@ impl Looker<'_> {
                 None
             }
         }
-    }
-
-    /// Waits for the backend, which was told to stop.
-    fn result(&self) -> Result<Built, BuildErrorKind> {
-        self.received(self.finished.recv().ok())
-    }
-
-    fn received(
-        &self,
-        result: Option<Result<Built, BuildErrorKind>>,
-    ) -> Result<Built, BuildErrorKind> {
-        // The sender is owned outside the scope: there is always a message.
-        result.unwrap_or(Err(BuildErrorKind::Stopped))
     }
 }

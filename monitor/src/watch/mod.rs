@@ -3,26 +3,31 @@
 mod attempt;
 mod during;
 mod recall;
+mod supervise;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, never, select};
 use hotswap_artifact::{
-    BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Ticket,
-    Trigger,
+    BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Source,
+    Ticket, Trigger,
 };
 use hotswap_system::clock;
+use hotswap_system::fault::{self, Operation};
 
 use crate::build::process::stopped_within;
+use crate::build::supervised::SupervisedBackend;
 use crate::events::Events;
 use crate::known_bad::{KnownBad, is_of_the_source};
 use crate::observation::Observer;
 use crate::requests::Requests;
 use crate::scan::cause_of;
-use crate::{BuildBackend, Scan, Scanner, Step, StopSignal};
+use crate::{BuildSettings, Scan, Scanner, Step, StopSignal};
 use attempt::Attempt;
+use supervise::Retry;
 
 /// How long a source that never stands still is waited for.
 ///
@@ -40,8 +45,11 @@ pub const SETTLE_MIN: Duration = Duration::from_millis(10);
 /// What the thread owns.
 pub(crate) struct Watch {
     pub(crate) source_name: String,
+    /// Absolute.
+    pub(crate) source: Source,
+    pub(crate) settings: BuildSettings,
     pub(crate) scanner: Scanner,
-    pub(crate) backend: Box<dyn BuildBackend>,
+    pub(crate) backend: SupervisedBackend,
     pub(crate) observer: Observer,
     pub(crate) notifications: Sender<Notification>,
     pub(crate) requests: Arc<Requests>,
@@ -81,6 +89,10 @@ pub(crate) struct Memory {
     own_touches: u32,
     /// Whether the next build must not trust what the compiler left behind.
     is_output_doubted: bool,
+    /// When to try again what failed for a reason outside the source.
+    retry: Option<Retry>,
+    /// How often in a row the thread panicked, without a round that came to its end.
+    panics: u32,
 }
 
 /// The thread has been told to end, or nobody listens any more.
@@ -102,20 +114,18 @@ struct Change {
 }
 
 impl Watch {
-    /// Runs until the handle is dropped or the receiver is gone.
-    pub(crate) fn run(mut self) {
-        let mut trigger = Trigger::Start;
-        while self.round(trigger).is_ok() {
-            match self.wait() {
-                Ok(next) => trigger = next,
-                Err(Stopped) => return,
-            }
+    /// Looks, and waits, until it is told to stop.
+    fn rounds(&mut self, mut trigger: Trigger) -> Result<Infallible, Stopped> {
+        loop {
+            self.round(trigger)?;
+            self.memory.panics = 0;
+            trigger = self.wait()?;
         }
     }
 
     /// Waits for a request or the end of the period.
     fn wait(&self) -> Result<Trigger, Stopped> {
-        let mut due = clock::after(self.poll_every);
+        let mut due = clock::after(self.poll_every.min(self.until_retry()));
         loop {
             select! {
                 recv(self.stop.channel()) -> _ => return Err(Stopped),
@@ -305,11 +315,11 @@ impl Watch {
     }
 
     /// Whether the last attempt failed for a reason outside the source, and
-    /// somebody asks for another one.
+    /// somebody asks for another one, or it is time for one.
     fn is_retry(&self, round: &Round, scan: &Scan) -> bool {
         let is_undecided = self.memory.handed_over != Some(scan.fingerprint)
             && self.memory.known_bad.get(scan.fingerprint).is_none();
-        is_undecided && self.is_asked(round)
+        is_undecided && (self.is_asked(round) || self.is_retry_due(scan.fingerprint))
     }
 
     /// The source looks as it did at the last decision.
@@ -381,6 +391,7 @@ impl Watch {
             change.map(|change| change.cause.clone()).unwrap_or_default(),
             outcome,
         );
+        fault::point(Operation::Send);
         select! {
             recv(self.stop.channel()) -> _ => Err(Stopped),
             send(self.notifications, notification) -> sent => {

@@ -1,6 +1,5 @@
 //! What was built before, by this process or another, is not built again.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hotswap_artifact::{Artifact, BuildError, BuildErrorKind, Outcome};
@@ -122,12 +121,10 @@ impl Watch {
         }
         let mut job = BuildJob::new(scan.fingerprint);
         job.workspace_root.clone_from(&scan.workspace_root);
-        // Unwind safety: the backend sees its own state broken, not ours.
-        catch_unwind(AssertUnwindSafe(|| self.backend.recipe(&job))).ok().flatten()
+        self.backend.recipe(&job)
     }
 
     fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {
-        // Unwind safety: as above.
-        catch_unwind(AssertUnwindSafe(|| self.backend.toolchain(stop))).ok().flatten()
+        self.backend.toolchain(stop)
     }
 }

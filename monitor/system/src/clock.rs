@@ -29,6 +29,13 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// How long to wait before another attempt: `first` after one failure, twice as long after each that
+/// follows, at most `longest`.
+#[must_use]
+pub fn backoff(first: Duration, failures: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
+}
+
 /// A channel that gets one message after this time.
 #[must_use]
 pub fn after(time: Duration) -> Receiver<Instant> {

@@ -1,8 +1,9 @@
 //! Threads.
 
+use std::any::Any;
 use std::io;
 use std::path::Path;
-use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
+use std::thread::{Builder, JoinHandle};
 
 use crate::fault::{Operation, check};
 
@@ -21,18 +22,18 @@ pub fn spawn<T: Send + 'static>(
     Builder::new().name(name).spawn(work)
 }
 
-/// Starts a thread of this name that ends with its scope.
-///
-/// # Errors
-///
-/// When the system gives none.
-#[track_caller]
-pub fn spawn_scoped<'scope, 'env, T: Send + 'scope>(
-    scope: &'scope Scope<'scope, 'env>,
-    name: impl Into<String>,
-    work: impl FnOnce() -> T + Send + 'scope,
-) -> io::Result<ScopedJoinHandle<'scope, T>> {
-    let name = name.into();
-    check(Operation::Thread, Path::new(&name))?;
-    Builder::new().name(name).spawn_scoped(scope, work)
+/// The message of a panic. The payload is forgotten where it is no text: dropping it may panic again.
+#[must_use]
+pub fn panic_text(payload: Box<dyn Any + Send>) -> String {
+    let payload = match payload.downcast::<String>() {
+        Ok(text) => return *text,
+        Err(payload) => payload,
+    };
+    match payload.downcast::<&'static str>() {
+        Ok(text) => (*text).to_owned(),
+        Err(payload) => {
+            std::mem::forget(payload);
+            "a panic without a text".to_owned()
+        }
+    }
 }

@@ -45,8 +45,10 @@ impl BuildBackend for Fake {
         }
         let library = self.target_dir.join("libfake.so");
         fs::create_dir_all(&self.target_dir).unwrap();
-        let _absent = fs::remove_file(&library);
-        fs::write(&library, text).unwrap();
+        // Whole or not at all: others may build into the same directory.
+        let unfinished = tempfile::NamedTempFile::new_in(&self.target_dir).unwrap();
+        fs::write(unfinished.path(), text).unwrap();
+        unfinished.persist(&library).unwrap();
         // After the read, for a test that edits at the very end.
         (self.during)(&self.file, 0, stop);
         Ok(Built::new(library, &self.target_dir))

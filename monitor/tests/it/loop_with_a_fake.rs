@@ -194,7 +194,7 @@ fn an_observer_and_a_backend_that_panic_are_survived() {
         .start()
         .unwrap();
     let first = notifications.recv_timeout(PATIENCE).unwrap();
-    assert!(failed(first).kind.to_string().starts_with("could not build"));
+    assert!(failed(first).kind.to_string().starts_with("the build backend panicked: "));
     monitor.scan(Trigger::Manual);
     ready(notifications.recv_timeout(PATIENCE).unwrap());
 }

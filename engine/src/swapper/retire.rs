@@ -1,0 +1,105 @@
+//! What nobody uses any more is unmapped, and so is everything in the end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Sender, never};
+use hotswap_system::clock;
+use hotswap_system::thread::panic_text;
+
+use super::Swapper;
+use crate::audit::Line;
+use crate::event::Event;
+use crate::image::Unloading;
+use crate::pin::PinKind;
+use crate::stage;
+use crate::status::VersionState;
+use crate::version::{Retired, Version};
+
+impl Swapper {
+    /// Unmaps what has been sent back until now.
+    pub(super) fn unload_retired(&mut self) {
+        while let Ok(retired) = self.retired.try_recv() {
+            self.unload(retired);
+        }
+    }
+
+    /// Unmaps what nobody reaches any more, and looks whether it is gone.
+    pub(super) fn unload(&mut self, retired: Retired) {
+        let Retired { id, image, was_current } = retired;
+        let path = image.path().display().to_string();
+        let holds = image.context().holds();
+        let start = clock::now();
+        self.mapped_count -= 1;
+        self.staged.retain(|staged| staged != image.path());
+        // Unwind safety: a library that is half closed counts as mapped for good.
+        let unloading = catch_unwind(AssertUnwindSafe(|| image.unload()));
+        let (unloading, why) = match unloading {
+            Ok(unloading) => {
+                (unloading, "the loader kept the library after it was closed".to_owned())
+            }
+            Err(payload) => {
+                (Unloading::Kept, format!("closing it panicked: {}", panic_text(payload)))
+            }
+        };
+        match unloading {
+            Unloading::Unloaded if !was_current => {
+                let line = Line::info("load.undone").field("path", path);
+                self.core.journal.write(None, line);
+            }
+            Unloading::Unloaded => {
+                self.core.history.lock().ended(id, VersionState::Unloaded);
+                let line = Line::info("version.unloaded").field("version", id.number());
+                let line = line.field("unload_us", clock::since(start).as_micros());
+                self.core.journal.write(None, line.field("path", path));
+                self.core.tell(&Event::Unloaded { version: id });
+            }
+            Unloading::Kept => {
+                holds.add(PinKind::Loader, path.clone());
+                self.core.history.lock().ended(id, VersionState::Pinned);
+                let line = Line::warn("version.pinned").field("version", id.number());
+                self.core.journal.write(None, line.field("path", path).field("msg", why));
+                self.core.tell(&Event::Pinned { version: id });
+            }
+        }
+    }
+
+    /// Ends the engine: no more changes, no more calls by name; what guards and threads hold
+    /// stays until they let go, and this thread unmaps it then.
+    pub(super) fn close(&mut self, done: &Sender<()>) {
+        self.is_closing = true;
+        self.watch = None;
+        self.notifications = never();
+        self.held_back = None;
+        // Release pairs with the Acquire in `Core::missing`.
+        self.core.is_closed.store(true, Ordering::Release);
+        drop(self.core.slot.publish(Arc::new(Version::none(self.retire.clone()))));
+        self.unload_retired();
+        self.core.journal.write(None, Line::info("engine.stop").field("mapped", self.mapped_count));
+        self.core.tell(&Event::Stopped);
+        self.leave();
+        self.waiters.clear();
+        // Requests that came too late are answered by dropping their replies.
+        let requests = std::mem::replace(&mut self.requests, never());
+        drop(requests);
+        let _ = done.send(());
+        while self.mapped_count > 0 {
+            let Ok(retired) = self.retired.recv() else {
+                return;
+            };
+            self.unload(retired);
+        }
+    }
+
+    /// Leaves no file behind, whatever is still mapped: a mapping needs no name.
+    fn leave(&self) {
+        for path in &self.staged {
+            // Most are gone already, with their images.
+            let _ = hotswap_system::fs::remove_file(path);
+        }
+        for home in &self.homes {
+            stage::leave(home);
+        }
+    }
+}
