@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -89,7 +90,8 @@ impl Drop for Staged {
         if !self.keep_inode {
             self.let_go();
         }
-        remove(&self.path);
+        // A panic out of a drop, while another is under way, would end the process. The file is tried again.
+        let _ = catch_unwind(AssertUnwindSafe(|| remove(&self.path)));
     }
 }
 
@@ -102,18 +104,22 @@ const LEFT_MAX: usize = 1_000;
 
 /// Removes a staged file. A failure harms nobody: it is tried again when something is staged, and at the end.
 fn remove(path: &Path) {
-    let removed = fs::remove_file(path);
-    if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+    {
+        // Before it is tried, so that nothing is forgotten by whatever interrupts this.
         let mut left = LEFT.lock();
-        if left.len() < LEFT_MAX {
+        if left.len() < LEFT_MAX && !left.iter().any(|known| known == path) {
             left.push(path.to_owned());
         }
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+        _ => LEFT.lock().retain(|known| known != path),
     }
 }
 
 /// Tries again to remove what could not be removed.
 fn remove_left() {
-    let left = std::mem::take(&mut *LEFT.lock());
+    let left = LEFT.lock().clone();
     left.iter().for_each(|path| remove(path));
 }
 

@@ -1,6 +1,7 @@
 //! Files that appear whole or not at all.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
@@ -54,7 +55,8 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        remove(&self.path);
+        // A panic out of a drop, while another is under way, would end the process. The file is tried again.
+        let _ = catch_unwind(AssertUnwindSafe(|| remove(&self.path)));
     }
 }
 
@@ -67,12 +69,16 @@ const LEFT_MAX: usize = 1_000;
 
 /// Removes something unfinished, if it is there; a failure is tried again with the next sweep.
 fn remove(temporary: &Path) {
-    let removed = fs::remove_file(temporary);
-    if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+    {
+        // Before it is tried, so that nothing is forgotten by whatever interrupts this.
         let mut left = LEFT.lock();
-        if left.len() < LEFT_MAX {
+        if left.len() < LEFT_MAX && !left.iter().any(|known| known == temporary) {
             left.push(temporary.to_owned());
         }
+    }
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+        _ => LEFT.lock().retain(|known| known != temporary),
     }
 }
 
@@ -81,7 +87,7 @@ fn remove(temporary: &Path) {
 /// A process whose number means nothing here, in another container, may lose its
 /// file that way; it makes another.
 pub(super) fn sweep(directory: &Path) {
-    let left = std::mem::take(&mut *LEFT.lock());
+    let left = LEFT.lock().clone();
     left.iter().for_each(|temporary| remove(temporary));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
