@@ -106,3 +106,35 @@ fn every_step_of_a_real_build_may_fail_once() {
         assert!(failures.is_empty(), "{}", failures.join("\n"));
     });
 }
+
+/// What a build read, and nobody could find out: an edit of it is seen all the same.
+#[test]
+fn cd_1_what_a_build_read_is_known_whatever_fails() {
+    isolated("cd_1_what_a_build_read_is_known_whatever_fails", || {
+        let module = CrateFixture::new("faults_of_inputs", &versioned(1));
+        let outside = module.path().with_extension("txt");
+        std::fs::write(&outside, "two").expect("the target directory is writable");
+        let engine = module.engine().open().expect("nothing is wrong yet");
+        let watching = fault::watch();
+        let read = || {
+            let passed = watching.passed().into_keys();
+            passed.filter(|site| site.file.ends_with("scan/dep_info.rs")).collect::<Vec<_>>()
+        };
+        module.edit(&versioned(2));
+        engine.sync().expect("nothing is wrong yet");
+        let sites = read();
+        assert_eq!(sites.len(), 1, "{sites:?}");
+        let fault = Fault { site: sites[0], times: Times::Once(0), manner: Manner::Error };
+        watching.inject(fault);
+        let included = format!("include_str!({outside:?}).len() as u64");
+        module.edit(&versioned(7).replace("    7\n", &format!("    {included}\n")));
+        let _either = engine.sync();
+        assert_eq!(watching.heal(), 1, "it was read");
+        engine.sync().expect("the fault is over");
+        assert_eq!(engine.call_with("version", ()), Ok(3_u64));
+        std::fs::write(&outside, "three").expect("the target directory is writable");
+        let verdict = engine.sync().expect("nothing is wrong");
+        assert!(verdict.is_swapped(), "{verdict}");
+        assert_eq!(engine.call_with("version", ()), Ok(5_u64));
+    });
+}
