@@ -43,11 +43,13 @@ pub(crate) fn run(
     hooks: &[Hook],
     deadline: Duration,
 ) -> Result<(), LoadErrorKind> {
-    let Some(first) = hooks.first() else { return Ok(()) };
+    if hooks.is_empty() {
+        return Ok(());
+    }
     let (tell, told) = bounded(1);
     let (held, list) = (Arc::clone(version), hooks.to_vec());
     let name = format!("hotswap-on-load-{}", version.id);
-    let started = thread::spawn(name, move || {
+    let work = move || {
         let hold = held.holds.add(PinKind::Hook, format!("on_load of {}", held.id));
         let result = list.iter().try_for_each(|hook| enter(&held, hook));
         held.holds.remove(hold);
@@ -55,11 +57,8 @@ pub(crate) fn run(
         drop(held);
         // Past the deadline nobody waits any more.
         let _ = tell.send(result);
-    });
-    if let Err(error) = started {
-        let reason = format!("could not be run: {error}");
-        return Err(LoadErrorKind::Hook { name: first.name.clone(), reason });
-    }
+    };
+    thread::spawn(name, work).map_err(|error| LoadErrorKind::Thread { error: Arc::new(error) })?;
     let refuse = |reason| Err(LoadErrorKind::Hook { name: names(hooks), reason });
     select! {
         recv(told) -> result => result.unwrap_or_else(|_| refuse("ended its thread".to_owned())),

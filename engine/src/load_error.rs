@@ -171,6 +171,13 @@ pub enum LoadErrorKind {
         /// What it did: returned an error, panicked, took too long, called the engine.
         reason: String,
     },
+    /// No thread could be started for its load hooks.
+    #[error("no thread could be started for its load hooks")]
+    Thread {
+        /// What the system answered.
+        #[source]
+        error: Arc<io::Error>,
+    },
     /// The system's loader refused it.
     #[error("the loader refused it: {message}")]
     Loader {
@@ -215,6 +222,7 @@ impl LoadErrorKind {
                 | Self::Missing { .. }
                 | Self::Signature { .. }
                 | Self::Exhausted { .. }
+                | Self::Thread { .. }
                 | Self::Loader { .. }
                 | Self::Panicked { .. }
         )
@@ -222,7 +230,7 @@ impl LoadErrorKind {
 
     /// Whether it is tried again after some time, without being asked: a disk that is full now has room soon.
     pub(crate) const fn is_of_the_machine(&self) -> bool {
-        matches!(self, Self::File { .. } | Self::Panicked { .. })
+        matches!(self, Self::File { .. } | Self::Thread { .. } | Self::Panicked { .. })
     }
 
     /// A short stable code for the log.
@@ -242,6 +250,7 @@ impl LoadErrorKind {
             Self::Signature { .. } => "signature",
             Self::HostFunction { .. } => "host_function",
             Self::Hook { .. } => "hook",
+            Self::Thread { .. } => "thread",
             Self::Loader { .. } => "loader",
             Self::WrongImage { .. } => "wrong_image",
             Self::Exhausted { .. } => "exhausted",

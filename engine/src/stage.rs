@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,12 +47,33 @@ pub(crate) fn read(artifact: &Artifact) -> Result<Contents, LoadErrorKind> {
 #[derive(Debug)]
 pub(crate) struct Staged {
     path: PathBuf,
-    inode: (u64, u64),
+    /// What is taken, as soon as it is known.
+    inode: Option<(u64, u64)>,
     /// Whether the image is mapped for good, so that its inode must never be used again.
     keep_inode: bool,
 }
 
 impl Staged {
+    /// Of a file that is not there yet: whatever stops its making, nothing of it stays.
+    fn begin(path: PathBuf) -> Self {
+        Self { path, inode: None, keep_inode: false }
+    }
+
+    /// Takes an inode; `false` when an image has it.
+    fn take(&mut self, inode: (u64, u64)) -> bool {
+        let is_free = MAPPED.lock().get_or_insert_default().insert(inode);
+        if is_free {
+            self.inode = Some(inode);
+        }
+        is_free
+    }
+
+    fn let_go(&mut self) {
+        if let Some(inode) = self.inode.take() {
+            MAPPED.lock().get_or_insert_default().remove(&inode);
+        }
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -65,39 +87,64 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // The file is ours alone, and a failure to remove it harms nobody: it is swept with its directory.
-        let _ = fs::remove_file(&self.path);
         if !self.keep_inode {
-            MAPPED.lock().get_or_insert_default().remove(&self.inode);
+            self.let_go();
+        }
+        // A panic out of a drop, while another is under way, would end the process. The file is tried again.
+        let _ = catch_unwind(AssertUnwindSafe(|| remove(&self.path)));
+    }
+}
+
+/// Files of ours that could not be removed. Their names are never used again.
+static LEFT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// How many files that could not be removed are tried again; what is beyond goes with its directory, when the next
+/// process sweeps. A program that swaps all day on a file system that removes nothing must not fill its memory.
+const LEFT_MAX: usize = 1_000;
+
+/// Removes a staged file. A failure harms nobody: it is tried again when something is staged, and at the end.
+fn remove(path: &Path) {
+    {
+        // Before it is tried, so that nothing is forgotten by whatever interrupts this.
+        let mut left = LEFT.lock();
+        if left.len() < LEFT_MAX && !left.iter().any(|known| known == path) {
+            left.push(path.to_owned());
         }
     }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+        _ => LEFT.lock().retain(|known| known != path),
+    }
+}
+
+/// Tries again to remove what could not be removed.
+fn remove_left() {
+    let left = LEFT.lock().clone();
+    left.iter().for_each(|path| remove(path));
 }
 
 /// Puts the contents under a name and an inode that are not loaded: a hard link of our own
 /// build output where that is possible, a copy otherwise.
 pub(crate) fn stage(artifact: &Artifact, contents: &Contents) -> Result<Staged, LoadErrorKind> {
+    remove_left();
     let mut rooms = ROOMS.lock();
     let directory = enter(&mut rooms, &artifact.home)?;
     // Relaxed: only uniqueness matters.
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let stem = artifact.path.file_stem().unwrap_or_default().to_string_lossy();
     let short: String = stem.chars().take(24).collect();
-    let path = directory.join(format!("{number}-{short}.so"));
-    let free = MAPPED.lock().get_or_insert_default().insert(contents.inode);
-    if free && artifact.origin == Origin::Built {
-        if link(artifact, contents, &path) {
-            return Ok(Staged { path, inode: contents.inode, keep_inode: false });
+    let mut staged = Staged::begin(directory.join(format!("{number}-{short}.so")));
+    if artifact.origin == Origin::Built && staged.take(contents.inode) {
+        if link(artifact, contents, staged.path()) {
+            return Ok(staged);
         }
-        MAPPED.lock().get_or_insert_default().remove(&contents.inode);
-    } else if free {
-        MAPPED.lock().get_or_insert_default().remove(&contents.inode);
+        staged.let_go();
     }
-    let inode = copy(contents, &path).map_err(|error| {
-        let _ = fs::remove_file(&path);
-        file_error("copy the library to", &path, error)
-    })?;
-    MAPPED.lock().get_or_insert_default().insert(inode);
-    Ok(Staged { path, inode, keep_inode: false })
+    let inode = copy(contents, staged.path())
+        .map_err(|error| file_error("copy the library to", staged.path(), error))?;
+    // It was made just now: nobody has it.
+    staged.take(inode);
+    Ok(staged)
 }
 
 /// Whether a hard link to the very inode that was read could be made.
@@ -106,7 +153,7 @@ fn link(artifact: &Artifact, contents: &Contents, path: &Path) -> bool {
     let same =
         linked && fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == contents.inode);
     if linked && !same {
-        let _ = fs::remove_file(path);
+        remove(path);
     }
     same
 }
@@ -135,8 +182,14 @@ const LOCK: &str = "lock";
 /// Makes this process's directory under `home`, after sweeping those of processes that died.
 fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
     let directory = home.join(process::id().to_string());
-    if rooms.contains_key(home) && fs::exists(&directory) {
-        return room(home);
+    if rooms.contains_key(home) {
+        match fs::metadata(&directory) {
+            Ok(_) => return room(home),
+            // Somebody cleaned up.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => drop(rooms.remove(home)),
+            // It may well be there, and then its lock is ours: waiting for that would be for ever.
+            Err(error) => return Err(file_error("find", &directory, error)),
+        }
     }
     sweep(home);
     let create = || {
@@ -174,6 +227,7 @@ fn sweep(home: &Path) {
 
 /// Removes this process's directory under `home`, if nothing is staged in it any more.
 pub(crate) fn leave(home: &Path) {
+    remove_left();
     let mut rooms = ROOMS.lock();
     let directory = home.join(process::id().to_string());
     let is_empty = fs::read_dir(&directory)

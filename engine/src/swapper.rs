@@ -348,6 +348,8 @@ impl Swapper {
             Ok(Admitted::Ready(version)) => Ok(self.publish(version, &newcomer)),
             Ok(Admitted::Same(current)) => Ok(Verdict::Unchanged { current }),
             Err((kind, event)) => {
+                // What was loaded and refused is gone before anybody is told.
+                self.unload_retired();
                 let is_passing = kind.is_passing();
                 let is_of_the_machine = kind.is_of_the_machine();
                 let path = newcomer.artifact.path.clone();

@@ -18,6 +18,7 @@ pub struct FakeCompiler {
     source: PathBuf,
     target_dir: PathBuf,
     builds: Arc<AtomicU64>,
+    library: fn(u64) -> PathBuf,
 }
 
 impl FakeCompiler {
@@ -25,7 +26,15 @@ impl FakeCompiler {
     #[must_use]
     pub fn new(source: &Path, target_dir: &Path) -> Self {
         let builds = Arc::default();
-        Self { source: source.to_owned(), target_dir: target_dir.to_owned(), builds }
+        let (source, target_dir) = (source.to_owned(), target_dir.to_owned());
+        Self { source, target_dir, builds, library: numbered }
+    }
+
+    /// Copies these libraries instead.
+    #[must_use]
+    pub fn giving(mut self, library: fn(u64) -> PathBuf) -> Self {
+        self.library = library;
+        self
     }
 
     /// How many builds were begun.
@@ -64,7 +73,7 @@ impl BuildBackend for FakeCompiler {
         fs::create_dir_all(&self.target_dir).expect("the target directory is writable");
         let library = self.target_dir.join("libnumbered.so");
         let _absent = fs::remove_file(&library);
-        fs::copy(numbered(number), &library).expect("the target directory is writable");
+        fs::copy((self.library)(number), &library).expect("the target directory is writable");
         Ok(Built::new(library, &self.target_dir))
     }
 }

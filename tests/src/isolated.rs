@@ -42,6 +42,8 @@ pub fn isolated_under(name: &str, launcher: &[&str], body: impl FnOnce()) {
     for line in stderr.lines().filter(|line| line.starts_with("not tried: ")) {
         eprintln!("{name}: {line}");
     }
+    // Seen with `--nocapture` only, as if it had run here.
+    print!("{stdout}");
 }
 
 /// A command that runs this test binary with nothing but the test `name`, for which [`is_isolated`] then holds.

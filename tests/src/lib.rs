@@ -7,6 +7,7 @@
 pub mod deadline;
 pub mod elf;
 pub mod fake_compiler;
+pub mod fault_world;
 mod fixture;
 pub mod fuzz;
 mod isolated;

@@ -34,6 +34,16 @@ pub fn numbered(number: u64) -> PathBuf {
     library(&format!("numbered_{number}"), &source, Kind::Module)
 }
 
+/// As [`numbered`], with a load hook that lets it in.
+#[must_use]
+pub fn numbered_with_hook(number: u64) -> PathBuf {
+    let hook =
+        "\n#[hotswap_module::on_load]\nfn lets_in() -> Result<(), String> {\n    Ok(())\n}\n";
+    let source = source("numbered.rs")
+        .replace("const VERSION: u64 = 1;", &format!("const VERSION: u64 = {number};"));
+    library(&format!("hooked_{number}"), &(source + hook), Kind::Module)
+}
+
 /// The module of `tests/modules/<file>`.
 #[must_use]
 pub fn named(file: &str) -> PathBuf {

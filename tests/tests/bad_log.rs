@@ -8,7 +8,7 @@ use std::path::Path;
 use hotswap_engine::{Engine, OpenErrorKind};
 use hotswap_system::fault::{Fault, Manner, Operation, Site, Times, Watching, watch};
 use hotswap_tests::deadline::until;
-use hotswap_tests::{LogLine, isolated, isolated_under, log_lines, prebuilt};
+use hotswap_tests::{isolated, isolated_under, log_lines, prebuilt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 fn version(engine: &Engine) -> u64 {
@@ -54,30 +54,10 @@ fn a_log_must_be_a_file() {
     });
 }
 
-/// The lines of a log some of which are torn, and how many are: of lines with one number the last is whole.
-fn whole_lines(log: &Path) -> (Vec<LogLine>, usize) {
-    let text = fs::read_to_string(log).expect("readable");
-    let number = |line: &str| line.split(' ').nth(1)?.parse::<u64>().ok();
-    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-    let mut whole = String::new();
-    for (index, line) in lines.iter().enumerate() {
-        let is_last = lines[index + 1..].iter().all(|later| number(later) != number(line));
-        if number(line).is_some() && is_last {
-            whole.push_str(line);
-            whole.push('\n');
-        }
-    }
-    let beside = log.with_extension("whole");
-    fs::write(&beside, &whole).expect("writable");
-    let whole = log_lines(&beside);
-    let torn = lines.len() - whole.len();
-    (whole, torn)
-}
-
 /// What must be true of a log that could not be written while version 2 was swapped in, and could be for version 3.
 fn assert_mended(log: &Path) {
-    let (lines, torn) = whole_lines(log);
-    assert!(torn > 0, "no write has failed half-way");
+    // Of what was written half-way nothing is left: every line is whole.
+    let lines = log_lines(log);
     let told: Vec<_> = lines.iter().filter(|line| !line.field("lost_lines").is_empty()).collect();
     assert_eq!(told.len(), 1, "{lines:#?}");
     let lost: u64 = told[0].field("lost_lines").parse().expect("a number");

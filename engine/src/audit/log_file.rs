@@ -59,6 +59,8 @@ enum Entry {
         line: Line,
         at: Stamp,
     },
+    /// A line that stands in the file already, for the facade.
+    Written(Line),
     /// Answered when everything before it is done.
     Flush(Sender<()>),
 }
@@ -99,7 +101,7 @@ impl LogFile {
     pub(crate) fn open(path: &Path) -> io::Result<Arc<Self>> {
         let path = std::path::absolute(path)?;
         Self::join_or(path.clone(), || {
-            let (writer, instead_of) = match Writer::open(&path)? {
+            let (mut writer, instead_of) = match Writer::open(&path)? {
                 Some(writer) => (writer, None),
                 None => {
                     let locked =
@@ -114,18 +116,20 @@ impl LogFile {
                 .field("pid", process::id())
                 .field("boot", format!("{:08x}", BOOT.id))
                 .maybe("instead_of", instead_of.map(|path| path.display().to_string()));
-            Ok((Some(writer), Some(line)))
+            // Here and not on the thread: a log that cannot be written from the start is an error.
+            writer.append(&line, Stamp::now())?;
+            Ok(Some((writer, line)))
         })
     }
 
     /// The `log` facade alone.
     pub(crate) fn facade() -> io::Result<Arc<Self>> {
-        Self::join_or(PathBuf::new(), || Ok((None, None)))
+        Self::join_or(PathBuf::new(), || Ok(None))
     }
 
     fn join_or(
         key: PathBuf,
-        open: impl FnOnce() -> io::Result<(Option<Writer>, Option<Line>)>,
+        open: impl FnOnce() -> io::Result<Option<(Writer, Line)>>,
     ) -> io::Result<Arc<Self>> {
         let mut table = OPEN.lock();
         while let Some(entry) = table.get(&key) {
@@ -137,19 +141,17 @@ impl LogFile {
                 break;
             }
         }
-        let (writer, first) = open()?;
+        let (writer, first) = open()?.unzip();
         let path = writer.as_ref().map(|writer| writer.path.clone());
         let (queue, entries) = bounded(QUEUE_LINES_MAX);
+        // There is room: nothing was sent yet.
+        let _ = first.map(|line| queue.try_send(Entry::Written(line)));
         let (alive, ended) = bounded(0);
         let health = Arc::<Health>::default();
         let mut scribe = Scribe { entries, writer, health: Arc::clone(&health), _alive: alive };
         thread::spawn("hotswap-log", move || scribe.run())?;
         let log = Arc::new(Self { key: key.clone(), path, queue: Some(queue), ended, health });
         table.insert(key, Arc::downgrade(&log));
-        drop(table);
-        if let Some(first) = first {
-            log.write(first);
-        }
         Ok(log)
     }
 
@@ -219,6 +221,7 @@ impl Scribe {
         while let Ok(entry) = self.entries.recv() {
             match entry {
                 Entry::Line { line, at } => self.line(&line, at),
+                Entry::Written(line) => mirror(&line),
                 Entry::Flush(done) => {
                     // Who waited may have given up.
                     let _gave_up = done.send(());
@@ -269,8 +272,10 @@ struct Writer {
     file: File,
     /// The number of the last line.
     seq: u64,
-    /// Lines that could not be written since the last one that could. Of the first, a part may have been.
+    /// Lines that could not be written since the last one that could.
     lost: u64,
+    /// Whether a part of one of them stands at the end.
+    is_torn: bool,
 }
 
 impl Writer {
@@ -283,24 +288,33 @@ impl Writer {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let (seq, is_whole) = last_line(&mut file)?;
-        if !is_whole {
-            // A crash in the middle of a line: the next one must not continue it.
-            file.write_all(b"\n")?;
-        }
-        Ok(Some(Self { path: path.to_owned(), file, seq, lost: 0 }))
+        // A crash in the middle of a line: the next one must not continue it.
+        let is_torn = !is_whole;
+        Ok(Some(Self { path: path.to_owned(), file, seq, lost: 0, is_torn }))
     }
 
     fn append(&mut self, line: &Line, at: Stamp) -> io::Result<()> {
         let seq = self.seq + 1;
         let lost = Some(self.lost).filter(|lost| *lost > 0);
         let mut text = render(line, at, seq, lost);
-        if lost.is_some() {
-            // What there may be of an earlier line must not run into this one.
+        let was_torn = self.is_torn;
+        if was_torn {
+            // What there is of an earlier line must not run into this one.
             text.insert(0, '\n');
         }
-        self.file.write_all(text.as_bytes())?;
+        // Asked each time: nobody else writes lines here, but somebody may have added to the file.
+        let length = self.file.metadata().map(|found| found.len());
+        self.is_torn = true;
+        if let Err(error) = self.file.write_all(text.as_bytes()) {
+            // Half a line may read as a whole one: taken back, where the file can be cut.
+            if length.and_then(|length| self.file.set_len(length)).is_ok() {
+                self.is_torn = was_torn;
+            }
+            return Err(error);
+        }
         self.seq = seq;
         self.lost = 0;
+        self.is_torn = false;
         Ok(())
     }
 }

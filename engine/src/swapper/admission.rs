@@ -58,6 +58,10 @@ impl Swapper {
             self.core.journal.write(Some(tx), line.field("code", verified.code));
             return Ok(Admitted::Same(current));
         }
+        // Before anything lies there: what is refused from here on leaves no directory behind either.
+        if !self.homes.contains(&artifact.home) {
+            self.homes.push(artifact.home.clone());
+        }
         let start = clock::now();
         let file = stage::stage(artifact, &contents).map_err(|kind| (kind, "stage.refused"))?;
         let line = Line::info("stage.ok").field("path", file.path().display());
@@ -132,9 +136,6 @@ impl Swapper {
         let context = Arc::new(ImageContext::of(&self.core));
         let (image, functions) = Image::load(verified, file, Arc::clone(&context))
             .map_err(|kind| (kind, "load.refused"))?;
-        if !self.homes.contains(&artifact.home) {
-            self.homes.push(artifact.home.clone());
-        }
         self.mapped_count += 1;
         self.staged.push(image.path().to_owned());
         let needs = image.needs();

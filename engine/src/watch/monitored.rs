@@ -98,7 +98,8 @@ impl Watch {
 /// How a single file names hotswap-module: by path while this crate lies in its repository, by version otherwise.
 fn module_dependency() -> String {
     let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/module"));
-    if hotswap_system::fs::exists(beside.join("Cargo.toml")) {
+    // What cannot be looked at now may be there when it is built.
+    if hotswap_system::fs::exists(beside.join("Cargo.toml")).unwrap_or(true) {
         // A TOML basic string: quotes and backslashes are escaped as in Rust.
         format!("hotswap-module = {{ path = {:?} }}", beside.display().to_string())
     } else {

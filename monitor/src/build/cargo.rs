@@ -10,10 +10,10 @@ use super::ledger::Ledger;
 use super::messages::{self, Library, Messages};
 use super::process::{self, Ended, Finished, Limits};
 use super::{
-    BuildBackend, BuildJob, Built, Recipe, environment, missing_manifest, recipe, target_dir,
+    BuildBackend, BuildJob, Built, Recipe, environment, must_have_manifest, read_inputs, recipe,
+    target_dir,
 };
 use crate::project::{self, Project};
-use crate::scan::read_dep_info;
 use crate::{BuildSettings, Profile, StopSignal, file_package};
 
 /// Builds a crate, or a single file with dependencies, by `cargo rustc`.
@@ -51,8 +51,8 @@ impl CargoBackend {
     ) -> Result<(PathBuf, PathBuf), BuildErrorKind> {
         let source = self.source.location();
         let is_file = matches!(self.source, Source::File(_));
-        if !is_file && !fs::exists(source.join("Cargo.toml")) {
-            return Err(missing_manifest(source));
+        if !is_file {
+            must_have_manifest(source)?;
         }
         let root = match &job.workspace_root {
             None if !is_file && self.settings.target_dir.is_none() => {
@@ -163,7 +163,7 @@ impl CargoBackend {
                 let mut built = Built::new(&library.path, target_dir);
                 built.fresh = library.fresh;
                 built.diagnostics = diagnostics;
-                built.inputs = read_dep_info(&library.path.with_extension("d"), package).ok();
+                built.inputs = read_inputs(&library.path.with_extension("d"), package)?;
                 Ok(built)
             }
             None if status.success() || stderr.contains("no library targets found") => {

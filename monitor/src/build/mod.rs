@@ -14,9 +14,13 @@ pub(crate) mod supervised;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hotswap_artifact::{BuildErrorKind, Diagnostics, Fingerprint, Origin, Source};
+use hotswap_system::fs;
 
+use crate::scan::read_dep_info;
+use crate::scan::walk::is_absent;
 use crate::{BuildSettings, StopSignal};
 use ledger::JobInputs;
 
@@ -172,13 +176,37 @@ pub(crate) fn target_dir(
     chosen.or_else(|| Some(beside()?.join("target/hotswap")))
 }
 
-/// Says what a crate source needs.
-pub(crate) fn missing_manifest(package: &Path) -> BuildErrorKind {
-    BuildErrorKind::Manifest {
-        message: format!(
-            "no Cargo.toml in {}; a crate source is the directory that holds one",
-            package.display()
-        ),
+/// Says what a crate source needs, where it is missing.
+pub(crate) fn must_have_manifest(package: &Path) -> Result<(), BuildErrorKind> {
+    let manifest = package.join("Cargo.toml");
+    match fs::exists(&manifest) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(BuildErrorKind::Manifest {
+            message: format!(
+                "no Cargo.toml in {}; a crate source is the directory that holds one",
+                package.display()
+            ),
+        }),
+        Err(error) => {
+            Err(BuildErrorKind::Io { action: "find", path: manifest, error: Arc::new(error) })
+        }
+    }
+}
+
+/// What a build was seen to read, where the compiler says so. A file that is there and cannot be read is an error:
+/// what the build read would be missing in its fingerprint, and the result remembered under that.
+pub(crate) fn read_inputs(
+    dep_info: &Path,
+    base: &Path,
+) -> Result<Option<Vec<PathBuf>>, BuildErrorKind> {
+    match read_dep_info(dep_info, base) {
+        Ok(inputs) => Ok(Some(inputs)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(BuildErrorKind::Io {
+            action: "read",
+            path: dep_info.to_owned(),
+            error: Arc::new(error),
+        }),
     }
 }
 

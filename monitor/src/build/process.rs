@@ -82,7 +82,7 @@ pub(crate) fn run<S: LineSink>(
     }
     let (exceed, exceeded) = bounded(1);
     let meter = Arc::new(Meter::new(limits.output_bytes_max, exceed));
-    let watched = Watched::start(&mut running.child, sink, &meter);
+    let watched = Watched::start(&mut running.child, sink, &meter).map_err(RunError::Spawn)?;
 
     let ended = select! {
         recv(watched.exited) -> _ => None,
@@ -184,24 +184,25 @@ struct Watched<S> {
 }
 
 impl<S: LineSink> Watched<S> {
-    fn start(child: &mut Child, sink: S, meter: &Arc<Meter>) -> Self {
+    /// Without all of its threads a process cannot be judged: what it said would be missing.
+    fn start(child: &mut Child, sink: S, meter: &Arc<Meter>) -> io::Result<Self> {
         let (exit, exited) = bounded(0);
         let (close, closed) = bounded(0);
         let output = Arc::new(Mutex::new(Some(sink)));
         let stderr = Arc::new(Mutex::new(Some(Bounded::default())));
         let group = Pid::from_child(child);
-        spawn("exit", exit, move || wait_without_reaping(group));
+        spawn("exit", exit, move || wait_without_reaping(group))?;
         if let Some(pipe) = child.stdout.take() {
             let pipe = Metered { pipe, meter: Arc::clone(meter) };
             let output = Arc::clone(&output);
-            spawn("stdout", close.clone(), move || drain_lines(pipe, &output));
+            spawn("stdout", close.clone(), move || drain_lines(pipe, &output))?;
         }
         if let Some(pipe) = child.stderr.take() {
             let pipe = Metered { pipe, meter: Arc::clone(meter) };
             let stderr = Arc::clone(&stderr);
-            spawn("stderr", close, move || drain(pipe, &stderr));
+            spawn("stderr", close, move || drain(pipe, &stderr))?;
         }
-        Self { exited, closed, output, stderr }
+        Ok(Self { exited, closed, output, stderr })
     }
 
     /// Waits for the end of both outputs, at most for the grace.
@@ -221,16 +222,12 @@ impl<S: LineSink> Watched<S> {
 }
 
 /// Starts a thread that owns `end` for as long as it lives.
-fn spawn(name: &str, end: Sender<()>, work: impl FnOnce() + Send + 'static) {
-    let started = thread::spawn(format!("hotswap-{name}"), move || {
+fn spawn(name: &str, end: Sender<()>, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::spawn(format!("hotswap-{name}"), move || {
         work();
         drop(end);
-    });
-    if let Err(error) = started {
-        // The channel is disconnected then: an exit that nobody waits for is
-        // waited for by `Child::wait`, an output that nobody reads is closed.
-        log::error!("cannot start the thread hotswap-{name} of a build: {error}");
-    }
+    })?;
+    Ok(())
 }
 
 fn wait_without_reaping(process: Pid) {

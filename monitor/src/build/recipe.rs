@@ -9,6 +9,7 @@ use hotswap_system::process::Command;
 
 use super::process::{self, Ended, Limits};
 use super::{Recipe, environment, target_dir};
+use crate::scan::walk::is_absent;
 use crate::{BuildSettings, StopSignal};
 
 /// What a compiler may use to say its version.
@@ -60,10 +61,14 @@ pub(super) fn recipe(
     // Cargo's configuration beside the sources is part of the fingerprint; what
     // lies above them and in cargo's home is not.
     for path in configuration(source.location()) {
-        if let Ok(bytes) = fs::read(&path) {
+        let content = match fs::read(&path) {
             // The hash: there may be tokens of registries in it.
-            text.extend_from_slice(format!("\n{path:?} {}", Fingerprint::of(&bytes)).as_bytes());
-        }
+            Ok(bytes) => Fingerprint::of(&bytes).to_string(),
+            Err(error) if is_absent(&error) => continue,
+            // Neither what it gives with this file nor what it gives without.
+            Err(error) => error.kind().to_string(),
+        };
+        text.extend_from_slice(format!("\n{path:?} {content}").as_bytes());
     }
     Some(Recipe::new(target_dir, text))
 }

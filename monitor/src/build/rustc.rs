@@ -10,8 +10,7 @@ use hotswap_system::process::Command;
 use super::messages::{self, Messages};
 use super::output::LineSink;
 use super::process::{self, Ended, Limits};
-use super::{BuildBackend, BuildJob, Built, Recipe, environment, recipe, target_dir};
-use crate::scan::read_dep_info;
+use super::{BuildBackend, BuildJob, Built, Recipe, environment, read_inputs, recipe, target_dir};
 use crate::{BuildSettings, Profile, StopSignal, file_package, project};
 
 /// Builds one file without dependencies by `rustc --crate-type cdylib`.
@@ -108,7 +107,7 @@ impl BuildBackend for RustcBackend {
                 let mut built = Built::new(library, target_dir);
                 built.diagnostics = messages.into_diagnostics(false, "");
                 let dep_info = output.join(format!("{name}.d"));
-                built.inputs = read_dep_info(&dep_info, self.directory()).ok();
+                built.inputs = read_inputs(&dep_info, self.directory())?;
                 Ok(built)
             }
         }

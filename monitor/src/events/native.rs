@@ -10,7 +10,7 @@ use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::{EventsProblem, Interest, Waker, Watcher};
-use crate::scan::walk::is_left_out;
+use crate::scan::walk::is_file_left_out;
 
 pub(super) fn watcher(waker: &Arc<Waker>) -> Result<Box<dyn Watcher>, EventsProblem> {
     let waker = Arc::clone(waker);
@@ -62,7 +62,7 @@ fn is_covered(interest: &Interest, path: &Path) -> bool {
     if interest.files.contains(path) {
         return true;
     }
-    let is_left_out = path.file_name().is_some_and(|name| is_left_out(path, name, false));
+    let is_left_out = path.file_name().is_some_and(is_file_left_out);
     !is_left_out && interest.packages.iter().any(|package| path.starts_with(package))
 }
 

@@ -9,7 +9,7 @@ use hotswap_system::fs;
 use super::file_hashes::FileHashes;
 use super::walk::{WalkFailure, directories_below, files_below, is_absent};
 use super::{Failure, dep_info, must_exist};
-use crate::build::missing_manifest;
+use crate::build::must_have_manifest;
 use crate::events::Interest;
 use crate::project::Project;
 use crate::{BuildSettings, StopSignal, build::messages, file_package};
@@ -202,8 +202,7 @@ impl Inputs {
                 let target_dir = self.target_dir().unwrap_or_default();
                 file_package::write(&target_dir, file, &self.settings.file_dependencies)?;
             }
-            _ if !fs::exists(package.join("Cargo.toml")) => return Err(missing_manifest(package)),
-            _ => {}
+            _ => must_have_manifest(package)?,
         }
         Project::resolve(package, &self.settings, &self.stop)
     }

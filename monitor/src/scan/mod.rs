@@ -216,7 +216,7 @@ impl Scanner {
     /// Whether a name that differs was written: not when it lies there still and
     /// is merely no part of the build any more.
     pub(crate) fn is_still_input(&self, name: &Path) -> bool {
-        self.has_seen(name) || !fs::exists(self.inputs.path(name))
+        self.has_seen(name) || !fs::exists(self.inputs.path(name)).unwrap_or(false)
     }
 
     /// What the last scan found, for the build.

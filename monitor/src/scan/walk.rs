@@ -18,12 +18,23 @@ pub(crate) struct WalkFailure {
 /// Lists the regular files below `root` that may go into a build. Links are
 /// followed, a loop of links once. A root that does not exist has no files.
 pub(crate) fn files_below(root: &Path, not_below: &[PathBuf]) -> Result<Vec<PathBuf>, WalkFailure> {
-    let whole_package = has_build_script(root);
+    let whole_package = has_build_script(root)?;
+    let mut doubt = None;
     let is_input = |entry: &DirEntry| {
-        entry.depth() == 0
-            || !(is_left_out(entry.path(), entry.file_name(), entry.file_type().is_dir())
-                || not_below.iter().any(|path| entry.path() == path)
-                || (entry.depth() == 1 && !whole_package && is_beside_the_library(entry)))
+        if entry.depth() == 0 {
+            return true;
+        }
+        let is_beside = entry.depth() == 1 && !whole_package && is_beside_the_library(entry);
+        if is_beside || not_below.iter().any(|path| entry.path() == path) {
+            return false;
+        }
+        match is_left_out(entry.path(), entry.file_name(), entry.file_type().is_dir()) {
+            Ok(is_left_out) => !is_left_out,
+            Err(error) => {
+                doubt = Some(WalkFailure { path: entry.path().to_owned(), error });
+                false
+            }
+        }
     };
     let mut files = Vec::new();
     for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(is_input) {
@@ -37,7 +48,7 @@ pub(crate) fn files_below(root: &Path, not_below: &[PathBuf]) -> Result<Vec<Path
             Err(error) => pass_over(root, error)?,
         }
     }
-    Ok(files)
+    doubt.map_or(Ok(files), Err)
 }
 
 /// Lists the directories below `root`, itself included, that may hold such files.
@@ -46,7 +57,7 @@ pub(crate) fn directories_below(root: &Path, not_below: &[PathBuf]) -> Vec<PathB
     let may_hold_inputs = |entry: &DirEntry| {
         entry.file_type().is_dir()
             && (entry.depth() == 0
-                || !(is_left_out(entry.path(), entry.file_name(), true)
+                || !(is_left_out(entry.path(), entry.file_name(), true).unwrap_or(false)
                     || not_below.iter().any(|path| entry.path() == path)))
     };
     let entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(may_hold_inputs);
@@ -54,11 +65,18 @@ pub(crate) fn directories_below(root: &Path, not_below: &[PathBuf]) -> Vec<PathB
     entries.flatten().filter(is_seen).map(DirEntry::into_path).collect()
 }
 
-/// Whether cargo runs a build script for the package, which may read anything.
-fn has_build_script(package: &Path) -> bool {
-    fs::exists(package.join("build.rs"))
-        || fs::read_to_string(package.join("Cargo.toml"))
-            .is_ok_and(|manifest| manifest.lines().any(is_build_key))
+/// Whether cargo runs a build script for the package, which may read anything. An error is no answer: the same
+/// files would have another fingerprint for a moment, and what is built of them would be remembered under that.
+fn has_build_script(package: &Path) -> Result<bool, WalkFailure> {
+    let (script, manifest) = (package.join("build.rs"), package.join("Cargo.toml"));
+    if fs::exists(&script).map_err(|error| WalkFailure { path: script, error })? {
+        return Ok(true);
+    }
+    match fs::read(&manifest) {
+        Ok(text) => Ok(String::from_utf8_lossy(&text).lines().any(is_build_key)),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(WalkFailure { path: manifest, error }),
+    }
 }
 
 /// Whether a line sets `build`. Too often rather than too seldom: a false yes
@@ -67,14 +85,24 @@ fn is_build_key(line: &str) -> bool {
     line.trim_start().strip_prefix("build").is_some_and(|rest| rest.trim_start().starts_with('='))
 }
 
-/// What no build reads: outputs, hidden files, what editors and engines leave.
-pub(crate) fn is_left_out(path: &Path, name: &OsStr, is_directory: bool) -> bool {
+/// What no build reads: outputs, hidden files, what editors and engines leave. An error when a directory does not
+/// tell.
+fn is_left_out(path: &Path, name: &OsStr, is_directory: bool) -> io::Result<bool> {
+    if !is_directory {
+        return Ok(is_file_left_out(name));
+    }
+    match name.as_bytes() {
+        b".cargo" => Ok(false),
+        b"target" | [b'.', ..] => Ok(true),
+        _ => fs::exists(path.join("CACHEDIR.TAG")),
+    }
+}
+
+/// The same for a file, which its name tells.
+pub(crate) fn is_file_left_out(name: &OsStr) -> bool {
     let name = name.as_bytes();
     if name.starts_with(b".") {
         return name != b".cargo";
-    }
-    if is_directory {
-        return name == b"target" || fs::exists(path.join("CACHEDIR.TAG"));
     }
     let is_log = || name.starts_with(b"hotswap") && name.windows(4).any(|part| part == b".log");
     name.ends_with(b"~")
@@ -108,8 +136,7 @@ fn pass_over(root: &Path, error: walkdir::Error) -> Result<(), WalkFailure> {
     // Gone since its directory was read, or a link to nowhere, as Emacs makes
     // them for its locks. If the build needs it, the build will say so.
     let is_gone = is_absent(&error);
-    let is_left_out =
-        path.file_name().is_some_and(|name| path != root && is_left_out(&path, name, false));
+    let is_left_out = path.file_name().is_some_and(|name| path != root && is_file_left_out(name));
     if is_gone || is_left_out {
         return Ok(());
     }

@@ -18,6 +18,7 @@ use hotswap_system::clock;
 use hotswap_system::fs::{self, File};
 
 use crate::build::Built;
+use whole::Temporary;
 
 pub(crate) use index::{Entry, Index, Known};
 
@@ -98,20 +99,14 @@ fn keep(library: &Path, directory: &Path) -> Result<(PathBuf, ContentHash), Buil
 
 fn keep_once(library: &Path, directory: &Path) -> Result<(PathBuf, ContentHash), BuildErrorKind> {
     fs::create_dir_all(directory).map_err(io_kind("create", directory))?;
-    let temporary = whole::temporary_name(directory);
-    if fs::hard_link(library, &temporary).is_err() {
+    // Gone at the end in any case: renaming onto another link of the same inode does
+    // nothing and leaves both names. *Source*: rename(2).
+    let temporary = Temporary::below(directory);
+    if fs::hard_link(library, &temporary.path).is_err() {
         // Another file system, or one without links.
-        if let Err(error) = fs::copy(library, &temporary) {
-            // A disk that is full has no room for half of it either.
-            let _never_made = fs::remove_file(&temporary);
-            return Err(io_kind("store", library)(error));
-        }
+        fs::copy(library, &temporary.path).map_err(io_kind("store", library))?;
     }
-    let result = name_by_content(&temporary, directory);
-    // Always: renaming onto another link of the same inode does nothing and
-    // leaves both names. *Source*: rename(2).
-    let _renamed = fs::remove_file(&temporary);
-    result
+    name_by_content(&temporary.path, directory)
 }
 
 fn name_by_content(

@@ -1,17 +1,19 @@
 //! Files that appear whole or not at all.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
 use hotswap_system::clock;
 use hotswap_system::fs::{self, File};
+use parking_lot::Mutex;
 use rustix::process::{Pid, test_kill_process};
 
 /// A name for something unfinished: hidden, never used before, and with the number
 /// of this process first, so that what a dead one left is known as that.
-pub(super) fn temporary_name(directory: &Path) -> PathBuf {
+fn temporary_name(directory: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     // Relaxed: only the number counts, nothing is published with it.
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -35,21 +37,58 @@ pub(super) fn publish(temporary: &Path, path: &Path) -> io::Result<()> {
 
 /// Writes a whole file.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_name(path.parent().unwrap_or(Path::new("/")));
-    let written = File::create_new(&temporary)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| publish(&temporary, path));
-    if written.is_err() {
-        let _never_made = fs::remove_file(&temporary);
-    }
-    written
+    let temporary = Temporary::below(path.parent().unwrap_or(Path::new("/")));
+    File::create_new(&temporary.path)?.write_all(bytes)?;
+    publish(&temporary.path, path)
 }
 
-/// Removes what processes that are gone were about to publish.
+/// A file that is not finished. What is not published, or published under one name more, is gone when this is.
+pub(super) struct Temporary {
+    pub(super) path: PathBuf,
+}
+
+impl Temporary {
+    pub(super) fn below(directory: &Path) -> Self {
+        Self { path: temporary_name(directory) }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // A panic out of a drop, while another is under way, would end the process. The file is tried again.
+        let _ = catch_unwind(AssertUnwindSafe(|| remove(&self.path)));
+    }
+}
+
+/// What of ours could not be removed. The names are never used again.
+static LEFT: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// How many of them are tried again; what is beyond is swept when this process is gone. A monitor that
+/// builds all day where nothing can be removed must not fill its memory.
+const LEFT_MAX: usize = 1_000;
+
+/// Removes something unfinished, if it is there; a failure is tried again with the next sweep.
+fn remove(temporary: &Path) {
+    {
+        // Before it is tried, so that nothing is forgotten by whatever interrupts this.
+        let mut left = LEFT.lock();
+        if left.len() < LEFT_MAX && !left.iter().any(|known| known == temporary) {
+            left.push(temporary.to_owned());
+        }
+    }
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+        _ => LEFT.lock().retain(|known| known != temporary),
+    }
+}
+
+/// Removes what processes that are gone were about to publish, and what this one could not remove.
 ///
 /// A process whose number means nothing here, in another container, may lose its
 /// file that way; it makes another.
 pub(super) fn sweep(directory: &Path) {
+    let left = LEFT.lock().clone();
+    left.iter().for_each(|temporary| remove(temporary));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let left_by = name.to_str().and_then(owner).filter(|&pid| is_gone(pid));

@@ -48,7 +48,13 @@ impl Watch {
             };
             // Telling may be what panicked; the new start does not depend on it.
             let told = catch_unwind(AssertUnwindSafe(|| self.panicked(trigger, &message)));
-            trigger = match told.unwrap_or_else(|_again| self.rest()) {
+            let next = match told {
+                Ok(next) => next,
+                // Nobody can be answered from here any more: the end of the channel is an answer.
+                Err(_again) if self.memory.panics > RESTARTS_MAX => return,
+                Err(_again) => self.rest(),
+            };
+            trigger = match next {
                 Ok(next) => next,
                 Err(Stopped) => return,
             };

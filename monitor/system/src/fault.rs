@@ -146,8 +146,14 @@ mod simulated {
 
     struct World {
         passed: BTreeMap<Site, u64>,
-        fault: Option<Fault>,
+        faults: Vec<Fault>,
         fired: u64,
+    }
+
+    impl World {
+        fn with(faults: Vec<Fault>) -> Self {
+            Self { passed: BTreeMap::new(), faults, fired: 0 }
+        }
     }
 
     /// What is watched now, if anything.
@@ -171,7 +177,7 @@ mod simulated {
     #[must_use]
     pub fn watch() -> Watching {
         let turn = TURN.lock();
-        *WORLD.lock() = Some(World { passed: BTreeMap::new(), fault: None, fired: 0 });
+        *WORLD.lock() = Some(World::with(Vec::new()));
         Watching { _turn: turn }
     }
 
@@ -184,18 +190,23 @@ mod simulated {
 
         /// Counts from zero again, and makes nothing fail.
         pub fn clear(&self) {
-            *WORLD.lock() = Some(World { passed: BTreeMap::new(), fault: None, fired: 0 });
+            self.inject_all(Vec::new());
         }
 
         /// Counts from zero again, and makes this fail.
         pub fn inject(&self, fault: Fault) {
-            *WORLD.lock() = Some(World { passed: BTreeMap::new(), fault: Some(fault), fired: 0 });
+            self.inject_all(vec![fault]);
+        }
+
+        /// Counts from zero again, and makes all these fail; of two about one step the first counts.
+        pub fn inject_all(&self, faults: Vec<Fault>) {
+            *WORLD.lock() = Some(World::with(faults));
         }
 
         /// Makes nothing fail any more; says how often something did.
         pub fn heal(&self) -> u64 {
             WORLD.lock().as_mut().map_or(0, |world| {
-                world.fault = None;
+                world.faults.clear();
                 world.fired
             })
         }
@@ -223,7 +234,9 @@ mod simulated {
             let count = world.passed.entry(site).or_default();
             let number = *count;
             *count += 1;
-            let Some(fault) = world.fault.filter(|fault| fault.site == site) else { return Ok(()) };
+            let Some(fault) = world.faults.iter().find(|fault| fault.site == site).copied() else {
+                return Ok(());
+            };
             let fires = match fault.times {
                 Times::Once(at) => number == at,
                 Times::From(at) => number >= at,

@@ -172,11 +172,15 @@ pub fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     std::fs::canonicalize(path)
 }
 
-/// Whether the path leads to something that can be looked at.
-#[must_use]
+/// Whether the path leads to something.
+///
+/// # Errors
+///
+/// When that cannot be told: there may be something. As [`std::fs::exists`].
 #[track_caller]
-pub fn exists(path: impl AsRef<Path>) -> bool {
-    metadata(path).is_ok()
+pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
+    check(Operation::Stat, path.as_ref())?;
+    std::fs::exists(path)
 }
 
 /// An open file.
@@ -252,6 +256,17 @@ impl File {
     pub fn sync_all(&self) -> io::Result<()> {
         check(Operation::Sync, &self.path)?;
         self.file.sync_all()
+    }
+
+    /// Cuts it, or fills it with zeros, to this length.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::set_len`].
+    #[track_caller]
+    pub fn set_len(&self, bytes: u64) -> io::Result<()> {
+        check(Operation::Remove, &self.path)?;
+        self.file.set_len(bytes)
     }
 
     /// Sets its age.
