@@ -80,7 +80,7 @@ pub use hotswap_module::{
     Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC, TARGET,
 };
 #[cfg(feature = "monitor")]
-pub use hotswap_monitor::{BuildBackend, BuildJob, Built, Profile, StopSignal};
+pub use hotswap_monitor::{BuildBackend, BuildJob, Built, Profile, Recipe, StopSignal};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use pin::{Pin, PinKind};
 pub use provide::HostFunction;
