@@ -197,10 +197,10 @@ impl Swapper {
                 let fingerprint = newcomer.artifact.fingerprint;
                 let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
                 self.core.journal.write(Some(&newcomer.tx), line);
-                let current = self.core.slot.load();
-                if current.provenance.content == Some(newcomer.artifact.content) {
+                // Not held any longer: what is replaced would be in use by this very thread.
+                let content = self.core.slot.load().provenance.content;
+                if content == Some(newcomer.artifact.content) {
                     // An edit that was taken back, also while swaps are paused.
-                    drop(current);
                     self.held_back = None;
                     self.swap(newcomer)
                 } else if let Some(error) = self.refusals.get(fingerprint) {
