@@ -135,8 +135,14 @@ const LOCK: &str = "lock";
 /// Makes this process's directory under `home`, after sweeping those of processes that died.
 fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
     let directory = home.join(process::id().to_string());
-    if rooms.contains_key(home) && fs::exists(&directory) {
-        return room(home);
+    if rooms.contains_key(home) {
+        match fs::metadata(&directory) {
+            Ok(_) => return room(home),
+            // Somebody cleaned up.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // It may be there all the same: with our lock, on which we would wait for ourselves.
+            Err(error) => return Err(file_error("find", &directory, error)),
+        }
     }
     sweep(home);
     let create = || {
