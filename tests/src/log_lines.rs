@@ -20,6 +20,22 @@ pub struct LogLine {
 }
 
 impl LogLine {
+    /// Reads one line; `None` when it is none, or only a part of one.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let (time, rest) = line.split_once(' ')?;
+        let (seq, rest) = rest.split_once(' ')?;
+        let (level, rest) = rest.split_once(' ')?;
+        let (event, rest) = rest.trim_start().split_once(' ')?;
+        Some(Self {
+            time: time.to_owned(),
+            seq: seq.parse().ok()?,
+            level: level.to_owned(),
+            event: event.to_owned(),
+            fields: pairs(rest)?,
+        })
+    }
+
     /// The value of a key; empty when it is not there.
     #[must_use]
     pub fn field(&self, key: &str) -> &str {
@@ -39,22 +55,8 @@ pub fn log_lines(path: &Path) -> Vec<LogLine> {
         fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert!(text.is_empty() || text.ends_with('\n'), "the last line is torn");
     text.lines()
-        .map(|line| parse(line).unwrap_or_else(|| panic!("not a log line: {line}")))
+        .map(|line| LogLine::parse(line).unwrap_or_else(|| panic!("not a log line: {line}")))
         .collect()
-}
-
-fn parse(line: &str) -> Option<LogLine> {
-    let (time, rest) = line.split_once(' ')?;
-    let (seq, rest) = rest.split_once(' ')?;
-    let (level, rest) = rest.split_once(' ')?;
-    let (event, rest) = rest.trim_start().split_once(' ')?;
-    Some(LogLine {
-        time: time.to_owned(),
-        seq: seq.parse().ok()?,
-        level: level.to_owned(),
-        event: event.to_owned(),
-        fields: pairs(rest)?,
-    })
 }
 
 /// `key=value key="quoted \"value\""`; `None` for anything else, a repeated key included.
@@ -107,12 +109,12 @@ mod tests {
 
     #[test]
     fn a_line_reads_back() {
-        let line = parse(r#"2026-01-31T12:00:00.000000Z 000042 INFO  swap.commit tx=a-1-2 msg="a \"b\" \u001b c" x="""#)
+        let line = LogLine::parse(r#"2026-01-31T12:00:00.000000Z 000042 INFO  swap.commit tx=a-1-2 msg="a \"b\" \u001b c" x="""#)
             .expect("a line");
         assert_eq!((line.seq, line.event.as_str()), (42, "swap.commit"));
         assert_eq!(line.field("msg"), "a \"b\" \u{1b} c");
         assert_eq!(line.field("x"), "");
-        assert_eq!(parse("2026 x INFO swap"), None);
+        assert_eq!(LogLine::parse("2026 x INFO swap"), None);
         assert_eq!(pairs("a=1 a=2"), None);
     }
 }
