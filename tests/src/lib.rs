@@ -12,6 +12,7 @@ mod log_lines;
 pub mod maps;
 pub mod prebuilt;
 pub mod script;
+pub mod simulation;
 mod workspace;
 
 pub use fixture::{CrateFixture, FileFixture, versioned};
