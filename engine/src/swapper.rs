@@ -12,13 +12,13 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, never};
 use hotswap_artifact::{
     Artifact, Cause, ContentHash, Fingerprint, Notification, Origin, Outcome, Ticket, Trigger,
 };
-use hotswap_system::clock;
+use hotswap_system::clock::{self, Timer};
 use hotswap_system::thread;
 
 use self::admission::Admitted;
@@ -54,7 +54,7 @@ pub(crate) struct Swapper {
     /// newest is kept.
     held_back: Option<Newcomer>,
     /// Has a message when it is time to try that again without being asked.
-    retry: Receiver<Instant>,
+    retry: Timer,
     /// Whether the last handle is gone.
     is_closing: bool,
     /// Who waits for the end of this thread.
@@ -104,7 +104,7 @@ impl Swapper {
             waiters: VecDeque::new(),
             refusals: Refusals::default(),
             held_back: None,
-            retry: never(),
+            retry: clock::never(),
             is_closing: false,
             done: None,
             mapped_count: 0,

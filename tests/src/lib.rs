@@ -7,6 +7,7 @@
 pub mod deadline;
 pub mod elf;
 pub mod fake_compiler;
+pub mod fault_case;
 pub mod fault_world;
 mod fixture;
 pub mod fuzz;
@@ -16,6 +17,7 @@ pub mod maps;
 pub mod mutation;
 pub mod prebuilt;
 pub mod script;
+pub mod simulation;
 mod workspace;
 
 pub use fixture::{CrateFixture, FileFixture, versioned};

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use hotswap_engine::{Event, LoadErrorKind, ReloadErrorKind};
-use hotswap_tests::deadline::event;
+use hotswap_system::fault::{Fault, Manner, Operation, Times, watch};
+use hotswap_tests::deadline::{PATIENCE, event, within};
 use hotswap_tests::maps::executable_mappings;
-use hotswap_tests::{log_lines, prebuilt};
+use hotswap_tests::{isolated, log_lines, prebuilt};
 
 /// Libraries that fail at each step of the way, with the code of the refusal.
 fn failing(directory: &Path) -> Vec<(PathBuf, &'static str)> {
@@ -156,4 +157,30 @@ fn lo_5_the_offered_file_may_be_overwritten() {
     let error = engine.offer(&path).expect_err("empty");
     let ReloadErrorKind::Load(load) = &error.kind else { panic!("{error}") };
     assert!(matches!(load.kind, LoadErrorKind::Damaged { .. }), "{error}");
+}
+
+/// The directory for loaded files could not be looked at, was taken for gone, and made anew: the swapper then waited for
+/// ever, for a lock that it had itself.
+#[test]
+fn lo_1_a_directory_that_cannot_be_looked_at_holds_up_nobody() {
+    isolated("lo_1_a_directory_that_cannot_be_looked_at_holds_up_nobody", || {
+        let libraries = [prebuilt::numbered(1), prebuilt::numbered(2)];
+        let engine = prebuilt::engine(&libraries[0]).open().expect("opens");
+        engine.offer(&libraries[1]).expect("swaps");
+        let steps = watch();
+        engine.offer(&libraries[0]).expect("swaps");
+        let passed = steps.passed();
+        let looks = passed.keys().filter(|site| {
+            site.operation == Operation::Stat && site.file.ends_with("engine/src/stage.rs")
+        });
+        assert!(looks.clone().count() > 1, "{passed:#?}");
+        for site in looks {
+            steps.inject(Fault { site: *site, times: Times::Once(0), manner: Manner::Error });
+            let (asked, library) = (engine.clone(), libraries[1].clone());
+            let _verdict = within(PATIENCE, "a verdict", move || asked.offer(library));
+            assert_eq!(steps.heal(), 1, "{site}");
+            engine.offer(&libraries[0]).expect("nothing fails any more");
+            assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
+        }
+    });
 }

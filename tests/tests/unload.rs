@@ -94,6 +94,27 @@ fn un_8_a_replaced_version_is_unmapped() {
     assert_eq!(versions[10].state, VersionState::Current);
 }
 
+/// The swapper itself held what it replaced, when a change of the source swapped: the log told of a call under way, and
+/// whoever asked was told before the old version was gone.
+#[test]
+fn a_version_that_nobody_uses_is_gone_before_who_asked_is_told() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (library, log) = (directory.path().join("module.so"), directory.path().join("hotswap.log"));
+    fs::copy(prebuilt::numbered(1), &library).expect("ours");
+    let engine = prebuilt::engine(&library).log_file(&log).open().expect("opens");
+    for number in [2, 1, 2] {
+        fs::copy(prebuilt::numbered(number), &library).expect("ours");
+        assert!(engine.sync().expect("it is a module").is_swapped());
+        let versions = engine.versions();
+        let (current, old) = versions.split_last().expect("one is current");
+        assert_eq!(current.state, VersionState::Current);
+        assert!(old.iter().all(|info| info.state == VersionState::Unloaded), "{versions:#?}");
+    }
+    drop(engine);
+    let draining = log_lines(&log).into_iter().find(|line| line.event == "version.draining");
+    assert_eq!(draining, None, "nobody used anything");
+}
+
 #[test]
 fn a_guard_holds_its_version_and_is_named() {
     let logged = Logged::open(|builder| builder);

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-use crossbeam_channel::{never, select};
+use crossbeam_channel::select;
 use hotswap_artifact::Ticket;
 use hotswap_system::clock;
 use hotswap_system::fault::{self, Operation};
@@ -123,7 +123,7 @@ impl Swapper {
     }
 
     fn try_again(&mut self) {
-        self.retry = never();
+        self.retry = clock::never();
         let is_paused = self.core.history.lock().is_paused;
         if let Some(newcomer) = self.held_back.take_if(|held| !is_paused && held.failures > 0) {
             // The verdict is in the log and in the events; nobody waits for it.

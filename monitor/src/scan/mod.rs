@@ -74,6 +74,8 @@ pub(crate) fn cause_of(paths: &[PathBuf]) -> Cause {
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::fs;
+///
 /// use hotswap_monitor::{Scanner, Source};
 ///
 /// # let directory = tempfile::tempdir()?;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, never, select};
+use crossbeam_channel::{Receiver, Sender, select};
 use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Source,
     Ticket, Trigger,
@@ -134,7 +134,7 @@ impl Watch {
                         return Ok(Trigger::Poll);
                     }
                     // The end of the last hold is a request.
-                    due = never();
+                    due = clock::never();
                 }
                 recv(self.woken) -> _ => {
                     // What is asked for under a hold stays asked for. A token whose

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{never, select};
+use crossbeam_channel::select;
 use hotswap_artifact::{BuildErrorKind, Cause, Fingerprint, Outcome, Trigger};
 use hotswap_system::clock;
 use hotswap_system::thread::panic_text;
@@ -89,7 +89,7 @@ impl Watch {
 
     /// Waits for the time of the next round, or for somebody who asks.
     fn rest(&self) -> Result<Trigger, Stopped> {
-        let due = self.rest_time().map_or_else(never, clock::after);
+        let due = self.rest_time().map_or_else(clock::never, clock::after);
         select! {
             recv(self.stop.channel()) -> _ => Err(Stopped),
             recv(due) -> _ => Ok(Trigger::Poll),

@@ -1,11 +1,12 @@
 //! Time. Whatever waits or decides by time asks here; with the feature `simulation` a test may stop the clock and step it.
 
+use std::ops::Deref;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::Receiver;
 
 #[cfg(feature = "simulation")]
-pub use self::stepped::{Stepped, step_by_hand};
+pub use self::stepped::{Stepped, Waiting, step_by_hand};
 
 /// Now, for measuring.
 #[must_use]
@@ -36,27 +37,83 @@ pub fn backoff(first: Duration, failures: u32, longest: Duration) -> Duration {
     first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
 }
 
-/// A channel that gets one message after this time.
+/// A timer that goes off after this time.
 #[must_use]
-pub fn after(time: Duration) -> Receiver<Instant> {
+#[track_caller]
+pub fn after(time: Duration) -> Timer {
     #[cfg(feature = "simulation")]
-    if let Some(timer) = stepped::timer(time) {
-        return timer;
+    if let Some((channel, entry)) = stepped::timer(time) {
+        return Timer { channel, _entry: Some(entry) };
     }
-    crossbeam_channel::after(time)
+    Timer::of(crossbeam_channel::after(time))
+}
+
+/// A timer that never goes off.
+#[must_use]
+pub fn never() -> Timer {
+    Timer::of(crossbeam_channel::never())
+}
+
+/// A channel that gets one message when a time has come: `recv(timer)` in a `select!`. Who drops it waits no more.
+#[derive(Debug)]
+pub struct Timer {
+    channel: Receiver<Instant>,
+    /// Takes it off a stepped clock.
+    #[cfg(feature = "simulation")]
+    _entry: Option<stepped::Entry>,
+}
+
+impl Timer {
+    fn of(channel: Receiver<Instant>) -> Self {
+        Self {
+            channel,
+            #[cfg(feature = "simulation")]
+            _entry: None,
+        }
+    }
+}
+
+impl Deref for Timer {
+    type Target = Receiver<Instant>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.channel
+    }
 }
 
 #[cfg(feature = "simulation")]
 mod stepped {
+    use std::panic::Location;
     use std::time::{Duration, Instant};
 
-    use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+    use crossbeam_channel::{Receiver, Sender, bounded};
     use parking_lot::{Condvar, Mutex, MutexGuard};
 
     struct Clock {
         now: Instant,
-        /// When, and whom to tell. In the order in which they were set.
-        timers: Vec<(Instant, Sender<Instant>)>,
+        /// In the order in which they were set.
+        timers: Vec<Set>,
+        /// Gets a token whenever a timer is set.
+        told: Sender<()>,
+    }
+
+    /// A timer that has not gone off, and whom to tell.
+    struct Set {
+        number: u64,
+        at: Instant,
+        place: &'static Location<'static>,
+        tell: Sender<Instant>,
+    }
+
+    /// A timer that somebody waits for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Waiting {
+        /// The source file in which it was set, from the root of the workspace.
+        pub file: &'static str,
+        /// The line.
+        pub line: u32,
+        /// How long it has to go.
+        pub left: Duration,
     }
 
     static CLOCK: Mutex<Option<Clock>> = Mutex::new(None);
@@ -65,12 +122,13 @@ mod stepped {
 
     /// A clock that stands still until it is told to go on. Calendar time goes on.
     pub struct Stepped {
+        set: Receiver<()>,
         _turn: MutexGuard<'static, ()>,
     }
 
     impl std::fmt::Debug for Stepped {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.debug_struct("Stepped").finish_non_exhaustive()
+            f.debug_struct("Stepped").field("timers", &self.timers()).finish_non_exhaustive()
         }
     }
 
@@ -78,8 +136,9 @@ mod stepped {
     #[must_use]
     pub fn step_by_hand() -> Stepped {
         let turn = TURN.lock();
-        *CLOCK.lock() = Some(Clock { now: Instant::now(), timers: Vec::new() });
-        Stepped { _turn: turn }
+        let (told, set) = bounded(1);
+        *CLOCK.lock() = Some(Clock { now: Instant::now(), timers: Vec::new(), told });
+        Stepped { set, _turn: turn }
     }
 
     impl Stepped {
@@ -93,40 +152,74 @@ mod stepped {
 
         /// Lets time pass until somebody who still waits is told. `false` when nobody waits.
         pub fn advance_to_next(&self) -> bool {
-            let mut clock = CLOCK.lock();
-            let Some(clock) = clock.as_mut() else { return false };
-            loop {
-                let Some(next) = clock.timers.iter().map(|(at, _)| *at).min() else { return false };
-                clock.now = clock.now.max(next);
-                if clock.fire() {
-                    return true;
-                }
-            }
+            self.advance_to_next_within(Duration::MAX)
         }
 
-        /// Waits until somebody sets a timer, at most for `patience`; whether one is set.
+        /// As [`advance_to_next`](Self::advance_to_next), if that is no longer than `limit` from now.
+        pub fn advance_to_next_within(&self, limit: Duration) -> bool {
+            let mut clock = CLOCK.lock();
+            let Some(clock) = clock.as_mut() else { return false };
+            let now = clock.now;
+            let is_near = |at: &Instant| at.saturating_duration_since(now) <= limit;
+            let next = clock.timers.iter().map(|timer| timer.at).min().filter(is_near);
+            let Some(next) = next else { return false };
+            clock.now = now.max(next);
+            clock.fire();
+            true
+        }
+
+        /// Who waits now.
+        #[must_use]
+        pub fn timers(&self) -> Vec<Waiting> {
+            CLOCK.lock().as_ref().map(Clock::waiting).unwrap_or_default()
+        }
+
+        /// A channel with a message when a timer was set since the last one was taken.
+        #[must_use]
+        pub fn timer_set(&self) -> &Receiver<()> {
+            &self.set
+        }
+
+        /// Waits until somebody waits for a timer, at most for `patience`; whether somebody does.
         #[must_use]
         pub fn wait_for_timer(&self, patience: Duration) -> bool {
+            self.wait_for_timer_in("", patience)
+        }
+
+        /// Waits until somebody waits for a timer that was set in this source file, at most for `patience` of real
+        /// time; whether somebody does.
+        #[must_use]
+        pub fn wait_for_timer_in(&self, file: &str, patience: Duration) -> bool {
             let mut clock = CLOCK.lock();
-            let is_idle =
-                |clock: &mut Option<Clock>| clock.as_ref().is_some_and(|c| c.timers.is_empty());
-            !TIMER_SET.wait_while_for(&mut clock, is_idle, patience).timed_out()
+            let is_absent = |clock: &mut Option<Clock>| {
+                let timers = clock.iter().flat_map(|clock| &clock.timers);
+                !timers.into_iter().any(|timer| timer.place.file().ends_with(file))
+            };
+            !TIMER_SET.wait_while_for(&mut clock, is_absent, patience).timed_out()
         }
     }
 
     impl Clock {
-        /// Tells everybody whose time has come; whether anybody was still there.
-        fn fire(&mut self) -> bool {
+        /// Tells everybody whose time has come.
+        fn fire(&mut self) {
             let now = self.now;
-            let mut told = false;
-            self.timers.retain(|(at, timer)| {
-                if *at > now {
-                    return true;
+            self.timers.retain(|timer| {
+                let is_over = timer.at <= now;
+                if is_over {
+                    // There is room: each gets one message, and whoever gave up is off the list.
+                    let _sent = timer.tell.try_send(now);
                 }
-                told |= !matches!(timer.try_send(now), Err(TrySendError::Disconnected(_)));
-                false
+                !is_over
             });
-            told
+        }
+
+        fn waiting(&self) -> Vec<Waiting> {
+            let waiting = |timer: &Set| Waiting {
+                file: timer.place.file(),
+                line: timer.place.line(),
+                left: timer.at.saturating_duration_since(self.now),
+            };
+            self.timers.iter().map(waiting).collect()
         }
     }
 
@@ -134,23 +227,85 @@ mod stepped {
         fn drop(&mut self) {
             if let Some(clock) = CLOCK.lock().take() {
                 // Nobody waits for a clock that is gone.
-                for (at, timer) in clock.timers {
-                    let _gone = timer.try_send(at);
+                for timer in clock.timers {
+                    let _sent = timer.tell.try_send(timer.at);
                 }
             }
         }
     }
 
+    /// A timer on the clock; dropping it takes it off.
+    #[derive(Debug)]
+    pub(super) struct Entry(u64);
+
+    impl Drop for Entry {
+        fn drop(&mut self) {
+            if let Some(clock) = CLOCK.lock().as_mut() {
+                clock.timers.retain(|timer| timer.number != self.0);
+            }
+        }
+    }
+
+    /// Counted over all clocks of the process: an entry may outlive its clock.
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
     pub(super) fn offset() -> Option<Instant> {
         CLOCK.lock().as_ref().map(|clock| clock.now)
     }
 
-    pub(super) fn timer(time: Duration) -> Option<Receiver<Instant>> {
+    #[track_caller]
+    pub(super) fn timer(time: Duration) -> Option<(Receiver<Instant>, Entry)> {
+        let place = Location::caller();
         let mut clock = CLOCK.lock();
         let clock = clock.as_mut()?;
-        let (set, timer) = bounded(1);
-        clock.timers.push((clock.now + time, set));
+        // Relaxed: only uniqueness matters.
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (tell, timer) = bounded(1);
+        clock.timers.push(Set { number, at: clock.now + time, place, tell });
         TIMER_SET.notify_all();
-        Some(timer)
+        // Full: there is a token already.
+        let _sent = clock.told.try_send(());
+        Some((timer, Entry(number)))
+    }
+}
+
+#[cfg(all(test, feature = "simulation"))]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_timer_goes_off_when_its_time_was_stepped_to_and_one_that_is_dropped_is_not_waited_for() {
+        let clock = step_by_hand();
+        let start = now();
+        let (long, short) = (after(3 * SECOND), after(SECOND));
+        drop(after(2 * SECOND));
+        assert!(clock.timer_set().try_recv().is_ok());
+        assert_eq!(
+            clock.timers().iter().map(|timer| timer.left).collect::<Vec<_>>(),
+            [3 * SECOND, SECOND]
+        );
+        assert!(!clock.advance_to_next_within(SECOND / 2));
+        assert!(clock.advance_to_next());
+        assert!(short.try_recv().is_ok() && long.try_recv().is_err());
+        assert_eq!(since(start), SECOND);
+        clock.advance(SECOND);
+        assert!(long.try_recv().is_err());
+        assert!(clock.advance_to_next());
+        assert!(long.try_recv().is_ok());
+        assert_eq!(since(start), 3 * SECOND);
+        assert!(!clock.advance_to_next());
+    }
+
+    #[test]
+    fn it_is_known_where_somebody_waits() {
+        let clock = step_by_hand();
+        let waiter = std::thread::spawn(|| after(SECOND).recv().is_ok());
+        assert!(clock.wait_for_timer_in("clock.rs", PATIENCE));
+        assert!(!clock.wait_for_timer_in("elsewhere.rs", Duration::ZERO));
+        drop(clock);
+        assert!(waiter.join().is_ok_and(|told| told), "nobody waits for a clock that is gone");
     }
 }
