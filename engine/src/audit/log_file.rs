@@ -36,6 +36,7 @@ pub(crate) struct LogFile {
     path: Option<PathBuf>,
     /// Taken when this is dropped, which ends the thread.
     queue: Option<Sender<Entry>>,
+    order: Mutex<()>,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
     health: Arc<Health>,
@@ -150,7 +151,8 @@ impl LogFile {
         let health = Arc::<Health>::default();
         let mut scribe = Scribe { entries, writer, health: Arc::clone(&health), _alive: alive };
         thread::spawn("hotswap-log", move || scribe.run())?;
-        let log = Arc::new(Self { key: key.clone(), path, queue: Some(queue), ended, health });
+        let (queue, order) = (Some(queue), Mutex::default());
+        let log = Arc::new(Self { key: key.clone(), path, queue, order, ended, health });
         table.insert(key, Arc::downgrade(&log));
         Ok(log)
     }
@@ -169,7 +171,12 @@ impl LogFile {
     /// Hands a line over; never waits. Where there is no room it is counted, and the next line says so.
     pub(crate) fn write(&self, line: Line) {
         let Some(queue) = &self.queue else { return };
-        if queue.try_send(Entry::Line { line, at: Stamp::now() }).is_err() {
+        let is_full = {
+            // So that times go up in the file as they do in the queue. Nothing waits under it.
+            let _order = self.order.lock();
+            queue.try_send(Entry::Line { line, at: Stamp::now() }).is_err()
+        };
+        if is_full {
             // Relaxed: counts only.
             self.health.overflow.fetch_add(1, Ordering::Relaxed);
             self.health.lost.fetch_add(1, Ordering::Relaxed);
