@@ -48,7 +48,7 @@ struct Here;
 // 2. Arguments: the shim takes them, and it is reached only after every check.
 unsafe impl Caller for Here {
     unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
-        let error = |kind| CallError::new(call.name, None, kind);
+        let error = |kind| Box::new(CallError::new(call.name, None, kind));
         let linked = exports();
         let export = linked
             .exports()
