@@ -139,3 +139,18 @@ impl Drop for GivesBack {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_end_give_their_places_back() {
+        let register = || assert!(free_slot().is_some_and(is_free));
+        for _ in 0..200 {
+            std::thread::spawn(register).join().expect("it only registers");
+        }
+        // Other tests of this process may have threads of their own.
+        assert!(places().count() < 100, "{}", places().count());
+    }
+}
