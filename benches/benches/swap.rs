@@ -4,17 +4,12 @@ use std::error::Error;
 use std::fs;
 
 use criterion::Criterion;
-use hotswap_engine::{Engine, Event, Profile};
+use hotswap_benches::sample_library;
+use hotswap_engine::{Engine, Event};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../sample-engine");
-    let store = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/hotswap/store");
-    let built = Engine::builder(sample).profile(Profile::Release).without_log().open()?;
-    let content = built.versions().last().and_then(|version| version.content);
-    let library = format!("{store}/{}.so", content.ok_or("a built version has a content hash")?);
-    drop(built);
-
-    let engine = Engine::builder(library.as_str()).without_log().open()?;
+    let library = sample_library()?;
+    let engine = Engine::builder(&library).without_log().open()?;
     let events = engine.subscribe();
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("swap");

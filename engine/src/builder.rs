@@ -21,6 +21,7 @@ use crate::engine::Engine;
 use crate::error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
 use crate::event::{Event, Subscribers, subscriber};
 use crate::expectation::{Expectation, Expectations};
+use crate::exports::Exports;
 use crate::history::History;
 use crate::hook::{self, LOAD_DEADLINE};
 use crate::image::Functions;
@@ -212,10 +213,11 @@ impl EngineBuilder {
         }?;
         let (requests, asked) = unbounded();
         let (retire, retired) = unbounded();
+        let (slot, rung) = Slot::new(Version::none(retire.clone()));
         let core = Arc::new(Core {
             name: name.clone(),
             source_name: source_name.clone(),
-            slot: Slot::new(Version::none(retire.clone())),
+            slot,
             provided: self.provided,
             expectations: Expectations::new(self.required),
             subscribers: self.subscribers,
@@ -242,7 +244,7 @@ impl EngineBuilder {
         );
         let mut swapper = Swapper::new(
             Arc::clone(&core),
-            Channels { requests: asked, retired, retire: retire.clone() },
+            Channels { requests: asked, retired, retire: retire.clone(), rung },
         );
         let (reply, first) = bounded(1);
         match self.code {
@@ -301,7 +303,7 @@ fn link(
 ) -> Result<(), OpenErrorKind> {
     link_services(&LINKED);
     let refuse = |message: String| OpenErrorKind::Setting { message };
-    let mut functions = Functions::default();
+    let mut functions = Functions { exports: Exports::linked(), on_load: Vec::new() };
     for export in linked.exports() {
         if !functions.add(&export.record, export.shim, export.signature) {
             return Err(refuse(format!(
@@ -335,6 +337,7 @@ fn link(
     context.attach(&version);
     hook::run(&version, &on_load, core.load_deadline).map_err(|kind| refuse(kind.to_string()))?;
     core.history.lock().became_current(&version);
-    core.slot.publish(version);
+    // What stands for no code: nobody can be in it, and nothing of it is mapped.
+    drop(core.slot.publish(version));
     Ok(())
 }

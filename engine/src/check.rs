@@ -4,37 +4,49 @@ use hotswap_module::__private::short;
 use hotswap_module::{CallErrorKind, Signature};
 
 /// Whether two signatures are the same, all the way down.
+#[inline]
 pub(crate) fn same(
     left: &'static Signature,
     left_hash: u64,
     right: &Signature,
     right_hash: u64,
 ) -> bool {
-    left_hash == right_hash
-        // A type that entered by name only is not covered by the hash.
-        && (!Signature::is_by_name(left_hash) || left.full_text() == right.full_text())
+    left_hash == right_hash && (!Signature::is_by_name(left_hash) || same_text(left, right))
 }
 
-/// Checks one call: `wanted` is the caller's signature and its hash, or `None` for no arguments and a
+/// A type that entered by name only is not covered by the hash.
+#[cold]
+fn same_text(left: &Signature, right: &Signature) -> bool {
+    left.full_text() == right.full_text()
+}
+
+/// Whether a call may be made: `wanted` is the caller's signature and its hash, or `None` for no arguments and a
 /// result that is dropped.
 #[inline]
-pub(crate) fn call(
+pub(crate) fn agrees(
     wanted: Option<(&'static Signature, u64)>,
     found: &'static Signature,
     found_hash: u64,
-) -> Result<(), CallErrorKind> {
+) -> bool {
     match wanted {
-        Some((wanted, hash)) if same(wanted, hash, found, found_hash) => Ok(()),
-        None if found.arguments.is_empty() => Ok(()),
-        Some((wanted, _)) => Err(difference(wanted, found)),
-        None => {
-            Err(CallErrorKind::Signature { expected: "()".to_owned(), found: short(&found.text()) })
-        }
+        Some((wanted, hash)) => same(wanted, hash, found, found_hash),
+        None => found.arguments.is_empty(),
+    }
+}
+
+/// Why a call may not be made.
+#[cold]
+pub(crate) fn refusal(
+    wanted: Option<(&'static Signature, u64)>,
+    found: &'static Signature,
+) -> CallErrorKind {
+    match wanted {
+        Some((wanted, _)) => difference(wanted, found),
+        None => CallErrorKind::Signature { expected: "()".to_owned(), found: short(&found.text()) },
     }
 }
 
 /// The first argument that differs, or both signatures.
-#[cold]
 fn difference(wanted: &Signature, found: &Signature) -> CallErrorKind {
     let text = |desc| {
         let text = Signature { arguments: &[], result: desc }.text();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use hotswap_artifact::Trigger;
 use hotswap_module::__private::{RawCall, Status as ShimStatus, with_linked_context};
-use hotswap_module::{CallError, CallErrorKind};
+use hotswap_module::{CallError, CallErrorKind, Signature};
 use hotswap_system::clock;
 use hotswap_system::process;
 use parking_lot::Mutex;
@@ -17,6 +17,7 @@ use crate::check;
 use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, Subscribers};
 use crate::expectation::Expectations;
+use crate::export::Export;
 use crate::failure;
 use crate::history::History;
 use crate::hook;
@@ -56,10 +57,39 @@ impl Core {
     /// # Safety
     ///
     /// As `Caller::call_raw`.
-    pub(crate) unsafe fn call_current(&self, call: RawCall<'_>) -> Result<(), CallError> {
-        let version = self.slot.load();
-        // SAFETY: the contract of this function.
-        unsafe { self.call_in(&version, call) }
+    #[inline]
+    pub(crate) unsafe fn call_current(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
+        let Some(quick) = self.slot.enter_quickly() else {
+            // SAFETY: the contract of this function.
+            return unsafe {
+                self.call_slowly(call.name, call.signature, call.arguments, call.out)
+            };
+        };
+        // SAFETY: the contract of this function; and the version is entered until `leave`.
+        let called = unsafe { self.call_in(quick.version, call) };
+        self.slot.leave(quick);
+        called
+    }
+
+    /// As `call_current`, where the quick way is closed.
+    ///
+    /// # Safety
+    ///
+    /// As `Caller::call_raw`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn call_slowly(
+        &self,
+        // One by one: on the quick way they then stay in registers.
+        name: &str,
+        signature: Option<(&'static Signature, u64)>,
+        arguments: *mut u8,
+        out: *mut u8,
+    ) -> Result<(), Box<CallError>> {
+        let call = RawCall { name, signature, arguments, out };
+        let entered = self.slot.enter();
+        // SAFETY: the contract of this function; and the version is entered until this returns.
+        unsafe { self.call_in(entered.version(), call) }
     }
 
     /// Makes a call in one version.
@@ -67,30 +97,24 @@ impl Core {
     /// # Safety
     ///
     /// As `Caller::call_raw`; and `version` is held by the caller until this returns.
+    #[inline]
     pub(crate) unsafe fn call_in(
         &self,
         version: &Version,
         call: RawCall<'_>,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), Box<CallError>> {
         let Some(export) = version.exports.get(call.name) else {
-            return Err(self.missing(version, call.name));
+            return Err(Box::new(self.missing(version, call.name)));
         };
-        let fail = |kind| CallError::new(call.name, Some(version.id.number()), kind);
-        check::call(call.signature, export.signature, export.hash).map_err(fail)?;
-        let enter = || {
-            // SAFETY:
-            // 1. Signature: just compared; without one there are no arguments and `out` is null.
-            // 2. Mapped: the caller holds the version, and only the last holder's drop lets the swapper unmap.
-            unsafe { (export.shim)(call.arguments, call.out) }
-        };
-        let code = match version.linked_context() {
-            None => enter(),
-            Some(context) => with_linked_context(context, enter),
-        };
-        match failure::take(ShimStatus::from_code(code)) {
-            None => Ok(()),
-            Some(kind) => Err(fail(kind)),
+        if !check::agrees(call.signature, export.signature, export.hash) {
+            let kind = check::refusal(call.signature, export.signature);
+            return Err(Box::new(CallError::new(call.name, Some(version.id.number()), kind)));
         }
+        // SAFETY:
+        // 1. Signature: just compared; without one there are no arguments and `out` is null.
+        // 2. Mapped: the contract of this function.
+        let code = unsafe { run(version, export, call.arguments, call.out) };
+        if code == ShimStatus::Done as u32 { Ok(()) } else { Err(failed(version, call.name, code)) }
     }
 
     #[cold]
@@ -188,9 +212,9 @@ impl Core {
 }
 
 impl ModuleHost for Core {
-    unsafe fn call_engine(&self, call: RawCall<'_>) -> Result<(), CallError> {
+    unsafe fn call_engine(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
         if hook::refuses_calls() {
-            return Err(from_hook(call.name));
+            return Err(Box::new(from_hook(call.name)));
         }
         // SAFETY: the caller's promises are handed on as they are.
         unsafe { self.call_current(call) }
@@ -215,6 +239,37 @@ impl ModuleHost for Core {
         let line = Line::error("module.panic").field("thread", thread).field("at", location);
         self.journal.write(None, line.field("msg", message));
     }
+}
+
+/// Runs an export; what its shim answers.
+///
+/// # Safety
+///
+/// 1. `arguments` and `out` are what the export's signature says, as in `Caller::call_raw`.
+/// 2. `version` is the export's, and held by the caller until this returns.
+#[inline(always)]
+pub(crate) unsafe fn run(
+    version: &Version,
+    export: &Export,
+    arguments: *mut u8,
+    out: *mut u8,
+) -> u32 {
+    let enter = || {
+        // SAFETY: both parts of the contract.
+        unsafe { (export.shim)(arguments, out) }
+    };
+    match version.linked_context() {
+        None => enter(),
+        Some(context) => with_linked_context(context, enter),
+    }
+}
+
+/// Why a function that was entered gave no result.
+#[cold]
+#[inline(never)]
+pub(crate) fn failed(version: &Version, name: &str, code: u32) -> Box<CallError> {
+    let kind = failure::take(ShimStatus::from_code(code));
+    Box::new(CallError::new(name, Some(version.id.number()), kind.expect("it is not done")))
 }
 
 #[cold]

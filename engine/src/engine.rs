@@ -281,7 +281,8 @@ pub struct Hold {
 
 // SAFETY: `Core::call_in` compares the signatures before it calls, and its errors tell whether it entered.
 unsafe impl Caller for Engine {
-    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError> {
+    #[inline]
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
         // SAFETY: the caller's promises are handed on as they are.
         unsafe { self.core().call_current(call) }
     }

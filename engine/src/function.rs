@@ -4,15 +4,18 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotswap_module::__private::{
-    Packed0, Packed1, Packed2, Packed3, Packed4, Packed5, Packed6, Packed7, Packed8, RawCall, Typed,
+    Packed0, Packed1, Packed2, Packed3, Packed4, Packed5, Packed6, Packed7, Packed8, RawCall,
+    Status, Typed,
 };
 use hotswap_module::{Abi, Argument, CallError, Signature};
 
 use crate::check;
-use crate::core::Core;
+use crate::core::{self, Core};
 use crate::expectation::Expectation;
+use crate::slot::Quick;
 
 /// The type of a function, as a handle names it: `fn(u64, u64) -> u64`.
 ///
@@ -33,6 +36,8 @@ pub trait FunctionType {
 pub struct Function<F> {
     core: Arc<Core>,
     expectation: Arc<Expectation>,
+    /// Names the function in the version that it was called in last.
+    ticket: AtomicU64,
     // Covariant in `F`, and `Send + Sync` whatever `F` is.
     _type: PhantomData<fn() -> F>,
 }
@@ -42,6 +47,8 @@ impl<F> Clone for Function<F> {
         Self {
             core: Arc::clone(&self.core),
             expectation: Arc::clone(&self.expectation),
+            // Relaxed, here and below: a ticket is good for its version alone, whoever wrote it.
+            ticket: AtomicU64::new(self.ticket.load(Ordering::Relaxed)),
             _type: PhantomData,
         }
     }
@@ -69,9 +76,12 @@ impl<F: FunctionType> Function<F> {
         let Some(export) = version.exports.get(name) else {
             return Err(core.missing(&version, name));
         };
-        check::call(Some((F::SIGNATURE, F::HASH)), export.signature, export.hash)
-            .map_err(|kind| CallError::new(name, Some(version.id.number()), kind))?;
-        Ok(Self { core, expectation, _type: PhantomData })
+        let wanted = Some((F::SIGNATURE, F::HASH));
+        if !check::agrees(wanted, export.signature, export.hash) {
+            let kind = check::refusal(wanted, export.signature);
+            return Err(CallError::new(name, Some(version.id.number()), kind));
+        }
+        Ok(Self { core, expectation, ticket: AtomicU64::new(0), _type: PhantomData })
     }
 }
 
@@ -82,17 +92,84 @@ impl<F> Function<F> {
         &self.expectation.name
     }
 
+    /// The function was entered and gave no result.
+    #[cold]
+    #[inline(never)]
+    fn failed(&self, quick: Quick<'_>, code: u32) -> CallError {
+        let error = core::failed(quick.version, &self.expectation.name, code);
+        self.core.slot.leave(quick);
+        *error
+    }
+
+    /// The first call in a version, or one that cannot enter quickly: compares, and remembers the function's place.
+    ///
+    /// # Safety
+    ///
+    /// As `Core::call_in`, with the signature of `F`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn call_anew(&self, arguments: *mut u8, out: *mut u8) -> Result<(), Box<CallError>> {
+        let entered = self.core.slot.enter();
+        let version = entered.version();
+        let name = &self.expectation.name;
+        let signature = Some((self.expectation.signature, self.expectation.hash));
+        let call = RawCall { name, signature, arguments, out };
+        // SAFETY: the contract of this function.
+        let called = unsafe { self.core.call_in(version, call) };
+        if called.as_ref().err().is_none_or(|error| error.was_entered())
+            && let Some(ticket) = version.exports.ticket(name)
+        {
+            self.ticket.store(ticket, Ordering::Relaxed);
+        }
+        called
+    }
+
+    #[inline(always)]
     fn call_packed<P, R: Abi>(&self, packed: P) -> Result<R, CallError> {
         let mut packed = ManuallyDrop::new(packed);
         let mut out = MaybeUninit::<R>::uninit();
-        let call = RawCall {
-            name: &self.expectation.name,
-            signature: Some((self.expectation.signature, self.expectation.hash)),
-            arguments: (&raw mut packed).cast(),
-            out: out.as_mut_ptr().cast(),
-        };
-        // SAFETY: each `call` below packs the arguments of the signature of its own `F`, and `R` is its result.
-        match unsafe { self.core.call_current(call) } {
+        let (arguments, result) = ((&raw mut packed).cast(), out.as_mut_ptr().cast());
+        if let Some(quick) = self.core.slot.enter_quickly() {
+            // Relaxed: a ticket is good for its version alone, whoever wrote it.
+            if let Some(export) = quick.version.exports.at(self.ticket.load(Ordering::Relaxed)) {
+                // SAFETY:
+                // 1. Signature: each `call` below packs the arguments of the signature of its own `F`, and `R` is its
+                //    result; the ticket was given out after that was compared with this very export.
+                // 2. Mapped: the version is entered until `leave`.
+                let code = unsafe { (export.shim)(arguments, result) };
+                if code != Status::Done as u32 {
+                    return Err(self.failed(quick, code));
+                }
+                self.core.slot.leave(quick);
+                // SAFETY: a result was written.
+                return Ok(unsafe { out.assume_init() });
+            }
+            self.core.slot.leave(quick);
+        }
+        self.call_otherwise(packed)
+    }
+
+    /// A linked function, the first call in a version, or one that cannot enter quickly.
+    #[inline(never)]
+    fn call_otherwise<P, R: Abi>(&self, mut packed: ManuallyDrop<P>) -> Result<R, CallError> {
+        let mut out = MaybeUninit::<R>::uninit();
+        let (arguments, result) = ((&raw mut packed).cast(), out.as_mut_ptr().cast());
+        if let Some(quick) = self.core.slot.enter_quickly() {
+            let ticket = self.ticket.load(Ordering::Relaxed);
+            if let Some(export) = quick.version.exports.at_linked(ticket) {
+                // SAFETY: as in `call_packed`.
+                let code = unsafe { core::run(quick.version, export, arguments, result) };
+                if code != Status::Done as u32 {
+                    return Err(self.failed(quick, code));
+                }
+                self.core.slot.leave(quick);
+                // SAFETY: a result was written.
+                return Ok(unsafe { out.assume_init() });
+            }
+            self.core.slot.leave(quick);
+        }
+        // SAFETY: the arguments and the result are those of `F`; it compares.
+        match unsafe { self.call_anew(arguments, result) } {
             // SAFETY: a result was written.
             Ok(()) => Ok(unsafe { out.assume_init() }),
             Err(error) => {
@@ -100,7 +177,7 @@ impl<F> Function<F> {
                     // SAFETY: the arguments were not consumed, and this is the only drop.
                     unsafe { ManuallyDrop::drop(&mut packed) };
                 }
-                Err(error)
+                Err(*error)
             }
         }
     }
@@ -122,6 +199,7 @@ macro_rules! function_types {
             ///
             /// `Panicked` when it panicked, `Closed` when the engine was dropped.
             #[allow(clippy::too_many_arguments, reason = "as many as the function has")]
+            #[inline]
             pub fn call(&self, $($value: $letter::At<'_>),*) -> Result<Output, CallError> {
                 self.call_packed($packed($($value),*))
             }

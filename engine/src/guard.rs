@@ -61,7 +61,7 @@ impl Drop for Guard {
 
 // SAFETY: `Core::call_in` compares the signatures before it calls, and its errors tell whether it entered.
 unsafe impl Caller for Guard {
-    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError> {
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
         // SAFETY: the caller's promises, and the guard holds the version.
         unsafe { self.core.call_in(&self.version, call) }
     }

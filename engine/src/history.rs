@@ -1,9 +1,12 @@
 //! The versions that an engine had, for people to look at. Nothing is decided by it.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use hotswap_system::clock;
 
 use crate::pin::{Pin, PinKind};
+use crate::slot;
 use crate::status::{LastFailure, VersionInfo, VersionState};
 use crate::version::Version;
 use crate::version_id::VersionId;
@@ -25,6 +28,8 @@ pub(crate) struct History {
 struct Known {
     info: VersionInfo,
     version: Weak<Version>,
+    /// When another became current.
+    replaced_at: Option<Instant>,
 }
 
 impl History {
@@ -33,6 +38,7 @@ impl History {
         for known in &mut self.known {
             if known.info.state == VersionState::Current {
                 known.info.state = VersionState::Draining;
+                known.replaced_at = Some(clock::now());
             }
         }
         let provenance = &version.provenance;
@@ -48,6 +54,7 @@ impl History {
                 pins: Vec::new(),
             },
             version: Arc::downgrade(version),
+            replaced_at: None,
         });
     }
 
@@ -76,18 +83,11 @@ impl Known {
             return Vec::new();
         };
         let mut pins = version.holds.list();
-        // Besides the calls: this very look, every listed hold, and the slot of the current one. The
-        // numbers may be one off while others come and go; they are for people.
-        let others = 1 + pins.len() + usize::from(self.info.state == VersionState::Current);
-        let calls = Arc::strong_count(&version).saturating_sub(others);
-        if calls > 0 {
-            let origin = if calls == 1 {
-                "under way".to_owned()
-            } else {
-                format!("and {} more under way", calls - 1)
-            };
-            pins.push(Pin { kind: PinKind::Call, origin, age: Duration::ZERO });
-        }
+        // How long a call has run is nowhere written; how long it has outlived its version's time is known.
+        let age = self.replaced_at.map_or(Duration::ZERO, clock::since);
+        let callers = slot::callers(Arc::as_ptr(&version));
+        let pin = |thread| Pin { kind: PinKind::Call, origin: format!("on {thread}"), age };
+        pins.extend(callers.into_iter().map(pin));
         pins
     }
 }

@@ -1,6 +1,5 @@
 //! A module mapped into this process: loaded, proved to be the right one, connected.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -13,6 +12,7 @@ use hotswap_system::fault::{self, Operation};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::export::Export;
+use crate::exports::Exports;
 use crate::load_error::LoadErrorKind;
 use crate::services::{ImageContext, ImageServices};
 use crate::stage::Staged;
@@ -34,10 +34,10 @@ impl fmt::Debug for Image {
 }
 
 /// The functions of a loaded image.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Functions {
     /// What callers may call, by name.
-    pub(crate) exports: HashMap<Box<str>, Export>,
+    pub(crate) exports: Exports,
     /// What runs before the version becomes current, in the order of names.
     pub(crate) on_load: Vec<Hook>,
 }
@@ -185,7 +185,7 @@ fn prove(verified: &Verified, base: *const u8) -> Result<(), LoadErrorKind> {
 /// The exports and hooks, with the addresses of their shims.
 fn functions(verified: &Verified, base: *const u8) -> Functions {
     let section = base.wrapping_add(verified.exports_address as usize);
-    let mut functions = Functions::default();
+    let mut functions = Functions { exports: Exports::loaded(), on_load: Vec::new() };
     for record in &verified.exports {
         // SAFETY:
         // 1. Section: `prove` compared its records with the file's, where the offsets are from.
@@ -213,7 +213,7 @@ impl Functions {
             }
             Kind::Export => {
                 let export = Export { shim, hash: record.hash, signature };
-                self.exports.insert(record.name.as_str().into(), export).is_none()
+                self.exports.add(&record.name, export)
             }
         }
     }

@@ -117,8 +117,10 @@ impl Provided {
             let kind = CallErrorKind::Missing { similar: None };
             return Err(CallError::new(call.name, None, kind));
         };
-        check::call(call.signature, entry.signature, entry.hash)
-            .map_err(|kind| CallError::new(call.name, None, kind))?;
+        if !check::agrees(call.signature, entry.signature, entry.hash) {
+            let kind = check::refusal(call.signature, entry.signature);
+            return Err(CallError::new(call.name, None, kind));
+        }
         catch_unwind(AssertUnwindSafe(|| (entry.call)(call.arguments, call.out))).map_err(
             |payload| {
                 let message = payload_text(&*payload).unwrap_or(NOT_TEXT).to_owned();

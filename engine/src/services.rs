@@ -25,7 +25,7 @@ pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
     /// # Safety
     ///
     /// As `Caller::call_raw`.
-    unsafe fn call_engine(&self, call: RawCall<'_>) -> Result<(), CallError>;
+    unsafe fn call_engine(&self, call: RawCall<'_>) -> Result<(), Box<CallError>>;
 
     /// A call of a function that the host provides.
     ///
@@ -290,7 +290,7 @@ unsafe extern "C" fn call(
             unsafe { engine.call_host(request) }
         }
         // SAFETY: as above.
-        Some(engine) => unsafe { engine.call_engine(request) },
+        Some(engine) => unsafe { engine.call_engine(request) }.map_err(|error| *error),
     });
     match result {
         Ok(()) => 0,

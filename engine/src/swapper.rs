@@ -31,6 +31,8 @@ use crate::event::{Event, SwapReason};
 use crate::journal::Tx;
 use crate::load_error::LoadError;
 use crate::request::{Answer, Reply, Request};
+use crate::slot;
+use crate::slot::draining::Draining;
 use crate::stage;
 use crate::verdict::Verdict;
 use crate::verify::file_error;
@@ -46,6 +48,9 @@ pub(crate) struct Swapper {
     pub(crate) requests: Receiver<Request>,
     pub(crate) retired: Receiver<Retired>,
     pub(crate) retire: Sender<Retired>,
+    rung: Receiver<()>,
+    /// Replaced versions that calls are still in.
+    draining: Draining<Version>,
     /// Who waits for the first version, and whether a refusal answers it.
     pub(crate) first: Option<FirstAnswer>,
     waiters: VecDeque<(Ticket, Answer)>,
@@ -89,6 +94,8 @@ pub(crate) struct Channels {
     pub(crate) requests: Receiver<Request>,
     pub(crate) retired: Receiver<Retired>,
     pub(crate) retire: Sender<Retired>,
+    /// Has a message when a call of a replaced version has ended.
+    pub(crate) rung: Receiver<()>,
 }
 
 impl Swapper {
@@ -100,6 +107,8 @@ impl Swapper {
             requests: channels.requests,
             retired: channels.retired,
             retire: channels.retire,
+            rung: channels.rung,
+            draining: Draining::new(),
             first: None,
             waiters: VecDeque::new(),
             refusals: Refusals::default(),
@@ -409,9 +418,9 @@ impl Swapper {
         let old = self.core.slot.publish(version);
         let publish_time = clock::since(start);
         let held_by = old.holds.list();
-        // Besides calls, our own reference and every listed hold count; the number is for the log.
-        let users = Arc::strong_count(&old).saturating_sub(1);
-        let calls_old = users.saturating_sub(held_by.len());
+        // A version counts what is not a call, and our own reference; the numbers are for the log.
+        let calls_old = slot::callers(Arc::as_ptr(&old)).len();
+        let users = calls_old + Arc::strong_count(&old) - 1;
         let line = numbers(Line::info("swap.commit"))
             .maybe("fp", provenance.fingerprint.map(Sha1))
             .maybe("sha256", provenance.content)
@@ -439,7 +448,7 @@ impl Swapper {
                 .write(Some(tx), line.field("calls", calls_old).field("pins", pins.join(", ")));
             self.core.tell(&Event::Draining { version: from, held_by });
         }
-        drop(old);
+        self.drain(old);
         // What nobody used is gone before anybody is told that the swap is done.
         self.unload_retired();
         Verdict::Swapped { from, to }

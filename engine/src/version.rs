@@ -1,6 +1,5 @@
 //! One version of a module: its exports, where they came from, and what becomes of it.
 
-use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,6 +11,7 @@ use hotswap_module::__private::short;
 use hotswap_system::clock;
 
 use crate::export::{Export, ExportInfo};
+use crate::exports::Exports;
 use crate::image::Image;
 use crate::pin::Holds;
 use crate::services::ImageContext;
@@ -34,7 +34,7 @@ pub(crate) struct Provenance {
 #[derive(Debug)]
 pub(crate) struct Version {
     pub(crate) id: VersionId,
-    pub(crate) exports: HashMap<Box<str>, Export>,
+    pub(crate) exports: Exports,
     pub(crate) provenance: Provenance,
     pub(crate) since: SystemTime,
     /// The mapped library; `None` for linked code and for no code at all.
@@ -61,7 +61,7 @@ impl Version {
     pub(crate) fn none(retire: Sender<Retired>) -> Self {
         Self {
             id: NO_VERSION,
-            exports: HashMap::new(),
+            exports: Exports::loaded(),
             provenance: Provenance::default(),
             since: clock::wall(),
             image: None,
@@ -93,11 +93,11 @@ impl Version {
     /// The export whose name differs least from `name`, if one is near.
     pub(crate) fn similar(&self, name: &str) -> Option<String> {
         self.exports
-            .keys()
-            .map(|known| (distance(name, known), known))
+            .iter()
+            .map(|(known, _)| (distance(name, known), known))
             .filter(|(distance, _)| *distance <= 1 + name.len() / 4)
             .min()
-            .map(|(_, known)| known.to_string())
+            .map(|(_, known)| known.to_owned())
     }
 }
 

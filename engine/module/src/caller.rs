@@ -47,9 +47,9 @@ pub unsafe trait Caller {
     ///
     /// # Errors
     ///
-    /// When the call gave no result.
+    /// When the call gave no result. Boxed, so that a call that succeeds has nothing to move.
     #[doc(hidden)]
-    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError>;
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>>;
 
     /// Calls a function without arguments and drops its result.
     ///
@@ -63,7 +63,7 @@ pub unsafe trait Caller {
             RawCall { name, signature: None, arguments: ptr::dangling_mut(), out: ptr::null_mut() };
         // SAFETY: 1. no signature and no arguments; a dangling pointer is good for reading nothing.
         // 2. `out` is null.
-        unsafe { self.call_raw(call) }
+        unsafe { self.call_raw(call) }.map_err(|error| *error)
     }
 
     /// Calls a function with arguments and hands over its result; a constant is a function without arguments.
@@ -71,12 +71,14 @@ pub unsafe trait Caller {
     /// # Errors
     ///
     /// As [`Caller::call`]; and [`CallErrorKind::Argument`] when an argument has another type than the export's.
+    #[inline]
     fn call_with<R: Abi>(&self, name: &str, arguments: impl Arguments) -> Result<R, CallError> {
         call_with(self, name, arguments)
     }
 }
 
 /// The body of every `call_with`.
+#[inline]
 fn call_with<R: Abi, A: Arguments, C: Caller + ?Sized>(
     caller: &C,
     name: &str,
@@ -95,15 +97,20 @@ fn call_with<R: Abi, A: Arguments, C: Caller + ?Sized>(
     match unsafe { caller.call_raw(call) } {
         // SAFETY: 1 of `Caller`: an `R` was written.
         Ok(()) => Ok(unsafe { out.assume_init() }),
-        Err(mut error) => {
-            if !error.was_entered() {
-                advise::<A>(&mut error, &packed);
-                // SAFETY: 2 of `Caller`: the arguments were not consumed, and this is the only drop.
-                unsafe { ManuallyDrop::drop(&mut packed) };
-            }
-            Err(error)
-        }
+        Err(error) => Err(failed::<A>(error, packed)),
     }
+}
+
+/// What is left to do when a call gave no result.
+#[cold]
+#[inline(never)]
+fn failed<A: Arguments>(mut error: Box<CallError>, packed: ManuallyDrop<A::Packed>) -> CallError {
+    if !error.was_entered() {
+        // 2 of `Caller`: the arguments were not consumed, and are dropped here.
+        let packed = ManuallyDrop::into_inner(packed);
+        advise::<A>(&mut error, &packed);
+    }
+    *error
 }
 
 /// Adds to an error what to write instead of a wrong literal.
@@ -227,17 +234,17 @@ impl HostCaller {
 
 // SAFETY: the service `call` keeps both promises; it is the host's `Caller` on the other side.
 unsafe impl Caller for EngineCaller {
-    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError> {
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
         // SAFETY: the caller's promises are handed on as they are.
-        unsafe { call_service(Target::Engine, call) }
+        unsafe { call_service(Target::Engine, call) }.map_err(Box::new)
     }
 }
 
 // SAFETY: as above.
 unsafe impl Caller for HostCaller {
-    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError> {
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
         // SAFETY: the caller's promises are handed on as they are.
-        unsafe { call_service(Target::Host, call) }
+        unsafe { call_service(Target::Host, call) }.map_err(Box::new)
     }
 }
 

@@ -47,8 +47,8 @@ struct Here;
 // 1. Result: the signatures' texts are compared before the call, and the shim wrote the result when it is done.
 // 2. Arguments: the shim takes them, and it is reached only after every check.
 unsafe impl Caller for Here {
-    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), CallError> {
-        let error = |kind| CallError::new(call.name, None, kind);
+    unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
+        let error = |kind| Box::new(CallError::new(call.name, None, kind));
         let linked = exports();
         let export = linked
             .exports()

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::{Sender, never};
+use crossbeam_channel::{Sender, never, select};
 use hotswap_system::clock;
 use hotswap_system::thread::panic_text;
 
@@ -13,11 +13,23 @@ use crate::audit::Line;
 use crate::event::Event;
 use crate::image::Unloading;
 use crate::pin::PinKind;
+use crate::slot;
 use crate::stage;
 use crate::status::VersionState;
 use crate::version::{Retired, Version};
 
 impl Swapper {
+    /// Lets go of a version that was replaced, as soon as no call is in it.
+    pub(super) fn drain(&mut self, replaced: Arc<Version>) {
+        self.draining.add(replaced);
+        self.look_at_calls();
+    }
+
+    /// Lets go of replaced versions that no call is in any more. The last reference sends the image back here.
+    pub(super) fn look_at_calls(&mut self) {
+        self.draining.release(slot::records);
+    }
+
     /// Unmaps what has been sent back until now.
     pub(super) fn unload_retired(&mut self) {
         while let Ok(retired) = self.retired.try_recv() {
@@ -74,7 +86,8 @@ impl Swapper {
         self.held_back = None;
         // Release pairs with the Acquire in `Core::missing`.
         self.core.is_closed.store(true, Ordering::Release);
-        drop(self.core.slot.publish(Arc::new(Version::none(self.retire.clone()))));
+        let old = self.core.slot.publish(Arc::new(Version::none(self.retire.clone())));
+        self.drain(old);
         self.unload_retired();
         self.core.journal.write(None, Line::info("engine.stop").field("mapped", self.mapped_count));
         self.core.tell(&Event::Stopped);
@@ -83,17 +96,20 @@ impl Swapper {
         // Requests that came too late are answered by dropping their replies.
         let requests = std::mem::replace(&mut self.requests, never());
         drop(requests);
-        if self.mapped_count == 0 {
+        if self.mapped_count == 0 && self.draining.is_empty() {
             // Nothing is left to do: answered when everything of this thread's is gone, the log too.
             self.done = Some(done);
             return;
         }
         let _ = done.send(());
-        while self.mapped_count > 0 {
-            let Ok(retired) = self.retired.recv() else {
-                return;
-            };
-            self.unload(retired);
+        while self.mapped_count > 0 || !self.draining.is_empty() {
+            select! {
+                recv(self.retired) -> retired => match retired {
+                    Ok(retired) => self.unload(retired),
+                    Err(_) => return,
+                },
+                recv(self.rung) -> _ => self.look_at_calls(),
+            }
         }
     }
 

@@ -67,6 +67,7 @@ impl Swapper {
                     self.unload(retired);
                 }
             }
+            recv(self.rung) -> _ => self.look_at_calls(),
             recv(self.requests) -> request => match request {
                 Ok(request) => self.serve(request),
                 // `Core` holds a sender, and so does this thread.

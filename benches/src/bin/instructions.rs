@@ -1,0 +1,120 @@
+//! Counts the instructions of the quick paths under valgrind, and compares them with `benches/instructions.txt`: a guard
+//! against getting slower that noise cannot break.
+//!
+//! ```console
+//! $ cargo run --release -p hotswap-benches --bin instructions
+//! ```
+//!
+//! Each path is run twice, for a different number of rounds: what differs is the rounds. Exits with 1 when a path takes more than
+//! the file says and its tolerance, or so much less that the file should say it.
+
+use std::error::Error;
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use hotswap_benches::sample_library;
+use hotswap_engine::{Engine, Source};
+use hotswap_monitor::Scanner;
+
+/// What a figure may differ by: compilers of one release do not differ at all, small edits do by an instruction or two.
+const TOLERANCE: f64 = 0.04;
+
+/// The checked-in figures.
+const FIGURES: &str = include_str!("../../instructions.txt");
+
+const FILES: usize = 1_000;
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    if let (Some(path), Some(input), Some(rounds)) =
+        (arguments.next(), arguments.next(), arguments.next())
+    {
+        run(&path, Path::new(&input), rounds.parse()?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let library = sample_library()?;
+    let tree = tree()?;
+    let mut all_well = true;
+    println!("{:<28} {:>8} {:>8}", "instructions per round", "now", "said");
+    for line in FIGURES.lines().filter(|line| !line.starts_with('#')) {
+        let (path, said) = line.split_once(' ').ok_or("a line is `path figure`")?;
+        let said: f64 = said.trim().parse()?;
+        let (input, few, many) = match path {
+            "idle_poll_per_file" => (tree.path(), 2, 12),
+            _ => (library.as_path(), 1_000, 101_000),
+        };
+        let counted = count(path, input, many)? - count(path, input, few)?;
+        let per = if path == "idle_poll_per_file" { FILES } else { 1 };
+        let now = counted as f64 / ((many - few) as f64 * per as f64);
+        let verdict = match now / said - 1.0 {
+            more if more > TOLERANCE => "MORE",
+            less if less < -TOLERANCE => "less: write it down",
+            _ => "",
+        };
+        all_well &= verdict.is_empty();
+        println!("{path:<28} {now:>8.1} {said:>8.1} {verdict}");
+    }
+    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The instructions of this program when it takes a path so many times.
+fn count(path: &str, input: &Path, rounds: u64) -> Result<u64, Box<dyn Error>> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe()?)
+        .arg(path)
+        .arg(input)
+        .arg(rounds.to_string())
+        .output()
+        .map_err(|error| format!("cannot run valgrind ({error}): apt-get install valgrind"))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let collected = text.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, number) = collected.ok_or_else(|| format!("{}: {text}", output.status))?;
+    Ok(number.trim().parse()?)
+}
+
+/// A crate of many files, none of them young.
+fn tree() -> Result<tempfile::TempDir, Box<dyn Error>> {
+    let tree = tempfile::tempdir()?;
+    fs::create_dir(tree.path().join("src"))?;
+    let manifest =
+        "[package]\nname = \"many\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
+    fs::write(tree.path().join("Cargo.toml"), manifest)?;
+    let old = std::time::SystemTime::now() - Duration::from_secs(3_600);
+    for number in 0..FILES {
+        let path = tree.path().join(format!("src/module_{number}.rs"));
+        fs::write(&path, format!("pub const N: usize = {number};\n"))?;
+        fs::File::options().write(true).open(&path)?.set_modified(old)?;
+    }
+    fs::write(tree.path().join("src/lib.rs"), "")?;
+    Ok(tree)
+}
+
+fn run(path: &str, input: &Path, rounds: u64) -> Result<(), Box<dyn Error>> {
+    if path == "idle_poll_per_file" {
+        let mut scanner = Scanner::new(&Source::from(input));
+        // What is younger than the racy window is read at every look: wait until nothing is.
+        let young = Duration::from_secs(3);
+        std::thread::sleep(young);
+        for _ in 0..rounds {
+            black_box(scanner.scan()?.fingerprint);
+        }
+        return Ok(());
+    }
+    let rarely = Duration::from_secs(3_600);
+    let engine = Engine::builder(input).without_log().poll_every(rarely).open()?;
+    let add = engine.function::<fn(u64, u64) -> u64>("add")?;
+    let mut sum = 0;
+    for round in 0..rounds {
+        sum += match path {
+            "call_by_handle" => add.call(black_box(round), black_box(3))?,
+            "call_by_name" => engine.call_with("add", (black_box(round), black_box(3u64)))?,
+            _ => return Err(format!("no path is called {path}").into()),
+        };
+    }
+    black_box(sum);
+    Ok(())
+}
