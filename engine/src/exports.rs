@@ -17,12 +17,13 @@ pub(crate) type Ticket = u64;
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Exports {
-    /// The ticket of the first; out of reach where `is_linked`.
+    /// The ticket of the first, if they were loaded; otherwise one that is never given out.
     first: Ticket,
     list: Vec<Named>,
     names: Names,
-    /// The ticket of the first of linked functions, which are called in another way.
+    /// The same of linked functions, which are called in another way.
     first_linked: Ticket,
+    is_linked: bool,
 }
 
 #[derive(Debug)]
@@ -34,13 +35,18 @@ struct Named {
 impl Exports {
     /// No functions of a loaded module.
     pub(crate) fn loaded() -> Self {
-        let first = generation();
-        Self { first, list: Vec::new(), names: Names::default(), first_linked: Ticket::MAX }
+        Self {
+            first: generation(),
+            list: Vec::new(),
+            names: Names::default(),
+            first_linked: generation(),
+            is_linked: false,
+        }
     }
 
     /// No functions of a linked module.
     pub(crate) fn linked() -> Self {
-        Self { first: Ticket::MAX, first_linked: generation(), ..Self::loaded() }
+        Self { is_linked: true, ..Self::loaded() }
     }
 
     /// Adds a function; `false` when there is one of this name.
@@ -82,7 +88,8 @@ impl Exports {
 
     /// What names the function from now on, without its name.
     pub(crate) fn ticket(&self, name: &str) -> Option<Ticket> {
-        Some(self.first.min(self.first_linked) + self.index(name)? as Ticket)
+        let first = if self.is_linked { self.first_linked } else { self.first };
+        Some(first + self.index(name)? as Ticket)
     }
 
     /// All of them, in the order of the file.
@@ -245,7 +252,9 @@ mod tests {
         assert_eq!(one.at(ticket).map(|export| export.hash), Some(2));
         assert!(two.at(ticket).is_none());
         assert!(one.at(ticket + 1).is_none());
-        assert!(one.at(0).is_none());
+        for nothing in [0, 1, 2, Ticket::MAX, Ticket::MAX - 1] {
+            assert!(one.at(nothing).is_none() && one.at_linked(nothing).is_none(), "{nothing}");
+        }
         assert_eq!((one.get("a").map(|export| export.hash), one.iter().count()), (Some(1), 2));
         assert_eq!(one.ticket("c"), None);
         let mut linked = Exports::linked();
@@ -253,6 +262,8 @@ mod tests {
         let ticket = linked.ticket("a").expect("it is there");
         assert!(linked.at(ticket).is_none() && one.at_linked(ticket).is_none());
         assert_eq!(linked.at_linked(ticket).map(|export| export.hash), Some(7));
-        assert!(linked.at_linked(0).is_none());
+        for nothing in [0, 1, Ticket::MAX] {
+            assert!(linked.at(nothing).is_none() && linked.at_linked(nothing).is_none());
+        }
     }
 }
