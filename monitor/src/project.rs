@@ -1,6 +1,7 @@
 //! What cargo knows of a package: its workspace and its path dependencies.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -153,6 +154,11 @@ fn metadata(
             diagnostics.rendered = finished.stderr;
             let memory_bytes_max = settings.memory_bytes_max.unwrap_or_default();
             Err(BuildErrorKind::OutOfMemory { memory_bytes_max, diagnostics })
+        }
+        // Cargo is there and its compiler is not: no fault of the manifest.
+        Ended::Exited(_) if finished.stderr.contains("could not execute process `rustc") => {
+            let error = io::Error::new(io::ErrorKind::NotFound, finished.stderr.trim());
+            Err(BuildErrorKind::Spawn { program: "rustc".into(), error: Arc::new(error) })
         }
         Ended::Exited(_) => {
             Err(BuildErrorKind::Manifest { message: finished.stderr.trim().to_owned() })

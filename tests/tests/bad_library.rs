@@ -220,3 +220,19 @@ fn without_a_path_the_missing_compiler_is_named() {
         assert!(line.field("msg").contains("could not start cargo"), "{line:?}");
     });
 }
+
+/// Nor with a cargo that finds no compiler: it is the compiler that is named, and not the manifest.
+#[test]
+fn a_cargo_without_a_compiler_names_the_compiler() {
+    const NAME: &str = "a_cargo_without_a_compiler_names_the_compiler";
+    let module = (!is_isolated(NAME)).then(|| CrateFixture::new("no_rustc", &versioned(1)));
+    let variable = module.as_ref().map(|module| format!("{CRATE}={}", module.path().display()));
+    // The variable CARGO stays: it is the cargo that runs this test, by its whole path.
+    let launcher = ["env", "PATH=/nowhere", variable.as_deref().unwrap_or_default()];
+    isolated_under(NAME, &launcher, || {
+        let module = PathBuf::from(std::env::var_os(CRATE).expect("the first process names it"));
+        let error = Engine::builder(&module).without_log().open().expect_err("no compiler");
+        let text = format!("{error:?}");
+        assert!(text.contains("could not start rustc; is Rust installed and on PATH?"), "{text}");
+    });
+}
