@@ -2,7 +2,7 @@
 //!
 //! Everything under test is real: engine, monitor, swapper, store, log and libraries. The clock is stepped, builds are
 //! made by a compiler that copies, and one step may fail before an action and is healed after it. A schedule follows
-//! from its seed. After every action whatever can be seen is compared with the [`model`].
+//! from its seed. After every action whatever can be seen is compared with the `model`.
 
 mod action;
 mod compiler;
