@@ -1,7 +1,7 @@
 //! The steps that can fail, and how a test makes one of them fail.
 //!
-//! A [`Site`] is an operation at a place in the source; it may be passed many times. With the feature `simulation`,
-//! [`watch`](simulated::watch) counts how often each is passed, and [`inject`](simulated::inject) makes one of them fail.
+//! A site is an operation at a place in the source; it may be passed many times. With the feature `simulation`, `watch` counts
+//! how often each is passed, and `inject` makes one of them fail.
 
 use std::io;
 use std::path::Path;
