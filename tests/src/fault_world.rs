@@ -159,7 +159,13 @@ impl FaultWorld {
     /// What lies in the store under a name that nobody looks for: begun, and never finished.
     #[must_use]
     pub fn unfinished(&self) -> Vec<PathBuf> {
-        let places = ["target/store", "target/store/index", "target/ledger", "target"];
+        let places = [
+            "target/store",
+            "target/store/index",
+            "target/store/projects",
+            "target/ledger",
+            "target",
+        ];
         let all = places.iter().flat_map(|place| entries(&self.path(place)));
         let is_hidden = |path: &PathBuf| {
             path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))

@@ -84,6 +84,10 @@ pub fn library(name: &str, source: &str, kind: Kind) -> PathBuf {
     path
 }
 
+/// Where they are built. Not where engines build: an engine makes cargo look again by removing what it remembers, at the
+/// same time as cargo may write there.
+const TARGET: &str = "prebuilt-target";
+
 fn build(name: &str, source: &str, kind: Kind) -> PathBuf {
     let base = build_directory();
     // Each test may be a process of its own: one of them builds, the others find it fresh.
@@ -106,7 +110,7 @@ fn build(name: &str, source: &str, kind: Kind) -> PathBuf {
         .arg("--manifest-path")
         .arg(directory.join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(base.join("target"))
+        .arg(base.join(TARGET))
         .arg("--");
     if kind != Kind::Plain {
         cargo.args(["--cfg", "hotswap"]);
@@ -114,7 +118,7 @@ fn build(name: &str, source: &str, kind: Kind) -> PathBuf {
     cargo.args(["-C", "link-arg=-Wl,--build-id=sha1"]);
     let output = cargo.output().expect("cargo runs, as it runs this test");
     assert!(output.status.success(), "{name}:\n{}", String::from_utf8_lossy(&output.stderr));
-    base.join("target/debug").join(format!("lib{name}.so"))
+    base.join(TARGET).join("debug").join(format!("lib{name}.so"))
 }
 
 /// Cargo, with nothing of what the cargo that runs this test has set.

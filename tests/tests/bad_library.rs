@@ -3,10 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hotswap_engine::{Engine, RUSTC, ReloadError, TARGET};
 use hotswap_tests::prebuilt::{self, Kind};
-use hotswap_tests::{CrateFixture, LogLine, is_isolated, isolated_under, log_lines, versioned};
+use hotswap_tests::{
+    CrateFixture, LogLine, build_directory, is_isolated, isolated_under, log_lines, versioned,
+};
 
 fn version(engine: &Engine) -> u64 {
     engine.call_with("version", ()).expect("exported")
@@ -234,5 +237,43 @@ fn a_cargo_without_a_compiler_names_the_compiler() {
         let error = Engine::builder(&module).without_log().open().expect_err("no compiler");
         let text = format!("{error:?}");
         assert!(text.contains("could not start rustc; is Rust installed and on PATH?"), "{text}");
+    });
+}
+
+/// What was built before needs no compiler, in a new process either: cargo's own answer is remembered, for as long as the
+/// manifests are what they were.
+#[test]
+fn bu_4_without_a_path_what_was_built_before_is_loaded() {
+    const NAME: &str = "bu_4_without_a_path_what_was_built_before_is_loaded";
+    let opened = |module: &Path| {
+        let target_dir = build_directory().join("target");
+        let builder = Engine::builder(module).target_dir(target_dir).offline().without_log();
+        builder.poll_every(Duration::from_secs(3_600)).open()
+    };
+    let module = (!is_isolated(NAME)).then(|| {
+        let module = CrateFixture::new("built_before", &versioned(1));
+        drop(opened(module.path()).expect("it builds"));
+        module
+    });
+    let variable = module.as_ref().map(|module| format!("{CRATE}={}", module.path().display()));
+    let launcher = ["env", "-u", "CARGO", "PATH=/nowhere", variable.as_deref().unwrap_or_default()];
+    isolated_under(NAME, &launcher, || {
+        let module = PathBuf::from(std::env::var_os(CRATE).expect("the first process names it"));
+        let engine = opened(&module).expect("it was built before");
+        assert_eq!(version(&engine), 1);
+        let source = module.join("src/lib.rs");
+        fs::write(&source, versioned(2)).expect("writable");
+        let error = engine.sync().expect_err("nothing builds it");
+        assert!(error.to_string().contains("could not start cargo"), "{error}");
+        assert_eq!(version(&engine), 1);
+        fs::write(&source, versioned(1)).expect("writable");
+        engine.sync().expect("it was built before");
+        drop(engine);
+        // Another manifest may mean anything.
+        let manifest = module.join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).expect("readable");
+        fs::write(&manifest, format!("{text}\n# edited\n")).expect("writable");
+        let error = opened(&module).expect_err("cargo is not there to read it");
+        assert!(format!("{error:?}").contains("could not start cargo"), "{error:?}");
     });
 }

@@ -42,8 +42,8 @@ pub(super) fn recipe(
         memory_bytes_max: _,
         output_bytes_max: _,
         target_dir: _,
-        cargo: _,
-        rustc: _,
+        cargo,
+        rustc,
         rustc_args,
         file_dependencies,
         color: _,
@@ -51,11 +51,10 @@ pub(super) fn recipe(
     if !reuse_builds {
         return None;
     }
+    // Programs that were chosen; which one is found otherwise its version tells, as long as there is one.
     let mut text = format!(
         "{source:?} {profile:?} {features:?} {default_features} {rustc_args:?} \
-         {file_dependencies:?} {:?} {:?}",
-        settings.cargo_program(),
-        settings.rustc_program(),
+         {file_dependencies:?} {cargo:?} {rustc:?}",
     )
     .into_bytes();
     // Cargo's configuration beside the sources is part of the fingerprint; what

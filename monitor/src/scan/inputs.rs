@@ -12,6 +12,7 @@ use super::{Failure, dep_info, must_exist};
 use crate::build::must_have_manifest;
 use crate::events::Interest;
 use crate::project::Project;
+use crate::store::projects::{self, Manifests};
 use crate::{BuildSettings, StopSignal, build::messages, file_package};
 
 /// How often cargo is asked again because a manifest was written meanwhile.
@@ -48,8 +49,6 @@ struct Resolution {
     answer: Result<Project, BuildErrorKind>,
 }
 
-type Manifests = BTreeMap<PathBuf, Fingerprint>;
-
 impl Inputs {
     pub(super) fn new(source: &Source, settings: BuildSettings, stop: StopSignal) -> Self {
         Self {
@@ -73,6 +72,11 @@ impl Inputs {
                     break;
                 }
                 let answer = self.ask(&package);
+                if let Err(BuildErrorKind::Spawn { .. }) = &answer
+                    && self.recall(&package, hashes, scan)?
+                {
+                    break;
+                }
                 self.expect_manifests_of(&answer);
                 self.resolution = Some(Resolution { manifests: BTreeMap::new(), answer });
                 // Cargo writes the lock file while it answers, and the answer
@@ -86,12 +90,49 @@ impl Inputs {
                     && let Some(resolution) = &mut self.resolution
                 {
                     resolution.manifests = after;
+                    self.remember(&package);
                     break;
                 }
             }
         }
         self.load_dep_info();
         Ok(())
+    }
+
+    /// Keeps what cargo answered for a process that finds no cargo.
+    fn remember(&self, package: &Path) {
+        if let Some(Resolution { manifests, answer: Ok(project) }) = &self.resolution
+            && let Some(target_dir) = self.target_dir()
+        {
+            projects::remember(&target_dir, package, &self.settings, project, manifests);
+        }
+    }
+
+    /// Takes what cargo answered in an earlier process, if all that it depends on is as it was.
+    fn recall(
+        &mut self,
+        package: &Path,
+        hashes: &mut FileHashes,
+        scan: u64,
+    ) -> Result<bool, Failure> {
+        let near = |directory: &Path| directory.join("target/hotswap");
+        // Where the workspace begins only cargo can tell.
+        let target_dirs: Vec<PathBuf> = match self.target_dir() {
+            Some(target_dir) => vec![target_dir],
+            None => package.ancestors().map(near).collect(),
+        };
+        let recall = |target_dir: &PathBuf| projects::recall(target_dir, package, &self.settings);
+        let Some((project, manifests)) = target_dirs.iter().find_map(recall) else {
+            return Ok(false);
+        };
+        // With the answer it is known which manifests count.
+        let before = self.resolution.replace(Resolution { manifests, answer: Ok(project) });
+        let now = self.manifests(hashes, scan)?;
+        let is_same = self.resolution.as_ref().is_some_and(|recalled| recalled.manifests == now);
+        if !is_same {
+            self.resolution = before;
+        }
+        Ok(is_same)
     }
 
     /// All files that there are, by name.

@@ -122,18 +122,11 @@ pub(crate) fn render(entry: &Entry) -> String {
         }
     };
     value["toolchain"] = toolchain.into();
-    let line = value.to_string();
-    let check = Fingerprint::of(line.as_bytes());
-    format!("{line}\n{check}\n")
+    whole::seal(&value.to_string())
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> Option<Entry> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let (line, check) = text.split_once('\n')?;
-    if check.strip_suffix('\n')?.parse() != Ok(Fingerprint::of(line.as_bytes())) {
-        return None;
-    }
-    let value: Value = serde_json::from_str(line).ok()?;
+    let value: Value = serde_json::from_str(whole::unseal(bytes)?).ok()?;
     let count = |name: &str| value[name].as_u64().and_then(|count| usize::try_from(count).ok());
     let known = if let Some(word) = value["failed"].as_str() {
         let mut diagnostics = Diagnostics::default();

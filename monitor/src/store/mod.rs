@@ -5,6 +5,7 @@
 //! replaced when it is not what its name says.
 
 pub(crate) mod index;
+pub(crate) mod projects;
 mod whole;
 
 use std::io;

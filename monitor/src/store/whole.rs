@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
+use hotswap_artifact::Fingerprint;
 use hotswap_system::clock;
 use hotswap_system::fs::{self, File};
 use parking_lot::Mutex;
@@ -40,6 +41,18 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = Temporary::below(path.parent().unwrap_or(Path::new("/")));
     File::create_new(&temporary.path)?.write_all(bytes)?;
     publish(&temporary.path, path)
+}
+
+/// A line of text and its hash: what is torn or altered is none.
+pub(super) fn seal(line: &str) -> String {
+    format!("{line}\n{}\n", Fingerprint::of(line.as_bytes()))
+}
+
+/// The line that `seal` was given.
+pub(super) fn unseal(bytes: &[u8]) -> Option<&str> {
+    let (line, check) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
+    let is_whole = check.strip_suffix('\n')?.parse() == Ok(Fingerprint::of(line.as_bytes()));
+    is_whole.then_some(line)
 }
 
 /// A file that is not finished. What is not published, or published under one name more, is gone when this is.
