@@ -66,7 +66,7 @@ fn a_broken_edit_names_the_place_and_a_repair_builds() {
 }
 
 #[test]
-fn a_path_dependency_and_its_own_are_part_of_the_build() {
+fn cd_10_a_path_dependency_and_its_own_are_part_of_the_build() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     write_crate(&root.join("game"), "game", &saying("<one>"));
@@ -92,7 +92,7 @@ fn a_path_dependency_and_its_own_are_part_of_the_build() {
 }
 
 #[test]
-fn a_path_dependency_that_appears_later_is_found() {
+fn cd_10_a_path_dependency_that_appears_later_is_found() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     write_crate(&root.join("game"), "game", "");
@@ -124,7 +124,7 @@ fn a_manifest_that_cannot_be_read_is_a_failure_and_no_end() {
 }
 
 #[test]
-fn a_file_included_from_outside_is_part_of_the_build() {
+fn cd_10_a_file_included_from_outside_is_part_of_the_build() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     let library =
