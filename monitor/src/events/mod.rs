@@ -258,7 +258,10 @@ mod tests {
             assert_eq!(notification.trigger == Trigger::Poll, number > 0);
             let Outcome::Ready(artifact) = notification.outcome else { panic!() };
             assert_eq!(artifact.content, ContentHash::of(number.to_string().as_bytes()));
-            fs::write(&library, (number + 1).to_string()).unwrap();
+            // Whole or not at all: an empty file that stands still is a version too.
+            let unfinished = tempfile::NamedTempFile::new().unwrap();
+            fs::write(unfinished.path(), (number + 1).to_string()).unwrap();
+            unfinished.persist(&library).unwrap();
         }
     }
 }
