@@ -44,8 +44,10 @@ pub mod limits {}
 
 /// # Unloading
 ///
-/// A version is unmapped when the last reference to it is gone: calls, guards, threads that it started, and
-/// thread-local destructors that it registered each hold one. Taking the last reference is the proof; no counter is polled.
+/// A version is unmapped when the last reference to it is gone: guards, threads that it started, and thread-local destructors
+/// that it registered each hold one. A call names its version in a slot of its thread instead: the swapper keeps the reference of a
+/// replaced version until no slot names it, and whoever leaves one rings. Taking the last reference is the proof; no counter
+/// is polled.
 /// Whoever drops it does not unmap but sends the image to the swapper's thread, so that code is never pulled away under
 /// a return address.
 ///

@@ -29,8 +29,8 @@ pub(crate) struct Provenance {
     pub(crate) load_time: Duration,
 }
 
-/// Code that can be called. Reached through `Arc`s only: whoever holds one keeps the code mapped,
-/// and dropping the last one sends the image to the swapper, which alone unmaps.
+/// Code that can be called. Kept by `Arc`s: whoever holds one keeps the code mapped, and dropping the last one sends the
+/// image to the swapper, which alone unmaps. A call names it in a slot instead; then `Draining` holds the `Arc` for it.
 #[derive(Debug)]
 pub(crate) struct Version {
     pub(crate) id: VersionId,

@@ -92,7 +92,7 @@ impl Slot {
 }
 
 /// A version that this thread has entered by the quick way. To be given to `leave`; one that is forgotten keeps its
-/// version for ever. Not `Send`: the slot is the thread's own.
+/// version for ever. For the thread that entered alone, which writes the slot.
 #[must_use]
 pub(crate) struct Quick<'a> {
     slot: &'static AtomicPtr<()>,
