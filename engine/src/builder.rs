@@ -29,7 +29,7 @@ use crate::journal::Journal;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
 use crate::slot::Slot;
-use crate::swapper::{Channels, FirstAnswer, Swapper, provides, provides_named};
+use crate::swapper::{Channels, FirstAnswer, Keeping, Swapper, provides, provides_named};
 use crate::verdict::Verdict;
 use crate::version::{Provenance, Version};
 use crate::version_id::VersionId;
@@ -81,6 +81,7 @@ pub struct EngineBuilder {
     waits_for_repair: bool,
     cancel: Receiver<()>,
     load_deadline: Duration,
+    keeping: Keeping,
     watch: WatchSettings,
 }
 
@@ -96,6 +97,7 @@ impl EngineBuilder {
             waits_for_repair: false,
             cancel: never(),
             load_deadline: LOAD_DEADLINE,
+            keeping: Keeping::default(),
             watch: WatchSettings::default(),
         }
     }
@@ -163,6 +165,20 @@ impl EngineBuilder {
     /// How long the load hooks (`#[on_load]`) of a version may take together before it is refused; 10 s by default.
     pub fn load_deadline(mut self, deadline: Duration) -> Self {
         self.load_deadline = deadline;
+        self
+    }
+
+    /// How many replaced versions stay mapped, ready for [`Engine::rollback`]; 1 by default. With 0 a replaced
+    /// version is unmapped as soon as nobody uses it, and a rollback loads it again.
+    pub fn keep_versions(mut self, count: usize) -> Self {
+        self.keeping.versions = count;
+        self
+    }
+
+    /// How long a replaced version may be in use before that is told, by the log and by
+    /// [`Event::Overdue`]; 30 s by default. Code in use is never unmapped.
+    pub fn drain_deadline(mut self, deadline: Duration) -> Self {
+        self.keeping.drain_deadline = deadline;
         self
     }
 
@@ -245,6 +261,7 @@ impl EngineBuilder {
         let mut swapper = Swapper::new(
             Arc::clone(&core),
             Channels { requests: asked, retired, retire: retire.clone(), rung },
+            self.keeping,
         );
         let (reply, first) = bounded(1);
         match self.code {

@@ -197,6 +197,7 @@ impl Core {
             source: self.source_name.clone(),
             current: self.current(),
             is_paused: history.is_paused,
+            is_frozen: history.is_frozen,
             swap_count: history.swap_count,
             refused_count: history.refused_count,
             last_failure: history.last_failure.clone(),

@@ -19,6 +19,9 @@
 /// * **What a build reads from the environment** (`env!`, a build script that looks at the machine) is no part of the
 ///   fingerprint. What was built before is taken from the store, in later processes too; `rebuild_always` on the builder
 ///   builds afresh in each process.
+/// * **The way back to a library from elsewhere** (a prebuilt one, or one that was offered) that is not mapped any more needs the very
+///   bytes where they lay: overwritten, it is refused. What the engine built lies in the store.
+/// * **Sixty-four versions** back is how far an engine remembers.
 /// * **Panics of linked modules** are told without their location, and the program's own panic hook prints them.
 /// * **A host function that owns its engine** (a clone inside the closure given to `provide`) keeps that engine for ever:
 ///   hand it a `Weak` of something of yours instead.
@@ -50,6 +53,11 @@ pub mod limits {}
 /// is polled.
 /// Whoever drops it does not unmap but sends the image to the swapper's thread, so that code is never pulled away under
 /// a return address.
+///
+/// One replaced version is kept mapped, so that [`Engine::rollback`](crate::Engine::rollback) is one write; how many, says
+/// [`EngineBuilder::keep_versions`](crate::EngineBuilder::keep_versions). [`Engine::unload`](crate::Engine::unload) asks one to go, and says
+/// who holds it. What is in use for longer than
+/// [`EngineBuilder::drain_deadline`](crate::EngineBuilder::drain_deadline) is told, and never unmapped.
 ///
 /// After closing the library the swapper reads `/proc/self/maps`: no executable mapping of the file may be left. If one is, the
 /// version is reported as pinned and never counted as gone.

@@ -19,6 +19,7 @@ use crate::guard::Guard;
 use crate::hook;
 use crate::request::{Request, is_swapper_thread};
 use crate::status::{Status, VersionInfo};
+use crate::unload::{UnloadError, UnloadErrorKind, UnloadTicket};
 use crate::verdict::Verdict;
 use crate::version_id::VersionId;
 use crate::watch::WatchHold;
@@ -222,12 +223,8 @@ impl Engine {
     /// [`Engine::reload`] and [`Engine::sync`] wait for the last hold to be dropped: whoever holds must not ask.
     /// A build that began before goes on, and is discarded if its inputs move.
     pub fn hold(&self) -> Hold {
-        let (reply, answer) = bounded(1);
-        let is_sent = can_wait()
-            && !self.core().is_forked()
-            && self.core().requests.send(Request::Hold(reply)).is_ok();
         // No answer means that the engine was closed: nothing is built any more.
-        Hold { _hold: is_sent.then(|| answer.recv().ok().flatten()).flatten() }
+        Hold { _hold: self.ask_swapper(Request::Hold).flatten() }
     }
 
     /// Stops automatic swaps. Changes are still seen and built; the newest waits for [`Engine::resume`].
@@ -245,15 +242,88 @@ impl Engine {
         self.switch(Request::Resume);
     }
 
+    /// Goes back to the version that was current before, which becomes current by one write, and waits for it. It
+    /// needs no compiler, no source and no network: the version before is kept mapped
+    /// ([`EngineBuilder::keep_versions`]), what came earlier is loaded again from the store. A second call goes one further.
+    ///
+    /// What was left is quarantined: it is not tried again until its source changes, or
+    /// [`Engine::clear_quarantine`] is called. A version that is mapped still has its statics as they were left.
+    ///
+    /// # Errors
+    ///
+    /// `NoEarlierVersion`; `Load` when that version lacks a function that a handle relies on, or cannot be loaded again,
+    /// a library from elsewhere because it was overwritten; `Frozen`. The current version goes on.
+    pub fn rollback(&self) -> Result<Verdict, ReloadError> {
+        self.core().ask(|reply| Request::RollBack { target: None, reply })
+    }
+
+    /// As [`Engine::rollback`], to a version by its number, also to one that was rolled back. Nothing happens when it is
+    /// current.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::rollback`]; and `UnknownVersion`.
+    pub fn rollback_to(&self, version: VersionId) -> Result<Verdict, ReloadError> {
+        self.core().ask(|reply| Request::RollBack { target: Some(version), reply })
+    }
+
+    /// Runs this version, and no other until [`Engine::resume`]: as [`Engine::rollback_to`], without a quarantine, and
+    /// then [`Engine::pause`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::rollback_to`]; then nothing is paused.
+    pub fn stay_on(&self, version: VersionId) -> Result<Verdict, ReloadError> {
+        self.core().ask(|reply| Request::StayOn { target: version, reply })
+    }
+
+    /// Nothing changes what runs any more, for the rest of this engine's life: every swap and every rollback that is tried
+    /// is logged and refused. There is no way back.
+    ///
+    /// Returns when no swap is under way any more.
+    pub fn freeze(&self) {
+        self.switch(Request::Freeze);
+    }
+
+    /// Lets what was refused at load, or rolled back, be judged again: when [`Engine::reload`] or
+    /// [`Engine::sync`] is called next, or the source changes. Gives how many there were. What the compiler refused stays
+    /// refused until it is edited.
+    pub fn clear_quarantine(&self) -> usize {
+        self.ask_swapper(Request::ClearQuarantine).unwrap_or(0)
+    }
+
+    /// Asks a replaced version to go, also one that is kept for a rollback, which then loads it again. Does not wait:
+    /// the ticket does, and says who holds it.
+    ///
+    /// # Errors
+    ///
+    /// When it is current, or this engine never had it.
+    pub fn unload(&self, version: VersionId) -> Result<UnloadTicket, UnloadError> {
+        let fail = |kind| UnloadError { version, kind };
+        if !can_wait() || self.core().is_forked() {
+            return Err(fail(UnloadErrorKind::NotHere));
+        }
+        let answer = self.ask_swapper(|reply| Request::Unload { version, reply });
+        let done = answer.ok_or(fail(UnloadErrorKind::Closed))?.map_err(fail)?;
+        Ok(UnloadTicket { version, done, core: Arc::clone(self.core()) })
+    }
+
     fn switch(&self, request: impl FnOnce(crossbeam_channel::Sender<()>) -> Request) {
+        // No answer means that the engine was closed meanwhile.
+        self.ask_swapper(request);
+    }
+
+    /// Sends a request, and waits for its answer where that is possible.
+    fn ask_swapper<T>(
+        &self,
+        request: impl FnOnce(crossbeam_channel::Sender<T>) -> Request,
+    ) -> Option<T> {
         if self.core().is_forked() {
-            return;
+            return None;
         }
-        let (done, answer) = bounded(1);
-        if self.core().requests.send(request(done)).is_ok() && can_wait() {
-            // An error means that the engine was closed meanwhile.
-            let _ = answer.recv();
-        }
+        let (reply, answer) = bounded(1);
+        let is_sent = self.core().requests.send(request(reply)).is_ok();
+        (is_sent && can_wait()).then(|| answer.recv().ok()).flatten()
     }
 
     /// A channel of what happens, from now on: one event per transition, in order. The

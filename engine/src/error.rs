@@ -110,6 +110,25 @@ pub enum ReloadErrorKind {
     /// Automatic swaps are paused: a new version was built and waits for `resume`.
     #[error("swaps are paused; a new version waits for resume()")]
     Paused,
+    /// Nothing changes what runs any more: [`Engine::freeze`](crate::Engine::freeze) was called.
+    #[error("the engine is frozen")]
+    Frozen,
+    /// What lies in the source was rolled back; it is not tried again until the source changes, or
+    /// [`Engine::clear_quarantine`](crate::Engine::clear_quarantine) is called.
+    #[error("{version} was rolled back, and what lies in the source is what it was built from")]
+    RolledBack {
+        /// The version that was left.
+        version: VersionId,
+    },
+    /// There is no version before the current one.
+    #[error("there is no earlier version to go back to")]
+    NoEarlierVersion,
+    /// There is no such version to go back to.
+    #[error("{version} never ran in this engine, or so long ago that it is forgotten")]
+    UnknownVersion {
+        /// What was asked for.
+        version: VersionId,
+    },
     /// The monitor or the swapper panicked on the way, which is a defect of this library; it starts over, and
     /// what lies in the source is tried again when somebody asks.
     #[error("a panic inside hotswap-engine, which is a defect: {message}")]
@@ -152,6 +171,10 @@ impl ReloadError {
             ReloadErrorKind::Unreadable(_) => "unreadable".to_owned(),
             ReloadErrorKind::NoSource => "no_source".to_owned(),
             ReloadErrorKind::Paused => "paused".to_owned(),
+            ReloadErrorKind::Frozen => "frozen".to_owned(),
+            ReloadErrorKind::RolledBack { .. } => "rolled_back".to_owned(),
+            ReloadErrorKind::NoEarlierVersion => "no_earlier_version".to_owned(),
+            ReloadErrorKind::UnknownVersion { .. } => "unknown_version".to_owned(),
             ReloadErrorKind::Panicked { .. } => "panicked".to_owned(),
             ReloadErrorKind::FromHook => "from_hook".to_owned(),
             ReloadErrorKind::Forked => "forked".to_owned(),

@@ -69,6 +69,13 @@ pub enum Event {
         /// Who holds it, as far as it is known.
         held_by: Vec<Pin>,
     },
+    /// A replaced version is in use for longer than the drain deadline. Told once for each; it stays mapped.
+    Overdue {
+        /// The version.
+        version: VersionId,
+        /// Who holds it.
+        held_by: Vec<Pin>,
+    },
     /// A replaced version is gone: no executable mapping of it is left.
     Unloaded {
         /// The version.
@@ -83,6 +90,8 @@ pub enum Event {
     Paused,
     /// Automatic swaps go on.
     Resumed,
+    /// Nothing changes what runs any more.
+    Frozen,
     /// This many events were lost, since nobody received them in time.
     Missed(u64),
     /// The engine was dropped; the last event.
@@ -99,6 +108,8 @@ pub enum SwapReason {
     Change(Trigger),
     /// Somebody offered a library.
     Offered,
+    /// A version that ran before was gone back to.
+    RolledBack,
 }
 
 /// Everybody who listens. Telling them never waits.

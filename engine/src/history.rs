@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hotswap_system::clock;
 
-use crate::pin::{Pin, PinKind};
+use crate::pin::{Holds, Pin, PinKind};
 use crate::slot;
 use crate::status::{LastFailure, VersionInfo, VersionState};
 use crate::version::Version;
@@ -19,6 +19,7 @@ const GONE_MAX: usize = 64;
 pub(crate) struct History {
     known: Vec<Known>,
     pub(crate) is_paused: bool,
+    pub(crate) is_frozen: bool,
     pub(crate) swap_count: u64,
     pub(crate) refused_count: u64,
     pub(crate) last_failure: Option<LastFailure>,
@@ -28,8 +29,11 @@ pub(crate) struct History {
 struct Known {
     info: VersionInfo,
     version: Weak<Version>,
+    holds: Arc<Holds>,
     /// When another became current.
     replaced_at: Option<Instant>,
+    /// Whether it was told that it is in use for too long.
+    is_overdue: bool,
 }
 
 impl History {
@@ -41,6 +45,8 @@ impl History {
                 known.replaced_at = Some(clock::now());
             }
         }
+        // One that ran before has its place.
+        self.known.retain(|known| known.info.id != version.id);
         let provenance = &version.provenance;
         self.known.push(Known {
             info: VersionInfo {
@@ -54,13 +60,18 @@ impl History {
                 pins: Vec::new(),
             },
             version: Arc::downgrade(version),
+            holds: Arc::clone(&version.holds),
             replaced_at: None,
+            is_overdue: false,
         });
     }
 
     /// Notes what became of a version that nobody reaches any more.
     pub(crate) fn ended(&mut self, id: VersionId, state: VersionState) {
-        if let Some(known) = self.known.iter_mut().find(|known| known.info.id == id) {
+        // What was loaded again under its number is another image.
+        let is_gone = |known: &&mut Known| known.version.strong_count() == 0;
+        let mut known = self.known.iter_mut().filter(is_gone);
+        if let Some(known) = known.find(|known| known.info.id == id) {
             known.info.state = state;
         }
         let gone = |known: &Known| known.info.state == VersionState::Unloaded;
@@ -70,22 +81,64 @@ impl History {
         }
     }
 
-    /// All versions, oldest first, with who holds them now.
+    /// Notes whether a replaced version is kept.
+    pub(crate) fn became(&mut self, id: VersionId, state: VersionState) {
+        if let Some(known) = self.known.iter_mut().find(|known| known.info.id == id) {
+            known.info.state = state;
+        }
+    }
+
+    /// All versions, by number, with who holds them now.
     pub(crate) fn versions(&self) -> Vec<VersionInfo> {
-        let info = |known: &Known| VersionInfo { pins: known.pins(), ..known.info.clone() };
-        self.known.iter().map(info).collect()
+        let mut versions: Vec<_> = self.known.iter().map(Known::info).collect();
+        versions.sort_by_key(|version| version.id);
+        versions
+    }
+
+    /// One version, with who holds it now.
+    pub(crate) fn find(&self, id: VersionId) -> Option<VersionInfo> {
+        self.known.iter().find(|known| known.info.id == id).map(Known::info)
+    }
+
+    /// Versions that are in use for longer than `deadline` after they were replaced: each is given once.
+    pub(crate) fn overdue(&mut self, deadline: Duration) -> Vec<VersionInfo> {
+        let mut overdue = Vec::new();
+        for known in &mut self.known {
+            if known.is_awaited() && known.drains_for() >= deadline {
+                known.is_overdue = true;
+                overdue.push(known.info());
+            }
+        }
+        overdue
+    }
+
+    /// How long it is until the next version is in use for longer than `deadline`.
+    pub(crate) fn next_overdue(&self, deadline: Duration) -> Option<Duration> {
+        let awaited = self.known.iter().filter(|known| known.is_awaited());
+        awaited.map(|known| deadline.saturating_sub(known.drains_for())).min()
     }
 }
 
 impl Known {
+    fn info(&self) -> VersionInfo {
+        VersionInfo { pins: self.pins(), ..self.info.clone() }
+    }
+
+    /// Whether its end is waited for, and nobody was told yet that it takes long.
+    fn is_awaited(&self) -> bool {
+        let is_replaced = matches!(self.info.state, VersionState::Draining | VersionState::Warm);
+        is_replaced && !self.is_overdue && !self.pins().is_empty()
+    }
+
+    fn drains_for(&self) -> Duration {
+        self.replaced_at.map_or(Duration::ZERO, clock::since)
+    }
+
     fn pins(&self) -> Vec<Pin> {
-        let Some(version) = self.version.upgrade() else {
-            return Vec::new();
-        };
-        let mut pins = version.holds.list();
+        let mut pins = self.holds.list();
         // How long a call has run is nowhere written; how long it has outlived its version's time is known.
-        let age = self.replaced_at.map_or(Duration::ZERO, clock::since);
-        let callers = slot::callers(Arc::as_ptr(&version));
+        let age = self.drains_for();
+        let callers = slot::callers(self.version.as_ptr());
         let pin = |thread| Pin { kind: PinKind::Call, origin: format!("on {thread}"), age };
         pins.extend(callers.into_iter().map(pin));
         pins

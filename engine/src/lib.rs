@@ -60,6 +60,7 @@ mod stage;
 mod status;
 mod swapper;
 mod sync;
+mod unload;
 mod verdict;
 mod verify;
 mod version;
@@ -94,5 +95,6 @@ pub use log_line::{LogLine, LogLineError, LogLineErrorKind, LogLines, log_lines}
 pub use pin::{Pin, PinKind};
 pub use provide::HostFunction;
 pub use status::{LastFailure, Status, VersionInfo, VersionState};
+pub use unload::{UnloadError, UnloadErrorKind, UnloadOutcome, UnloadTicket};
 pub use verdict::Verdict;
 pub use version_id::VersionId;

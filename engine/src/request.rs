@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use hotswap_artifact::Trigger;
 
 use crate::error::ReloadError;
+use crate::unload::UnloadErrorKind;
 use crate::verdict::Verdict;
+use crate::version_id::VersionId;
 use crate::watch::WatchHold;
 
 /// What handles ask of the swapper.
@@ -25,6 +27,25 @@ pub(crate) enum Request {
     },
     /// Build nothing until the result is dropped; `None` when nothing is watched.
     Hold(Sender<Option<WatchHold>>),
+    /// Make this version current again, or the one before.
+    RollBack {
+        target: Option<VersionId>,
+        reply: Reply,
+    },
+    /// Run this version until `Resume`.
+    StayOn {
+        target: VersionId,
+        reply: Reply,
+    },
+    /// Keep this version no longer. Answered by a channel that is disconnected when it is gone.
+    Unload {
+        version: VersionId,
+        reply: Sender<Result<Receiver<()>, UnloadErrorKind>>,
+    },
+    /// Never change what runs any more.
+    Freeze(Sender<()>),
+    /// Judge again what was refused; answered by how many there were.
+    ClearQuarantine(Sender<usize>),
     /// Stop or restart automatic swaps.
     Pause(Sender<()>),
     Resume(Sender<()>),

@@ -39,6 +39,8 @@ pub struct VersionInfo {
 pub enum VersionState {
     /// New calls run in it.
     Current,
+    /// Replaced, and kept mapped, ready for a rollback. Calls that began in it may still run.
+    Warm,
     /// Replaced, and still in use.
     Draining,
     /// Replaced, out of use, and mapped for good: the loader kept it.
@@ -51,6 +53,7 @@ impl fmt::Display for VersionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Current => "current",
+            Self::Warm => "warm",
             Self::Draining => "draining",
             Self::Pinned => "pinned",
             Self::Unloaded => "unloaded",
@@ -80,13 +83,15 @@ pub struct Status {
     pub current: VersionId,
     /// Whether automatic swaps are paused.
     pub is_paused: bool,
+    /// Whether nothing changes what runs any more.
+    pub is_frozen: bool,
     /// Swaps since it was opened, the first version not counted.
     pub swap_count: u64,
     /// Newcomers turned away since it was opened.
     pub refused_count: u64,
     /// The last of them.
     pub last_failure: Option<LastFailure>,
-    /// The versions of this engine: the current one, those that drain, and the latest that are gone.
+    /// The versions of this engine: the current one, those that are kept or drain, and the latest that are gone.
     pub versions: Vec<VersionInfo>,
     /// The log file that is written, if any.
     pub log_path: Option<PathBuf>,
@@ -97,7 +102,11 @@ pub struct Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paused = if self.is_paused { ", paused" } else { "" };
+        let paused = match (self.is_frozen, self.is_paused) {
+            (true, _) => ", frozen",
+            (false, true) => ", paused",
+            (false, false) => "",
+        };
         writeln!(
             f,
             "{} from {}: {} is current{paused}, {} swaps, {} refused",

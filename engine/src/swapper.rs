@@ -4,8 +4,10 @@
 //! the monitor found, what somebody offers, what nobody uses any more.
 
 mod admission;
+mod lineage;
 mod refusals;
 mod retire;
+mod rollback;
 mod supervise;
 
 use std::collections::VecDeque;
@@ -23,7 +25,9 @@ use hotswap_system::thread;
 
 use self::admission::Admitted;
 pub(crate) use self::admission::{provides, provides_named};
+use self::lineage::Lineage;
 use self::refusals::Refusals;
+use self::rollback::Left;
 use crate::audit::Line;
 use crate::core::Core;
 use crate::error::{ReloadError, ReloadErrorKind};
@@ -55,11 +59,23 @@ pub(crate) struct Swapper {
     pub(crate) first: Option<FirstAnswer>,
     waiters: VecDeque<(Ticket, Answer)>,
     refusals: Refusals,
+    /// What ran, and what is kept to run again.
+    lineage: Lineage,
+    /// The highest number that was given.
+    last: VersionId,
+    /// What the monitor handed over last.
+    delivered: Option<Fingerprint>,
+    /// Who waits for a version to be gone; told by being dropped.
+    unloads: Vec<(VersionId, Sender<()>)>,
     /// What arrived while swaps were paused, or was turned away for a reason that may pass; only the
     /// newest is kept.
     held_back: Option<Newcomer>,
     /// Has a message when it is time to try that again without being asked.
     retry: Timer,
+    /// How long a replaced version may be in use before it is told.
+    drain_deadline: Duration,
+    /// Has a message when a version may be in use for too long.
+    overdue: Timer,
     /// Whether the last handle is gone.
     is_closing: bool,
     /// Who waits for the end of this thread.
@@ -89,6 +105,22 @@ pub(crate) struct FirstAnswer {
     pub(crate) waits_for_repair: bool,
 }
 
+/// What becomes of replaced versions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keeping {
+    /// How many are kept mapped, ready for a rollback.
+    pub(crate) versions: usize,
+    /// How long one may be in use before it is told.
+    pub(crate) drain_deadline: Duration,
+}
+
+impl Default for Keeping {
+    /// One: the version that worked. 30 s: longer than a call is meant to take.
+    fn default() -> Self {
+        Self { versions: 1, drain_deadline: Duration::from_secs(30) }
+    }
+}
+
 /// What a swapper starts with.
 pub(crate) struct Channels {
     pub(crate) requests: Receiver<Request>,
@@ -99,7 +131,7 @@ pub(crate) struct Channels {
 }
 
 impl Swapper {
-    pub(crate) fn new(core: Arc<Core>, channels: Channels) -> Self {
+    pub(crate) fn new(core: Arc<Core>, channels: Channels, keeping: Keeping) -> Self {
         Self {
             core,
             watch: None,
@@ -112,8 +144,14 @@ impl Swapper {
             first: None,
             waiters: VecDeque::new(),
             refusals: Refusals::default(),
+            lineage: Lineage::new(keeping.versions),
+            last: NO_VERSION,
+            delivered: None,
+            unloads: Vec::new(),
             held_back: None,
             retry: clock::never(),
+            drain_deadline: keeping.drain_deadline,
+            overdue: clock::never(),
             is_closing: false,
             done: None,
             mapped_count: 0,
@@ -158,6 +196,26 @@ impl Swapper {
                 }
                 let _ = done.send(());
             }
+            Request::RollBack { target, reply } => {
+                let verdict = self.roll_back(target, Left::Quarantined);
+                self.core.journal.flush();
+                let _ = reply.send(verdict);
+            }
+            Request::StayOn { target, reply } => {
+                let verdict = self.stay_on(target);
+                self.core.journal.flush();
+                let _ = reply.send(verdict);
+            }
+            Request::Unload { version, reply } => {
+                let _ = reply.send(self.unload_when_free(version));
+            }
+            Request::Freeze(done) => {
+                self.freeze();
+                let _ = done.send(());
+            }
+            Request::ClearQuarantine(done) => {
+                let _ = done.send(self.clear_quarantine());
+            }
             Request::Close(done) => self.close(done),
         }
     }
@@ -191,6 +249,7 @@ impl Swapper {
                     _ => SwapReason::Change(trigger),
                 };
                 let newcomer = Newcomer { artifact, tx, reason, cause, failures: 0 };
+                self.delivered = Some(newcomer.artifact.fingerprint);
                 let fingerprint = newcomer.artifact.fingerprint;
                 let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
                 self.core.journal.write(Some(&newcomer.tx), line);
@@ -341,8 +400,9 @@ impl Swapper {
         }
     }
 
+    /// The number that the next version gets. What ran keeps its own, also when it runs again.
     fn next_id(&self) -> VersionId {
-        self.core.current().next()
+        self.last.max(self.core.current()).next()
     }
 
     fn error(&self, kind: ReloadErrorKind) -> ReloadError {
@@ -352,10 +412,23 @@ impl Swapper {
     /// The whole path from a library on disk to the current version. Until the pointer is
     /// written, every failure leaves what is current as it was.
     fn swap(&mut self, mut newcomer: Newcomer) -> Result<Verdict, ReloadError> {
+        if self.core.history.lock().is_frozen {
+            let line = Line::warn("swap.refused").field("fp", Sha1(newcomer.artifact.fingerprint));
+            let error = self.error(ReloadErrorKind::Frozen);
+            self.core.journal.write(Some(&newcomer.tx), line.failure(&error.code(), &error));
+            // Whoever asks again is told again.
+            if newcomer.reason != SwapReason::Offered {
+                self.held_back = Some(newcomer);
+            }
+            return Err(error);
+        }
         let id = self.next_id();
         match self.admit_or_refuse(&newcomer, id) {
             Ok(Admitted::Ready(version)) => Ok(self.publish(version, &newcomer)),
-            Ok(Admitted::Same(current)) => Ok(Verdict::Unchanged { current }),
+            Ok(Admitted::Same(current)) => {
+                self.lineage.is_same(current, newcomer.artifact);
+                Ok(Verdict::Unchanged { current })
+            }
             Err((kind, event)) => {
                 // What was loaded and refused is gone before anybody is told.
                 self.unload_retired();
@@ -392,7 +465,7 @@ impl Swapper {
     /// The same source is not tried again.
     fn quarantine(&mut self, newcomer: &Newcomer, error: &ReloadError) {
         let fingerprint = newcomer.artifact.fingerprint;
-        self.refusals.remember(fingerprint, error);
+        self.refusals.remember(newcomer.artifact.clone(), error);
         let line = Line::warn("quarantine.add").field("fp", Sha1(fingerprint));
         self.core.journal.write(Some(&newcomer.tx), line.field("reason", error.code()));
     }
@@ -406,7 +479,11 @@ impl Swapper {
         let from = (before != NO_VERSION).then_some(before);
         let numbers =
             |line: Line| line.maybe("from", from.map(VersionId::number)).field("to", to.number());
-        self.core.journal.intent(Some(tx), numbers(Line::info("swap.intent")));
+        let (intent, done) = match reason {
+            SwapReason::RolledBack => ("rollback.intent", "rollback.done"),
+            _ => ("swap.intent", "swap.commit"),
+        };
+        self.core.journal.intent(Some(tx), numbers(Line::info(intent)));
         {
             let mut history = self.core.history.lock();
             history.became_current(&version);
@@ -414,6 +491,8 @@ impl Swapper {
         }
         // Relaxed: read again only by the drop of the last reference, which orders itself after this.
         version.was_current.store(true, Ordering::Relaxed);
+        self.last = self.last.max(to);
+        self.lineage.became_current(&version, newcomer.artifact.clone());
         let start = clock::now();
         let old = self.core.slot.publish(version);
         let publish_time = clock::since(start);
@@ -421,7 +500,7 @@ impl Swapper {
         // A version counts what is not a call, and our own reference; the numbers are for the log.
         let calls_old = slot::callers(Arc::as_ptr(&old)).len();
         let users = calls_old + Arc::strong_count(&old) - 1;
-        let line = numbers(Line::info("swap.commit"))
+        let line = numbers(Line::info(done))
             .maybe("fp", provenance.fingerprint.map(Sha1))
             .maybe("sha256", provenance.content)
             .field("cause", CausePath(cause))
@@ -448,7 +527,8 @@ impl Swapper {
                 .write(Some(tx), line.field("calls", calls_old).field("pins", pins.join(", ")));
             self.core.tell(&Event::Draining { version: from, held_by });
         }
-        self.drain(old);
+        self.keep_or_drain(tx, old);
+        self.watch_drain();
         // What nobody used is gone before anybody is told that the swap is done.
         self.unload_retired();
         Verdict::Swapped { from, to }
@@ -460,6 +540,7 @@ fn trigger(reason: SwapReason) -> &'static str {
         SwapReason::First => Trigger::Start.as_str(),
         SwapReason::Change(trigger) => trigger.as_str(),
         SwapReason::Offered => "offer",
+        SwapReason::RolledBack => "rollback",
     }
 }
 

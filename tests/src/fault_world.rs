@@ -132,6 +132,7 @@ impl FaultWorld {
             .log_file(self.log())
             .poll_every(RARELY)
             .settle(Duration::ZERO)
+            .keep_versions(0)
     }
 
     /// The libraries from here that this process has mapped executable.

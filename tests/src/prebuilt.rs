@@ -50,9 +50,11 @@ pub fn named(file: &str) -> PathBuf {
     library(file.trim_end_matches(".rs"), &source(file), Kind::Module)
 }
 
-/// An engine on a library, with no log. Only what the test asks for looks at the file.
+/// An engine on a library, with no log. Only what the test asks for looks at the file, and a replaced version is kept by
+/// nobody.
 pub fn engine(library: &Path) -> EngineBuilder {
-    Engine::builder(library).without_log().poll_every(Duration::from_secs(3600))
+    let builder = Engine::builder(library).without_log().poll_every(Duration::from_secs(3600));
+    builder.keep_versions(0)
 }
 
 /// The text of `tests/modules/<file>`.

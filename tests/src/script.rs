@@ -21,6 +21,8 @@
 //! | `open` | opens the engine |
 //! | `open refused TEXT` | opening fails, and says so |
 //! | `sync swapped`, `sync unchanged`, `sync refused TEXT` | everything written is considered, with this verdict |
+//! | `rollback swapped`, `rollback refused TEXT` | goes back to the version before |
+//! | `clear`, `freeze` | clears the quarantine, freezes the engine |
 //! | `hold NAME` | keeps a handle `fn() -> u64` open |
 //! | `release` | drops all handles |
 //! | `call NAME = NUMBER` | calls a `fn() -> u64` by name |
@@ -129,6 +131,12 @@ impl Stage {
                 let verdict = self.engine()?.reload();
                 return expect_verdict(&verdict, rest);
             }
+            "rollback" => {
+                let verdict = self.engine()?.rollback();
+                return expect_verdict(&verdict, rest);
+            }
+            "freeze" => self.engine()?.freeze(),
+            "clear" => drop(self.engine()?.clear_quarantine()),
             "hold" => {
                 let handle = self.engine()?.function(rest).map_err(|error| error.to_string())?;
                 self.handles.push(handle);

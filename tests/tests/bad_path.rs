@@ -24,6 +24,7 @@ fn builder(source: &Path) -> EngineBuilder {
     Engine::builder(source)
         .target_dir(build_directory().join("target"))
         .offline()
+        .keep_versions(0)
         .poll_every(std::time::Duration::from_secs(3_600))
 }
 

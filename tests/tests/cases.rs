@@ -36,6 +36,7 @@ cases! {
     changed_signature
     first_build_fails
     revert
+    rollback
     single_file
     swap
     touch_only

@@ -376,14 +376,10 @@ fn few_crates_are_needed() {
 /// DESIGN promises, and those of the builder that read like an engine's.
 const RESERVED_AHEAD: &[&str] = &[
     "abort",
-    "freeze",
     "is_paused",
     "log_path",
     "provide",
     "require",
-    "rollback",
-    "rollback_to",
-    "stay_on",
 ];
 
 /// A function of an interface that is named like a method would never be reached: the list of

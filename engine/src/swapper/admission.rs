@@ -50,8 +50,8 @@ impl Swapper {
         let Newcomer { artifact, tx, reason, .. } = newcomer;
         self.has_room().map_err(|kind| (kind, "verify.refused"))?;
         let (verified, contents) = self.verify(artifact, tx, id)?;
-        // Who offers a library by name wants it loaded, whatever is in it.
-        if *reason != SwapReason::Offered
+        // Who names a library or a version wants it loaded, whatever is in it.
+        if !matches!(reason, SwapReason::Offered | SwapReason::RolledBack)
             && let Some(current) = self.is_running(&verified)
         {
             let line = Line::info("build.same").field("version", current.number());

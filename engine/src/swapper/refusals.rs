@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use hotswap_artifact::Fingerprint;
+use hotswap_artifact::{Artifact, Fingerprint};
 
 use crate::error::ReloadError;
 
@@ -12,14 +12,15 @@ const REFUSALS_MAX: usize = 256;
 /// Refused fingerprints, with their reasons.
 #[derive(Default)]
 pub(super) struct Refusals {
-    by_fingerprint: HashMap<Fingerprint, ReloadError>,
+    by_fingerprint: HashMap<Fingerprint, (ReloadError, Artifact)>,
     order: VecDeque<Fingerprint>,
 }
 
 impl Refusals {
     /// Notes a refusal; a newer one of the same fingerprint replaces it.
-    pub(super) fn remember(&mut self, fingerprint: Fingerprint, error: &ReloadError) {
-        if self.by_fingerprint.insert(fingerprint, error.clone()).is_none() {
+    pub(super) fn remember(&mut self, artifact: Artifact, error: &ReloadError) {
+        let fingerprint = artifact.fingerprint;
+        if self.by_fingerprint.insert(fingerprint, (error.clone(), artifact)).is_none() {
             self.order.push_back(fingerprint);
         }
         if self.order.len() > REFUSALS_MAX
@@ -31,6 +32,21 @@ impl Refusals {
 
     /// Why a fingerprint was refused, if it was.
     pub(super) fn get(&self, fingerprint: Fingerprint) -> Option<&ReloadError> {
-        self.by_fingerprint.get(&fingerprint)
+        self.by_fingerprint.get(&fingerprint).map(|(error, _)| error)
+    }
+
+    /// Forgets the refusal of a fingerprint.
+    pub(super) fn forget(&mut self, fingerprint: Fingerprint) {
+        if self.by_fingerprint.remove(&fingerprint).is_some() {
+            self.order.retain(|known| *known != fingerprint);
+        }
+    }
+
+    /// Forgets all refusals, and gives what was refused, oldest first.
+    pub(super) fn clear(&mut self) -> Vec<Artifact> {
+        let order = std::mem::take(&mut self.order);
+        let artifacts =
+            order.into_iter().map(|fingerprint| self.by_fingerprint.remove(&fingerprint));
+        artifacts.flatten().map(|(_, artifact)| artifact).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::{Sender, never, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use hotswap_system::clock;
 use hotswap_system::thread::panic_text;
 
@@ -15,8 +15,10 @@ use crate::image::Unloading;
 use crate::pin::PinKind;
 use crate::slot;
 use crate::stage;
-use crate::status::VersionState;
+use crate::status::{VersionInfo, VersionState};
+use crate::unload::UnloadErrorKind;
 use crate::version::{Retired, Version};
+use crate::version_id::VersionId;
 
 impl Swapper {
     /// Lets go of a version that was replaced, as soon as no call is in it.
@@ -28,6 +30,57 @@ impl Swapper {
     /// Lets go of replaced versions that no call is in any more. The last reference sends the image back here.
     pub(super) fn look_at_calls(&mut self) {
         self.draining.release(slot::records);
+    }
+
+    /// Asks a version to go: it is kept no longer.
+    pub(super) fn unload_when_free(
+        &mut self,
+        id: VersionId,
+    ) -> Result<Receiver<()>, UnloadErrorKind> {
+        if id == self.core.current() {
+            return Err(UnloadErrorKind::Current);
+        }
+        if let Some(version) = self.lineage.cool(id) {
+            self.cool(version);
+        }
+        self.unload_retired();
+        let known = self.core.history.lock().find(id);
+        let state = known.map(|info| info.state).ok_or(UnloadErrorKind::Unknown)?;
+        // What has no sender is disconnected.
+        let (waits, done) = bounded(1);
+        if !matches!(state, VersionState::Unloaded | VersionState::Pinned) {
+            self.unloads.push((id, waits));
+        }
+        Ok(done)
+    }
+
+    /// A version that was kept is kept no longer.
+    pub(super) fn cool(&mut self, version: Arc<Version>) {
+        let id = version.id;
+        self.core.history.lock().became(id, VersionState::Draining);
+        let line = Line::info("version.cold").field("version", id.number());
+        self.core.journal.write(None, line);
+        self.drain(version);
+    }
+
+    /// Sets the timer for the next version that is in use for too long.
+    pub(super) fn watch_drain(&mut self) {
+        let next = self.core.history.lock().next_overdue(self.drain_deadline);
+        self.overdue = next.map_or_else(clock::never, clock::after);
+    }
+
+    /// Says which versions are in use for longer than the drain deadline, and by whom.
+    pub(super) fn tell_overdue(&mut self) {
+        let overdue = self.core.history.lock().overdue(self.drain_deadline);
+        for VersionInfo { id, pins, .. } in overdue {
+            let names: Vec<_> = pins.iter().map(ToString::to_string).collect();
+            let line = Line::warn("version.overdue").field("version", id.number());
+            let line = line.field("pins", names.join(", "));
+            let text = format!("{id} was replaced long ago and is still in use; it stays mapped");
+            self.core.journal.write(None, line.field("msg", text));
+            self.core.tell(&Event::Overdue { version: id, held_by: pins });
+        }
+        self.watch_drain();
     }
 
     /// Unmaps what has been sent back until now.
@@ -75,6 +128,8 @@ impl Swapper {
                 self.core.tell(&Event::Pinned { version: id });
             }
         }
+        // Who waits is told by being dropped.
+        self.unloads.retain(|(version, _)| *version != id);
     }
 
     /// Ends the engine: no more changes, no more calls by name; what guards and threads hold
@@ -88,7 +143,9 @@ impl Swapper {
         self.core.is_closed.store(true, Ordering::Release);
         let old = self.core.slot.publish(Arc::new(Version::none(self.retire.clone())));
         self.drain(old);
+        self.lineage.end().into_iter().for_each(|version| self.drain(version));
         self.unload_retired();
+        self.unloads.clear();
         self.core.journal.write(None, Line::info("engine.stop").field("mapped", self.mapped_count));
         self.core.tell(&Event::Stopped);
         self.leave();

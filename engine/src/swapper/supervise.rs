@@ -78,6 +78,7 @@ impl Swapper {
                 Err(_) => self.monitor_ended(),
             },
             recv(self.retry) -> _ => self.try_again(),
+            recv(self.overdue) -> _ => self.tell_overdue(),
         }
         if self.is_closing { Turn::End } else { Turn::Next }
     }

@@ -22,6 +22,8 @@ pub(super) enum Action {
     /// Drops the guard at this place in the list of those that there are.
     Unpin(usize),
     Offer(Library),
+    /// Goes back to a version that ran, by default to the one before.
+    RollBack(Option<u64>),
     /// A call of the module calls back the host, which edits the source and asks.
     Nested(Ask, Edit),
     /// A call of the module asks for a reload.
@@ -81,6 +83,7 @@ impl Step {
         let can_fail = match &action {
             Action::Look(_, _, None)
             | Action::Offer(_)
+            | Action::RollBack(_)
             | Action::Resume
             | Action::Unpin(_)
             | Action::Reopen => true,
@@ -101,7 +104,7 @@ impl Step {
 impl Action {
     fn random(random: &mut Random, model: &Model) -> Self {
         loop {
-            let action = match random.below(36) {
+            let action = match random.below(39) {
                 0..=2 => Self::Write(Edit::random(random, model)),
                 3..=14 => {
                     let edit = (!random.once_in(4)).then(|| Edit::random(random, model));
@@ -130,6 +133,10 @@ impl Action {
                     Self::Nested(ask, Edit::random(random, model))
                 }
                 33 => Self::FromModule(Edit::random(random, model)),
+                34..=36 => {
+                    let to = 1 + random.below(model.last);
+                    Self::RollBack((!random.once_in(2)).then_some(to))
+                }
                 _ => Self::Reopen,
             };
             if model.allows(&action) {

@@ -19,6 +19,7 @@ pub(super) fn check(path: &Path) {
     assert!(lines.iter().any(|line| line.event == "swap.commit"), "nothing was swapped");
     if !lines.iter().any(is_after_loss) {
         announced(&lines, "swap.intent", &["swap.commit"]);
+        announced(&lines, "rollback.intent", &["rollback.done"]);
         announced(&lines, "load.intent", &["load.ok", "load.refused"]);
         announced(&lines, "build.intent", &["build.ok", "build.fail", "build.cancel"]);
     }

@@ -288,7 +288,8 @@ fn is_answered_when_done(action: &Action) -> bool {
         | Action::OpenHandle
         | Action::DropHandle
         | Action::Pin
-        | Action::Offer(_) => true,
+        | Action::Offer(_)
+        | Action::RollBack(_) => true,
         // The call that swapped still had its version, and so may the engine before.
         Action::Look(Ask::Tick, ..)
         | Action::Unpin(_)
@@ -325,7 +326,7 @@ fn undone(before: &Model, action: &Action, site: Site) -> Vec<Model> {
         // What the loader says is believed.
         if matches!(site.operation, Operation::Load | Operation::Symbol) {
             let mut refused = given;
-            refused.refused.insert(text);
+            refused.refused.insert(text, Verdict::NotLoaded);
             outcomes.push(refused);
         }
     }

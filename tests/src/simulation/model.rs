@@ -15,6 +15,8 @@ pub(super) enum Verdict {
     Paused,
     NotBuilt,
     NotLoaded,
+    RolledBack,
+    NothingEarlier,
     Unreadable,
     /// What no model gives.
     Other(String),
@@ -72,11 +74,19 @@ pub(super) struct Model {
     /// `None` before the first version.
     pub(super) current: Option<Library>,
     pub(super) version: u64,
+    /// The highest number that was given.
+    pub(super) last: u64,
+    /// What ran, and from which texts it came.
+    pub(super) ran: BTreeMap<u64, (Library, BTreeSet<Text>)>,
+    /// What replaced each other, without what was rolled back; the last is current.
+    pub(super) path: Vec<u64>,
+    /// What is kept mapped though it was replaced.
+    pub(super) warm: Option<u64>,
     pub(super) is_paused: bool,
     /// What was given while swaps were paused, or turned away for a reason that may pass.
     pub(super) held: Option<Text>,
-    /// What was turned away for good.
-    pub(super) refused: BTreeSet<Text>,
+    /// What was turned away for good, or rolled back.
+    pub(super) refused: BTreeMap<Text, Verdict>,
     pub(super) has_handle: bool,
     pub(super) guards: Vec<Guarded>,
     /// Versions that the loader kept.
@@ -103,9 +113,13 @@ impl Model {
             handed: None,
             current: None,
             version: 0,
+            last: 0,
+            ran: BTreeMap::new(),
+            path: Vec::new(),
+            warm: None,
             is_paused: false,
             held: None,
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
             has_handle: false,
             guards: Vec::new(),
             pinned: BTreeSet::new(),
@@ -129,6 +143,8 @@ impl Model {
             Action::Pin => self.guards.len() < 4,
             Action::Unpin(place) => *place < self.guards.len(),
             Action::Nested(..) | Action::FromModule(_) => self.answer().is_some(),
+            // What was loaded again under its number and kept by the loader is not told apart from what was not.
+            Action::RollBack(_) => self.pinned.is_empty(),
             Action::Write(_) | Action::Look(..) | Action::Offer(_) | Action::Reopen => true,
         }
     }
@@ -164,6 +180,7 @@ impl Model {
             }
             Action::Unpin(place) => drop(self.guards.remove(*place)),
             Action::Offer(library) => return Said::Verdict(self.offer(*library)),
+            Action::RollBack(version) => return Said::Verdict(self.roll_back(*version)),
             Action::Nested(ask, edit) => {
                 let before = self.answer().unwrap_or_default();
                 self.edit(*edit);
@@ -190,7 +207,9 @@ impl Model {
     /// A new engine on what earlier ones left; not open when the verdict is not `Swapped`.
     fn open(&mut self) -> Verdict {
         self.engine += 1;
-        self.version = 0;
+        (self.version, self.last, self.warm) = (0, 0, None);
+        self.ran.clear();
+        self.path.clear();
         (self.decided, self.handed, self.held) = (None, None, None);
         self.refused.clear();
         self.pinned.clear();
@@ -232,9 +251,9 @@ impl Model {
         if self.handed.replace(text) != Some(text) {
             self.held = None;
             return if self.current == Some(library) {
-                Verdict::Unchanged
-            } else if self.refused.contains(&text) {
-                Verdict::NotLoaded
+                self.is_same(text)
+            } else if let Some(verdict) = self.refused.get(&text) {
+                verdict.clone()
             } else if is_paused {
                 self.held = Some(text);
                 Verdict::Paused
@@ -248,8 +267,7 @@ impl Model {
                 self.held = None;
                 self.swap(text)
             }
-            None if self.refused.contains(&text) => Verdict::NotLoaded,
-            None => Verdict::Unchanged,
+            None => self.refused.get(&text).cloned().unwrap_or(Verdict::Unchanged),
         }
     }
 
@@ -263,7 +281,7 @@ impl Model {
     fn swap(&mut self, text: Text) -> Verdict {
         match text.library {
             Some(Library::Damaged) | None => {
-                self.refused.insert(text);
+                self.refused.insert(text, Verdict::NotLoaded);
                 self.refusals += 1;
                 Verdict::NotLoaded
             }
@@ -272,8 +290,8 @@ impl Model {
                 self.refusals += 1;
                 Verdict::NotLoaded
             }
-            Some(library) if self.current == Some(library) => Verdict::Unchanged,
-            Some(library) => self.publish(library),
+            Some(library) if self.current == Some(library) => self.is_same(text),
+            Some(library) => self.publish(library, Some(text)),
         }
     }
 
@@ -283,14 +301,65 @@ impl Model {
             self.refusals += 1;
             return Verdict::NotLoaded;
         }
-        self.publish(library)
+        self.publish(library, None)
     }
 
-    fn publish(&mut self, library: Library) -> Verdict {
-        self.current = Some(library);
-        self.version += 1;
+    /// Another text of what runs.
+    fn is_same(&mut self, text: Text) -> Verdict {
+        if let Some((_, texts)) = self.ran.get_mut(&self.version) {
+            texts.insert(text);
+        }
+        Verdict::Unchanged
+    }
+
+    fn publish(&mut self, library: Library, text: Option<Text>) -> Verdict {
+        self.warm = (self.version > 0).then_some(self.version);
+        self.last += 1;
+        self.ran.insert(self.last, (library, text.into_iter().collect()));
+        self.path.push(self.last);
+        self.becomes_current(self.last, library)
+    }
+
+    fn becomes_current(&mut self, version: u64, library: Library) -> Verdict {
+        (self.version, self.current) = (version, Some(library));
         self.swaps += 1;
         Verdict::Swapped
+    }
+
+    /// What is left is not tried again; what is gone back to may be.
+    fn roll_back(&mut self, to: Option<u64>) -> Verdict {
+        let Some(to) = to.or_else(|| self.path.iter().rev().nth(1).copied()) else {
+            self.refusals += 1;
+            return Verdict::NothingEarlier;
+        };
+        if to == self.version {
+            return Verdict::Unchanged;
+        }
+        let (library, texts) = self.ran[&to].clone();
+        if library == Library::Lacking && self.has_handle {
+            self.refusals += 1;
+            return Verdict::NotLoaded;
+        }
+        let (_, left) = self.ran[&self.version].clone();
+        for text in &texts {
+            self.refused.remove(text);
+        }
+        for text in left {
+            self.held.take_if(|held| *held == text);
+            self.refused.insert(text, Verdict::RolledBack);
+        }
+        match self.path.iter().position(|version| *version == to) {
+            Some(place) => {
+                self.path.truncate(place + 1);
+                self.warm = None;
+            }
+            // One that was left: it comes after what is current, which is kept.
+            None => {
+                self.path.push(to);
+                self.warm = Some(self.version);
+            }
+        }
+        self.becomes_current(to, library)
     }
 
     /// What a call of `version` gives now.
@@ -301,13 +370,15 @@ impl Model {
     /// What anybody sees.
     pub(super) fn view(&self) -> View {
         let mut states = BTreeMap::from([(self.version, VersionState::Current)]);
+        states.extend(self.warm.map(|version| (version, VersionState::Warm)));
         for guard in self.guards.iter().filter(|guard| guard.engine == self.engine) {
             states.entry(guard.version).or_insert(VersionState::Draining);
         }
         states.extend(self.pinned.iter().map(|version| (*version, VersionState::Pinned)));
         let current = (self.engine, self.version);
         let guarded = self.guards.iter().map(|guard| (guard.engine, guard.version));
-        let mapped: BTreeSet<_> = guarded.chain([current]).collect();
+        let warm = self.warm.map(|version| (self.engine, version));
+        let mapped: BTreeSet<_> = guarded.chain([current]).chain(warm).collect();
         View {
             version: self.version,
             by_name: self.answer(),

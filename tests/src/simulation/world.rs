@@ -123,6 +123,17 @@ impl World {
                 let verdict = self.engine().offer(&self.libraries[library]);
                 return Said::Verdict(verdict_of(verdict));
             }
+            Action::RollBack(version) => {
+                let verdict = match version {
+                    None => self.engine().rollback(),
+                    Some(number) => {
+                        let versions = self.engine().versions();
+                        let known = versions.iter().find(|version| version.id.number() == *number);
+                        self.engine().rollback_to(known.expect("it ran").id)
+                    }
+                };
+                return Said::Verdict(verdict_of(verdict));
+            }
             Action::Nested(ask, edit) => {
                 let (engine, source, ask, edit) =
                     (self.engine().clone(), self.source.clone(), *ask, *edit);
@@ -373,6 +384,8 @@ fn verdict_of(verdict: Result<hotswap_engine::Verdict, ReloadError>) -> Verdict 
             ReloadErrorKind::Build(_) => Verdict::NotBuilt,
             ReloadErrorKind::Load(_) => Verdict::NotLoaded,
             ReloadErrorKind::Unreadable(_) => Verdict::Unreadable,
+            ReloadErrorKind::RolledBack { .. } => Verdict::RolledBack,
+            ReloadErrorKind::NoEarlierVersion => Verdict::NothingEarlier,
             _ => Verdict::Other(error.to_string()),
         },
     }
