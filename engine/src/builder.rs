@@ -16,6 +16,7 @@ use hotswap_system::clock;
 use hotswap_system::process;
 
 use crate::audit::{Line, LogFile};
+use crate::control::Control;
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
@@ -82,6 +83,7 @@ pub struct EngineBuilder {
     cancel: Receiver<()>,
     load_deadline: Duration,
     keeping: Keeping,
+    control: Option<PathBuf>,
     watch: WatchSettings,
 }
 
@@ -98,6 +100,7 @@ impl EngineBuilder {
             cancel: never(),
             load_deadline: LOAD_DEADLINE,
             keeping: Keeping::default(),
+            control: None,
             watch: WatchSettings::default(),
         }
     }
@@ -179,6 +182,14 @@ impl EngineBuilder {
     /// [`Event::Overdue`]; 30 s by default. Code in use is never unmapped.
     pub fn drain_deadline(mut self, deadline: Duration) -> Self {
         self.keeping.drain_deadline = deadline;
+        self
+    }
+
+    /// Lets this engine be asked and told from outside, by a Unix socket under this path that only the user of this
+    /// process may connect to: by the commands `hotswap status`, `rollback` and so on. Off by default. The socket goes with
+    /// the engine. Needs the feature `control`, which is on by default.
+    pub fn control(mut self, path: impl AsRef<Path>) -> Self {
+        self.control = Some(path.as_ref().into());
         self
     }
 
@@ -281,7 +292,12 @@ impl EngineBuilder {
         swapper.start().map_err(|error| {
             fail(OpenErrorKind::Thread { thread: "swapper", error: Arc::new(error) })
         })?;
-        let engine = Engine::from_core(core);
+        let control = self.control.map(|path| control(&core, path)).transpose();
+        // Ends what was started when nobody can be let in.
+        let engine = Engine::new(core);
+        if let Some(control) = control.map_err(&fail)? {
+            engine.keep(control);
+        }
         let closed = Err(ReloadError { current: None, kind: ReloadErrorKind::Closed });
         let mut cancel = self.cancel;
         let verdict = loop {
@@ -299,6 +315,18 @@ impl EngineBuilder {
             Err(error) => Err(fail(OpenErrorKind::First(Box::new(error)))),
         }
     }
+}
+
+#[cfg(feature = "control")]
+fn control(core: &Arc<Core>, path: PathBuf) -> Result<Control, OpenErrorKind> {
+    Control::start(core, &path)
+        .map_err(|error| OpenErrorKind::Control { path, error: Arc::new(error) })
+}
+
+#[cfg(not(feature = "control"))]
+fn control(_core: &Arc<Core>, _path: PathBuf) -> Result<Control, OpenErrorKind> {
+    let message = "control(..) needs the feature `control` of hotswap-engine".to_owned();
+    Err(OpenErrorKind::Setting { message })
 }
 
 fn default_name(code: &Code) -> String {

@@ -27,6 +27,7 @@ use crate::request::{Answer, Request, is_swapper_thread};
 use crate::services::ModuleHost;
 use crate::slot::Slot;
 use crate::status::{LastFailure, Status};
+use crate::unload::{UnloadError, UnloadErrorKind, UnloadTicket};
 use crate::verdict::Verdict;
 use crate::version::Version;
 use crate::version_id::{NO_VERSION, VersionId};
@@ -154,7 +155,7 @@ impl Core {
         request: impl FnOnce(Sender<Result<Verdict, ReloadError>>) -> Request,
     ) -> Result<Verdict, ReloadError> {
         let current = || self.slot.load().id;
-        if is_swapper_thread() || hook::is_this_thread() {
+        if !can_wait() {
             return Err(ReloadError::new(current(), ReloadErrorKind::FromHook));
         }
         if self.is_forked() {
@@ -171,6 +172,30 @@ impl Core {
                 ReloadError::new(current(), ReloadErrorKind::Panicked { message })
             }
         })?
+    }
+
+    /// Sends a request, and waits for its answer where that is possible.
+    pub(crate) fn ask_swapper<T>(&self, request: impl FnOnce(Sender<T>) -> Request) -> Option<T> {
+        if self.is_forked() {
+            return None;
+        }
+        let (reply, answer) = bounded(1);
+        let is_sent = self.requests.send(request(reply)).is_ok();
+        (is_sent && can_wait()).then(|| answer.recv().ok()).flatten()
+    }
+
+    /// Asks a replaced version to go.
+    pub(crate) fn unload(
+        self: &Arc<Self>,
+        version: VersionId,
+    ) -> Result<UnloadTicket, UnloadError> {
+        let fail = |kind| UnloadError { version, kind };
+        if !can_wait() || self.is_forked() {
+            return Err(fail(UnloadErrorKind::NotHere));
+        }
+        let answer = self.ask_swapper(|reply| Request::Unload { version, reply });
+        let done = answer.ok_or(fail(UnloadErrorKind::Closed))?.map_err(fail)?;
+        Ok(UnloadTicket { version, done, core: Arc::clone(self) })
     }
 
     /// Tells subscribers, after what was written down about it is in the log.
@@ -210,6 +235,11 @@ impl Core {
     pub(crate) fn current(&self) -> VersionId {
         self.slot.load().id
     }
+}
+
+/// Whether this thread may wait for a swapper: it is none, and none waits for it.
+pub(crate) fn can_wait() -> bool {
+    !is_swapper_thread() && !hook::is_this_thread()
 }
 
 impl ModuleHost for Core {

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_channel::{Receiver, bounded};
 use hotswap_artifact::Trigger;
@@ -10,16 +10,17 @@ use hotswap_module::__private::RawCall;
 use hotswap_module::{Abi, Arguments, CallError, Caller, Linked};
 
 use crate::builder::{Code, EngineBuilder};
-use crate::core::Core;
+use crate::control::Control;
+use crate::core::{Core, can_wait};
 use crate::error::{OpenError, ReloadError};
 use crate::event::{Event, subscriber};
 use crate::export::ExportInfo;
 use crate::function::{Function, FunctionType};
 use crate::guard::Guard;
-use crate::hook;
-use crate::request::{Request, is_swapper_thread};
+use crate::history::Transition;
+use crate::request::Request;
 use crate::status::{Status, VersionInfo};
-use crate::unload::{UnloadError, UnloadErrorKind, UnloadTicket};
+use crate::unload::{UnloadError, UnloadTicket};
 use crate::verdict::Verdict;
 use crate::version_id::VersionId;
 use crate::watch::WatchHold;
@@ -49,6 +50,8 @@ pub struct Engine {
 #[derive(Debug)]
 struct Handle {
     core: Arc<Core>,
+    /// What answers from outside; ended after the engine.
+    control: OnceLock<Control>,
 }
 
 impl Drop for Handle {
@@ -65,14 +68,15 @@ impl Drop for Handle {
     }
 }
 
-/// Whether this thread may wait for a swapper: it is none, and none waits for it.
-fn can_wait() -> bool {
-    !is_swapper_thread() && !hook::is_this_thread()
-}
-
 impl Engine {
-    pub(crate) fn from_core(core: Arc<Core>) -> Self {
-        Self { handle: Arc::new(Handle { core }) }
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { handle: Arc::new(Handle { core, control: OnceLock::new() }) }
+    }
+
+    /// Has the engine's end be the end of what answers from outside.
+    pub(crate) fn keep(&self, control: Control) {
+        // Set once, before anybody else has the handle.
+        let _ = self.handle.control.set(control);
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -166,6 +170,12 @@ impl Engine {
         self.core().history.lock().versions()
     }
 
+    /// The latest changes of what is current, oldest first, 256 at most.
+    #[must_use]
+    pub fn history(&self) -> Vec<Transition> {
+        self.core().history.lock().transitions()
+    }
+
     /// What the current version exports, by name.
     #[must_use]
     pub fn exports(&self) -> Vec<ExportInfo> {
@@ -224,7 +234,7 @@ impl Engine {
     /// A build that began before goes on, and is discarded if its inputs move.
     pub fn hold(&self) -> Hold {
         // No answer means that the engine was closed: nothing is built any more.
-        Hold { _hold: self.ask_swapper(Request::Hold).flatten() }
+        Hold { _hold: self.core().ask_swapper(Request::Hold).flatten() }
     }
 
     /// Stops automatic swaps. Changes are still seen and built; the newest waits for [`Engine::resume`].
@@ -289,7 +299,7 @@ impl Engine {
     /// [`Engine::sync`] is called next, or the source changes. Gives how many there were. What the compiler refused stays
     /// refused until it is edited.
     pub fn clear_quarantine(&self) -> usize {
-        self.ask_swapper(Request::ClearQuarantine).unwrap_or(0)
+        self.core().ask_swapper(Request::ClearQuarantine).unwrap_or(0)
     }
 
     /// Asks a replaced version to go, also one that is kept for a rollback, which then loads it again. Does not wait:
@@ -299,31 +309,12 @@ impl Engine {
     ///
     /// When it is current, or this engine never had it.
     pub fn unload(&self, version: VersionId) -> Result<UnloadTicket, UnloadError> {
-        let fail = |kind| UnloadError { version, kind };
-        if !can_wait() || self.core().is_forked() {
-            return Err(fail(UnloadErrorKind::NotHere));
-        }
-        let answer = self.ask_swapper(|reply| Request::Unload { version, reply });
-        let done = answer.ok_or(fail(UnloadErrorKind::Closed))?.map_err(fail)?;
-        Ok(UnloadTicket { version, done, core: Arc::clone(self.core()) })
+        self.core().unload(version)
     }
 
     fn switch(&self, request: impl FnOnce(crossbeam_channel::Sender<()>) -> Request) {
         // No answer means that the engine was closed meanwhile.
-        self.ask_swapper(request);
-    }
-
-    /// Sends a request, and waits for its answer where that is possible.
-    fn ask_swapper<T>(
-        &self,
-        request: impl FnOnce(crossbeam_channel::Sender<T>) -> Request,
-    ) -> Option<T> {
-        if self.core().is_forked() {
-            return None;
-        }
-        let (reply, answer) = bounded(1);
-        let is_sent = self.core().requests.send(request(reply)).is_ok();
-        (is_sent && can_wait()).then(|| answer.recv().ok()).flatten()
+        self.core().ask_swapper(request);
     }
 
     /// A channel of what happens, from now on: one event per transition, in order. The

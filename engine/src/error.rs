@@ -40,6 +40,15 @@ pub enum OpenErrorKind {
         #[source]
         error: Arc<io::Error>,
     },
+    /// Nobody can be let in at the control socket.
+    #[error("cannot listen at the control socket {}", path.display())]
+    Control {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What the system answered: `AddrInUse` when another process listens there.
+        #[source]
+        error: Arc<io::Error>,
+    },
     /// A setting cannot be used.
     #[error("{message}")]
     Setting {

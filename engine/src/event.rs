@@ -1,5 +1,6 @@
 //! What happens to an engine, told to whoever asked.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -110,6 +111,17 @@ pub enum SwapReason {
     Offered,
     /// A version that ran before was gone back to.
     RolledBack,
+}
+
+impl fmt::Display for SwapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::First => Trigger::Start.as_str(),
+            Self::Change(trigger) => trigger.as_str(),
+            Self::Offered => "offer",
+            Self::RolledBack => "rollback",
+        })
+    }
 }
 
 /// Everybody who listens. Telling them never waits.

@@ -1,15 +1,21 @@
 //! The versions that an engine had, for people to look at. Nothing is decided by it.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use hotswap_artifact::Cause;
 use hotswap_system::clock;
 
+use crate::event::SwapReason;
 use crate::pin::{Holds, Pin, PinKind};
 use crate::slot;
 use crate::status::{LastFailure, VersionInfo, VersionState};
 use crate::version::Version;
 use crate::version_id::VersionId;
+
+/// How many changes of what is current are remembered.
+const TRANSITIONS_MAX: usize = 256;
 
 /// How many versions that are gone are remembered.
 const GONE_MAX: usize = 64;
@@ -18,11 +24,28 @@ const GONE_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct History {
     known: Vec<Known>,
+    transitions: VecDeque<Transition>,
     pub(crate) is_paused: bool,
     pub(crate) is_frozen: bool,
     pub(crate) swap_count: u64,
     pub(crate) refused_count: u64,
     pub(crate) last_failure: Option<LastFailure>,
+}
+
+/// A change of what is current.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transition {
+    /// When.
+    pub at: SystemTime,
+    /// The version before; `None` for the first.
+    pub from: Option<VersionId>,
+    /// The version since then.
+    pub to: VersionId,
+    /// Why.
+    pub reason: SwapReason,
+    /// What had changed.
+    pub cause: Cause,
 }
 
 #[derive(Debug)]
@@ -64,6 +87,20 @@ impl History {
             replaced_at: None,
             is_overdue: false,
         });
+    }
+
+    /// Notes a change of what is current.
+    pub(crate) fn changed(&mut self, transition: Transition) {
+        self.swap_count += u64::from(transition.from.is_some());
+        if self.transitions.len() == TRANSITIONS_MAX {
+            self.transitions.pop_front();
+        }
+        self.transitions.push_back(transition);
+    }
+
+    /// The latest changes of what is current, oldest first.
+    pub(crate) fn transitions(&self) -> Vec<Transition> {
+        self.transitions.iter().cloned().collect()
     }
 
     /// Notes what became of a version that nobody reaches any more.

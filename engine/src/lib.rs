@@ -31,6 +31,11 @@
 mod audit;
 mod builder;
 mod check;
+#[cfg(not(feature = "control"))]
+#[path = "control/absent.rs"]
+mod control;
+#[cfg(feature = "control")]
+mod control;
 mod core;
 pub mod docs;
 mod engine;
@@ -80,6 +85,7 @@ pub use event::{Event, SwapReason};
 pub use export::ExportInfo;
 pub use function::{Function, FunctionType};
 pub use guard::Guard;
+pub use history::Transition;
 pub use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, ContentHash, Diagnostics, Fingerprint, ScanError, Source,
     Trigger,

@@ -32,6 +32,7 @@ use crate::audit::Line;
 use crate::core::Core;
 use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, SwapReason};
+use crate::history::Transition;
 use crate::journal::Tx;
 use crate::load_error::LoadError;
 use crate::request::{Answer, Reply, Request};
@@ -487,7 +488,8 @@ impl Swapper {
         {
             let mut history = self.core.history.lock();
             history.became_current(&version);
-            history.swap_count += u64::from(from.is_some());
+            let (at, cause) = (clock::wall(), cause.clone());
+            history.changed(Transition { at, from, to, reason: *reason, cause });
         }
         // Relaxed: read again only by the drop of the last reference, which orders itself after this.
         version.was_current.store(true, Ordering::Relaxed);
@@ -504,7 +506,7 @@ impl Swapper {
             .maybe("fp", provenance.fingerprint.map(Sha1))
             .maybe("sha256", provenance.content)
             .field("cause", CausePath(cause))
-            .field("trig", trigger(*reason))
+            .field("trig", reason)
             .field("build_ms", provenance.build_time.as_millis())
             .field("load_us", provenance.load_time.as_micros())
             .field("swap_us", publish_time.as_micros())
@@ -532,15 +534,6 @@ impl Swapper {
         // What nobody used is gone before anybody is told that the swap is done.
         self.unload_retired();
         Verdict::Swapped { from, to }
-    }
-}
-
-fn trigger(reason: SwapReason) -> &'static str {
-    match reason {
-        SwapReason::First => Trigger::Start.as_str(),
-        SwapReason::Change(trigger) => trigger.as_str(),
-        SwapReason::Offered => "offer",
-        SwapReason::RolledBack => "rollback",
     }
 }
 

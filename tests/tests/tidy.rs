@@ -208,6 +208,7 @@ const ALLOWED_PAST_THE_SEAM: &[(&str, &str, &str)] = &[
     ("engine/src/audit/log_file.rs", "wait_for(", "a disk that hangs is a matter of real time"),
     ("monitor/src/build/ledger.rs", "std::fs", "names the error of a lock"),
     ("engine/src/engine.rs", ".status()", "an engine's, not a process's"),
+    ("engine/src/control/answer.rs", ".status()", "an engine's, not a process's"),
 ];
 
 /// Every fallible step of engine and monitor can be made to fail by a test.
@@ -374,13 +375,7 @@ fn few_crates_are_needed() {
 
 /// Names that are reserved before they exist, so that adding the method breaks no interface: those that
 /// DESIGN promises, and those of the builder that read like an engine's.
-const RESERVED_AHEAD: &[&str] = &[
-    "abort",
-    "is_paused",
-    "log_path",
-    "provide",
-    "require",
-];
+const RESERVED_AHEAD: &[&str] = &["abort", "is_paused", "log_path", "provide", "require"];
 
 /// A function of an interface that is named like a method would never be reached: the list of
 /// such names is that of the real methods.

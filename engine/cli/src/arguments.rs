@@ -20,6 +20,7 @@ Examples:
   hotswap new game                       a module crate that works as it is
   hotswap run game                       calls its functions every second; edit game/src/lib.rs meanwhile
   hotswap run game --call f1 --every 250ms --release
+  hotswap rollback                       in another terminal: the version before runs again
   hotswap check game                     builds and verifies it, lists what it exports
   hotswap                                the demonstration, on sample-engine
 
@@ -59,6 +60,28 @@ pub(crate) enum Command {
     New(NewArguments),
     /// Builds and verifies a module and lists what it exports; calls nothing
     Check(CheckArguments),
+    /// Says what a running program runs, and what failed last
+    Status(ControlArguments),
+    /// Lists the versions of a running program, and who holds them
+    Versions(ControlArguments),
+    /// Lists what replaced what in a running program, and why
+    History(ControlArguments),
+    /// Has a running program look at its source now, and waits for the verdict
+    Reload(ControlArguments),
+    /// Goes back to the version before, or to another one
+    Rollback(RollbackArguments),
+    /// Runs one version until `resume`
+    StayOn(VersionArguments),
+    /// Asks a replaced version to go
+    Unload(VersionArguments),
+    /// Has changes wait
+    Pause(ControlArguments),
+    /// Lets changes go live again
+    Resume(ControlArguments),
+    /// Never changes again what runs: there is no way back
+    Freeze(ControlArguments),
+    /// Lets what was refused at load or rolled back be tried again
+    ClearQuarantine(ControlArguments),
 }
 
 const RUN_AFTER_HELP: &str = "\
@@ -93,6 +116,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "FILE", default_value = "hotswap.log")]
     pub(crate) log: PathBuf,
 
+    /// Where `hotswap status`, `rollback` and so on reach this program; `none` lets nobody in
+    #[arg(long, value_name = "PATH", default_value = crate::control::SOCKET)]
+    pub(crate) control: PathBuf,
+
     /// Ends after this many rounds of calls
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) times: Option<u64>,
@@ -110,6 +137,7 @@ impl RunArguments {
             call: names.iter().map(ToString::to_string).collect(),
             poll: None,
             log: "hotswap.log".into(),
+            control: crate::control::SOCKET.into(),
             times: None,
         }
     }
@@ -117,6 +145,52 @@ impl RunArguments {
     pub(crate) fn poll_period(&self) -> Duration {
         self.poll.unwrap_or_else(|| self.every.clamp(POLL_DEFAULT_MIN, POLL_DEFAULT_MAX))
     }
+}
+
+/// Which running program, and how it is answered.
+#[derive(Debug, Args)]
+pub(crate) struct ControlArguments {
+    /// The socket of the program: of `hotswap run`, or what its host gave to `control(..)`
+    #[arg(long, value_name = "PATH", default_value = crate::control::SOCKET)]
+    pub(crate) socket: PathBuf,
+
+    /// How the answer is printed
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) format: Format,
+
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArguments {
+    /// The version to go back to: 2 or v2 [default: the one before]
+    #[arg(value_parser = version)]
+    pub(crate) version: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) control: ControlArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VersionArguments {
+    /// The version: 2 or v2
+    #[arg(value_parser = version)]
+    pub(crate) version: u64,
+
+    #[command(flatten)]
+    pub(crate) control: ControlArguments,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For programs
+    Json,
 }
 
 const NEW_AFTER_HELP: &str = "\
@@ -224,6 +298,11 @@ pub(crate) enum Color {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write 1s or 250ms"))
+}
+
+fn version(text: &str) -> Result<u64, String> {
+    let number = text.strip_prefix('v').unwrap_or(text);
+    number.parse().map_err(|_| "versions are numbered: 2 or v2".to_owned())
 }
 
 fn poll_period(text: &str) -> Result<Duration, String> {

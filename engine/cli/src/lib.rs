@@ -8,6 +8,7 @@
 mod arguments;
 mod caller;
 mod check;
+mod control;
 mod crate_name;
 mod demonstration;
 mod failure;
@@ -20,6 +21,7 @@ mod progress;
 mod run;
 mod screen;
 mod span;
+mod table;
 mod targets;
 mod template;
 
@@ -56,6 +58,25 @@ fn carry_out(arguments: &Arguments, screen: &Arc<Screen>) -> Result<ExitCode, Fa
         Some(Command::New(new)) => new::new(new),
         Some(Command::Check(check)) => check::check(check, screen, &Interrupts::install()?),
         Some(Command::Run(run)) => run::run(run, screen, &Interrupts::install()?),
+        Some(Command::Status(control)) => control::control("status", None, control),
+        Some(Command::Versions(control)) => control::control("versions", None, control),
+        Some(Command::History(control)) => control::control("history", None, control),
+        Some(Command::Reload(control)) => control::control("reload", None, control),
+        Some(Command::Pause(control)) => control::control("pause", None, control),
+        Some(Command::Resume(control)) => control::control("resume", None, control),
+        Some(Command::Freeze(control)) => control::control("freeze", None, control),
+        Some(Command::ClearQuarantine(control)) => {
+            control::control("clear-quarantine", None, control)
+        }
+        Some(Command::Rollback(rollback)) => {
+            control::control("rollback", rollback.version, &rollback.control)
+        }
+        Some(Command::StayOn(version)) => {
+            control::control("stay-on", Some(version.version), &version.control)
+        }
+        Some(Command::Unload(version)) => {
+            control::control("unload", Some(version.version), &version.control)
+        }
         None => demonstration::demonstrate(screen),
     }
 }

@@ -1,16 +1,18 @@
 //! `hotswap run`: calls functions in a loop, and follows every edit.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, at, select};
-use hotswap_engine::{CallError, Engine, OpenErrorKind};
+use hotswap_engine::{CallError, Engine, EngineBuilder, OpenErrorKind};
 
 use crate::arguments::RunArguments;
 use crate::caller::Caller;
 use crate::check;
+use crate::control;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::narrator::{Narrator, Told};
@@ -34,6 +36,7 @@ pub(crate) fn run(
     } else {
         builder.log_file(&arguments.log)
     };
+    let builder = let_in(builder, &arguments.control, screen);
     let interrupted = interrupts.ended();
     let (builder, events) = builder.wait_for_repair().cancel_on(interrupts.cancelled()).subscribe();
     let narrator =
@@ -61,6 +64,21 @@ pub(crate) fn run(
         Ending::Done | Ending::Interrupted | Ending::DuringCall => ExitCode::SUCCESS,
         Ending::CallsFailed => ExitCode::FAILURE,
     })
+}
+
+/// Opens the control socket, unless another program has it.
+fn let_in(builder: EngineBuilder, socket: &Path, screen: &Screen) -> EngineBuilder {
+    if socket.as_os_str() == "none" {
+        return builder;
+    }
+    if control::is_served(socket) {
+        let socket = socket.display();
+        screen.print(&format!(
+            "another program is controlled by {socket}; this one is not, unless by --control PATH"
+        ));
+        return builder;
+    }
+    builder.control(socket)
 }
 
 /// Why the loop ended.

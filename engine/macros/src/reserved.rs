@@ -11,6 +11,7 @@ pub(crate) const RESERVED: &[&str] = &[
     "exports",
     "freeze",
     "function",
+    "history",
     "hold",
     "is_paused",
     "linked",

@@ -1,4 +1,4 @@
-//! The world as [hotswap-engine](https://docs.rs/hotswap-engine) reaches it: files, processes, threads and time.
+//! The world as [hotswap-engine](https://docs.rs/hotswap-engine) reaches it: files, processes, threads, sockets and time.
 //!
 //! Every step of the engine and of its monitor that can fail for a reason outside this program goes through here, and a
 //! test of the workspace refuses the standard library's own functions anywhere else. With the feature `simulation` a
@@ -11,4 +11,5 @@ pub mod clock;
 pub mod fault;
 pub mod fs;
 pub mod process;
+pub mod socket;
 pub mod thread;

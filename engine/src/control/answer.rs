@@ -1,0 +1,150 @@
+//! What each command does and says.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use humantime::format_rfc3339_millis;
+use serde_json::{Value, json};
+
+use crate::audit::chain;
+use crate::core::Core;
+use crate::error::ReloadError;
+use crate::history::Transition;
+use crate::request::Request;
+use crate::status::{Status, VersionInfo};
+use crate::unload::UnloadOutcome;
+use crate::verdict::Verdict;
+use crate::version_id::VersionId;
+
+/// How long `unload` waits before it says who holds the version.
+const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether a command changes nothing, so that nobody needs to know later who asked.
+pub(super) fn only_looks(command: &str) -> bool {
+    matches!(command, "status" | "versions" | "history")
+}
+
+/// Does what was asked.
+pub(super) fn answer(
+    core: &Arc<Core>,
+    command: &str,
+    version: Option<u64>,
+) -> Result<Value, String> {
+    let target = || version.map(VersionId).ok_or(format!("{command} needs a \"version\""));
+    match command {
+        "status" => Ok(status(&core.status())),
+        "versions" => Ok(core.status().versions.iter().map(info).collect()),
+        "history" => Ok(core.history.lock().transitions().iter().map(transition).collect()),
+        "reload" => verdict(core.reload()),
+        "rollback" => {
+            let target = version.map(VersionId);
+            verdict(core.ask(|reply| Request::RollBack { target, reply }))
+        }
+        "stay-on" => {
+            let target = target()?;
+            verdict(core.ask(|reply| Request::StayOn { target, reply }))
+        }
+        "unload" => {
+            let ticket = core.unload(target()?).map_err(|error| error.to_string())?;
+            Ok(match ticket.wait(UNLOAD_PATIENCE) {
+                UnloadOutcome::Unloaded => said(format!("{} is gone", ticket.version())),
+                UnloadOutcome::HeldBy(pins) => {
+                    let pins: Vec<_> = pins.iter().map(ToString::to_string).collect();
+                    let holders = pins.join(", ");
+                    said(format!("{} goes when it is let go: {holders}", ticket.version()))
+                }
+            })
+        }
+        "pause" => Ok(done(core, Request::Pause, "changes wait for resume")),
+        "resume" => Ok(done(core, Request::Resume, "changes go live again")),
+        "freeze" => Ok(done(core, Request::Freeze, "nothing changes what runs any more")),
+        "clear-quarantine" => {
+            let count = core.ask_swapper(Request::ClearQuarantine).unwrap_or(0);
+            Ok(said(format!("{count} may be tried again, with the next reload")))
+        }
+        _ => Err(format!(
+            "there is no command {command:?}: status, versions, history, reload, rollback, stay-on, unload, \
+             pause, resume, freeze, clear-quarantine"
+        )),
+    }
+}
+
+fn said(text: impl Display) -> Value {
+    json!({ "message": text.to_string() })
+}
+
+fn done(
+    core: &Core,
+    request: impl FnOnce(crossbeam_channel::Sender<()>) -> Request,
+    text: &str,
+) -> Value {
+    core.ask_swapper(request);
+    said(format!("{}; {text}", core.current()))
+}
+
+fn verdict(verdict: Result<Verdict, ReloadError>) -> Result<Value, String> {
+    let verdict = verdict.map_err(|error| chain(&error))?;
+    Ok(json!({
+        "message": verdict.to_string(),
+        "current": verdict.current().number(),
+        "swapped": verdict.is_swapped(),
+    }))
+}
+
+fn time(time: SystemTime) -> String {
+    format_rfc3339_millis(time).to_string()
+}
+
+fn status(status: &Status) -> Value {
+    let failure = status.last_failure.as_ref().map(|failure| {
+        json!({
+            "at": time(failure.at),
+            "error": chain(&*failure.error),
+        })
+    });
+    json!({
+        "engine": status.name,
+        "source": status.source,
+        "pid": hotswap_system::process::id(),
+        "current": status.current.number(),
+        "paused": status.is_paused,
+        "frozen": status.is_frozen,
+        "swaps": status.swap_count,
+        "refused": status.refused_count,
+        "last_failure": failure,
+        "log": status.log_path.as_ref().map(|path| path.display().to_string()),
+        "lost_log_lines": status.lost_log_lines,
+        "versions": status.versions.iter().map(info).collect::<Value>(),
+    })
+}
+
+fn info(version: &VersionInfo) -> Value {
+    let pin = |pin: &crate::pin::Pin| {
+        json!({
+            "kind": pin.kind.to_string(),
+            "origin": pin.origin,
+            "age_ms": u64::try_from(pin.age.as_millis()).unwrap_or(u64::MAX),
+        })
+    };
+    json!({
+        "version": version.id.number(),
+        "state": version.state.to_string(),
+        "since": time(version.since),
+        "fingerprint": version.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        "sha256": version.content.map(|content| content.to_string()),
+        "bytes": version.bytes,
+        "build_ms": u64::try_from(version.build_time.as_millis()).unwrap_or(u64::MAX),
+        "pins": version.pins.iter().map(pin).collect::<Value>(),
+    })
+}
+
+fn transition(transition: &Transition) -> Value {
+    json!({
+        "at": time(transition.at),
+        "from": transition.from.map(VersionId::number),
+        "to": transition.to.number(),
+        "reason": transition.reason.to_string(),
+        "cause": transition.cause.first.as_ref().map(|_| transition.cause.to_string()),
+    })
+}
