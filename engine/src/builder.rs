@@ -367,7 +367,7 @@ fn link(
     provides_named(core, named.map(|export| export.record.name.as_str()), id)
         .and_then(|()| provides(core, linked.needs(), id))
         .map_err(|kind| refuse(kind.to_string()))?;
-    let context = Arc::new(ImageContext::of(core));
+    let context = Arc::new(ImageContext::of(core, core.slot.bell()));
     let version = Arc::new(Version {
         id,
         exports,

@@ -12,10 +12,12 @@
 ///   refused before it is loaded, with both compilers named.
 /// * **`panic = "abort"`** in the module's profile is refused: a panic would end the host.
 /// * **Statics of a module start anew** with every version: each version is loaded from a file of its own.
-/// * **A module thread, a thread-local value with a destructor, a pthread key, a signal handler** holds its version:
-///   the first two until they end, the last two for the life of the process. `std::thread` in a module
-///   takes such keys, of which a process has 1,024: after some hundred versions that did, newcomers are refused by name
-///   and the current version goes on. `status()` names the holders.
+/// * **A module thread, a signal handler, a thread-local value with a destructor** holds its version: until it ended, until
+///   another handler took its place, until the thread that has the value ended or made its next call through any
+///   engine. A guard's calls do not count as such. A thread that never calls again and never ends holds it for ever.
+///   `status()` names the holders.
+/// * **Thread-specific keys**: a process has 1,024, and `std::thread` in a module takes one or two per version, which go with
+///   it. When versions that are held have taken 768, newcomers are refused by name and the current version goes on.
 /// * **What a build reads from the environment** (`env!`, a build script that looks at the machine) is no part of the
 ///   fingerprint. What was built before is taken from the store, in later processes too; `rebuild_always` on the builder
 ///   builds afresh in each process.
@@ -47,8 +49,7 @@ pub mod limits {}
 
 /// # Unloading
 ///
-/// A version is unmapped when the last reference to it is gone: guards, threads that it started, and thread-local destructors
-/// that it registered each hold one. A call names its version in a slot of its thread instead: the swapper keeps the reference of a
+/// A version is unmapped when the last reference to it is gone: guards and threads that it started each hold one. A call names its version in a slot of its thread instead: the swapper keeps the reference of a
 /// replaced version until no slot names it, and whoever leaves one rings. Taking the last reference is the proof; no counter
 /// is polled.
 /// Whoever drops it does not unmap but sends the image to the swapper's thread, so that code is never pulled away under
@@ -63,10 +64,20 @@ pub mod limits {}
 /// version is reported as pinned and never counted as gone.
 ///
 /// No address inside a module reaches the C library unnoticed: `module!()` defines `__cxa_thread_atexit_impl`, `pthread_create`,
-/// `pthread_key_create`, `sigaction` and `signal` inside the library, hidden, so that the module's own standard library binds to
-/// them. Each hands over to the host, which takes a reference on the version first. For threads and thread-local destructors the C
-/// library then gets a function of the host's, and the reference ends with them. The destructor of a key and a signal
-/// handler are passed on as they are, and their version is held for the life of the process.
+/// `pthread_key_create`, `pthread_key_delete`, `pthread_setspecific`, `sigaction` and `signal` inside the library, hidden, so that the
+/// module's own standard library binds to them. Each hands over to the host:
+///
+/// 1. A thread begins and ends in a function of the host's, which has a reference on the version all the time.
+/// 2. Thread-local destructors are kept in a list of the host's, one for each thread. A key is made without a
+///    destructor; the host keeps it, and notes which threads have a value.
+/// 3. When a version has no reference left, nobody is in it and nobody can enter it. Then, and not before, its destructors run, on the
+///    threads that have something for them: at their next call through an engine, or at their end. Last registered, first run; then the
+///    values of keys; again, until nothing comes after.
+/// 4. When no thread has anything left, and no signal handler inside the image is installed, the keys are given back and
+///    the library is closed.
+///
+/// Going back to a version that is at step 3 loads a fresh copy: what was destroyed cannot be used.
+///
 pub mod unload {}
 
 /// # Classes of edits

@@ -11,6 +11,7 @@ use hotswap_system::{clock, thread};
 
 use crate::failure;
 use crate::image::Hook;
+use crate::leftovers;
 use crate::load_error::LoadErrorKind;
 use crate::pin::PinKind;
 use crate::version::Version;
@@ -54,6 +55,7 @@ pub(crate) fn run(
         let result = list.iter().try_for_each(|hook| enter(&held, hook));
         held.holds.remove(hold);
         // Before the answer: who waits for it may want the version gone.
+        leftovers::clear_thread();
         drop(held);
         // Past the deadline nobody waits any more.
         let _ = tell.send(result);

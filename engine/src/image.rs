@@ -13,8 +13,9 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::export::Export;
 use crate::exports::Exports;
+use crate::leftovers;
 use crate::load_error::LoadErrorKind;
-use crate::services::{ImageContext, ImageServices};
+use crate::services::{ImageContext, ImageServices, delete_keys};
 use crate::stage::Staged;
 use crate::verify::Verified;
 
@@ -132,6 +133,9 @@ impl Image {
     /// Only the swapper calls this, with the last reference to the version in hand.
     pub(crate) fn unload(mut self) -> Unloading {
         self.root.stop()();
+        // What that left on this thread.
+        leftovers::clear_closing();
+        delete_keys(self.context().leftovers.take_keys());
         self.close()
     }
 

@@ -52,6 +52,7 @@ mod hook;
 mod image;
 mod inspection;
 mod journal;
+mod leftovers;
 mod load_error;
 mod log_line;
 mod pin;

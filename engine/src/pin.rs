@@ -60,13 +60,12 @@ pub enum PinKind {
     Guard,
     /// A thread that the module started.
     Thread,
-    /// A thread-local value of the module, whose destructor runs when its thread ends.
+    /// Values of the module on a thread, with destructors: they run when the thread ends, or with its next call once
+    /// nothing else holds the version.
     ThreadLocal,
-    /// A thread-specific key with a destructor inside the module: held for good.
-    ThreadKey,
     /// A load hook that has not returned.
     Hook,
-    /// A signal handler inside the module: held for good.
+    /// A signal handler inside the module: held until another takes its place.
     SignalHandler,
     /// The loader kept the library after it was closed: held for good.
     Loader,
@@ -79,7 +78,6 @@ impl fmt::Display for PinKind {
             Self::Guard => "guard",
             Self::Thread => "thread",
             Self::ThreadLocal => "thread-local",
-            Self::ThreadKey => "thread-key",
             Self::Hook => "hook",
             Self::SignalHandler => "signal-handler",
             Self::Loader => "loader",

@@ -2,20 +2,26 @@
 //!
 //! None of them unwinds into the module: what could panic is caught here.
 
+mod signals;
+mod threads;
+
 use std::alloc::Layout;
 use std::any::Any;
-use std::ffi::{c_int, c_void};
+use std::ffi::c_void;
 use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+use crossbeam_channel::Sender;
 use hotswap_module::__private::{FailureText, RawCall, Services, Target, Text};
 use hotswap_module::{CallError, CallErrorKind, Signature};
 
+use self::signals::Signals;
+pub(crate) use self::threads::{delete_keys, has_keys_left};
 use crate::failure;
+use crate::leftovers::Leftovers;
 use crate::pin::{Holds, PinKind, thread_name};
 
 /// What modules may ask of the engine that loaded them.
@@ -48,13 +54,29 @@ pub(crate) struct ImageContext {
     /// Set once the version exists; until then nothing can be held.
     version: OnceLock<Weak<dyn Any + Send + Sync>>,
     holds: Arc<Holds>,
+    /// What threads have of it still.
+    pub(crate) leftovers: Leftovers,
+    /// Handlers inside it.
+    pub(crate) signals: Signals,
 }
 
 impl ImageContext {
     /// For an image of this engine, which it does not keep alive.
-    pub(crate) fn of<H: ModuleHost + 'static>(engine: &Arc<H>) -> Self {
+    pub(crate) fn of<H: ModuleHost + 'static>(engine: &Arc<H>, bell: Sender<()>) -> Self {
         let engine: Weak<H> = Arc::downgrade(engine);
-        Self { engine, version: OnceLock::new(), holds: Arc::default() }
+        let holds = Arc::<Holds>::default();
+        Self {
+            engine,
+            version: OnceLock::new(),
+            leftovers: Leftovers::new(Arc::clone(&holds), bell),
+            signals: Signals::new(Arc::clone(&holds)),
+            holds,
+        }
+    }
+
+    /// Whether nothing that the C library knows leads into the image any more.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.leftovers.is_empty() && self.signals.is_empty()
     }
 
     pub(crate) fn holds(&self) -> Arc<Holds> {
@@ -69,7 +91,7 @@ impl ImageContext {
     }
 
     /// Holds the version until the result is dropped; `None` before it exists.
-    fn hold(&self, kind: PinKind, origin: String) -> Option<Hold> {
+    pub(crate) fn hold(&self, kind: PinKind, origin: String) -> Option<Hold> {
         let version = self.version.get()?.upgrade()?;
         let holds = self.holds();
         Some(Hold { number: holds.add(kind, origin), holds, _version: version })
@@ -77,7 +99,8 @@ impl ImageContext {
 }
 
 /// Keeps a version mapped on behalf of something the module registered.
-struct Hold {
+#[derive(Debug)]
+pub(crate) struct Hold {
     number: u64,
     holds: Arc<Holds>,
     _version: Arc<dyn Any + Send + Sync>,
@@ -125,11 +148,13 @@ const fn table(context: *const c_void) -> Services {
         failed,
         call,
         reload,
-        thread_atexit,
-        thread_create,
-        key_create,
-        signal_action,
-        signal,
+        thread_atexit: threads::thread_atexit,
+        thread_create: threads::thread_create,
+        key_create: threads::key_create,
+        key_delete: threads::key_delete,
+        key_set: threads::key_set,
+        signal_action: signals::signal_action,
+        signal: signals::signal,
     }
 }
 
@@ -144,6 +169,21 @@ unsafe fn context_of<'a>(context: *const c_void) -> Option<&'a ImageContext> {
     unsafe { context.cast::<ImageContext>().as_ref() }
 }
 
+/// As `context_of`, for something that outlives the call.
+///
+/// # Safety
+///
+/// As `context_of`; `context` came from an `Arc`, as those of loaded images do.
+unsafe fn shared_context(context: *const c_void) -> Option<Arc<ImageContext>> {
+    let context = context.cast::<ImageContext>();
+    (!context.is_null()).then(|| {
+        // SAFETY: the contract: it is alive, so that somebody holds a reference.
+        unsafe { Arc::increment_strong_count(context) };
+        // SAFETY: the reference that was just added.
+        unsafe { Arc::from_raw(context) }
+    })
+}
+
 /// The engine of the image that calls, if it still exists.
 ///
 /// # Safety
@@ -153,17 +193,6 @@ unsafe fn engine_of(context: *const c_void) -> Option<Arc<dyn ModuleHost>> {
     // SAFETY: the contract.
     let known = unsafe { context_of(context) }?;
     known.engine.upgrade()
-}
-
-/// Holds the version of the image that calls.
-///
-/// # Safety
-///
-/// As `context_of`.
-unsafe fn hold(context: *const c_void, kind: PinKind, origin: String) -> Option<Hold> {
-    // SAFETY: the contract.
-    let known = unsafe { context_of(context) }?;
-    known.hold(kind, origin)
 }
 
 unsafe extern "C" fn alloc(size: usize, align: usize) -> *mut u8 {
@@ -334,172 +363,4 @@ unsafe extern "C" fn reload(
             1
         }
     }
-}
-
-unsafe extern "C" {
-    fn __cxa_thread_atexit_impl(
-        destructor: unsafe extern "C" fn(*mut c_void),
-        object: *mut c_void,
-        image: *const c_void,
-    ) -> c_int;
-    /// Identifies the host's own image to the C library.
-    static __dso_handle: c_void;
-    /// With the type of `start` that lets a thread be ended by unwinding.
-    #[link_name = "pthread_create"]
-    fn real_pthread_create(
-        thread: *mut libc::pthread_t,
-        attributes: *const libc::pthread_attr_t,
-        start: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
-        argument: *mut c_void,
-    ) -> c_int;
-}
-
-/// A thread-local destructor of a module, waiting for its thread to end.
-struct PendingDestructor {
-    destructor: unsafe extern "C" fn(*mut c_void),
-    object: *mut c_void,
-    _hold: Hold,
-}
-
-unsafe extern "C" fn thread_atexit(
-    context: *const c_void,
-    destructor: unsafe extern "C" fn(*mut c_void),
-    object: *mut c_void,
-) -> c_int {
-    // SAFETY: the context of a live image.
-    let hold = unsafe { hold(context, PinKind::ThreadLocal, format!("on {}", thread_name())) };
-    let Some(hold) = hold else {
-        return libc::EAGAIN;
-    };
-    let pending = Box::new(PendingDestructor { destructor, object, _hold: hold });
-    // SAFETY: the C library gets a function and an image of the host's, which is never unmapped, and an
-    // object that `run_destructor` takes back.
-    unsafe {
-        __cxa_thread_atexit_impl(
-            run_destructor,
-            Box::into_raw(pending).cast(),
-            &raw const __dso_handle,
-        )
-    }
-}
-
-/// Runs on the ending thread; the hold ends after the module's destructor has returned.
-unsafe extern "C" fn run_destructor(pending: *mut c_void) {
-    // SAFETY: made by `thread_atexit`, run once.
-    let pending = unsafe { Box::from_raw(pending.cast::<PendingDestructor>()) };
-    // SAFETY: the module's promise to `__cxa_thread_atexit_impl`; the hold keeps its code mapped.
-    unsafe { (pending.destructor)(pending.object) };
-}
-
-/// A thread that a module starts.
-struct ModuleThread {
-    start: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
-    argument: *mut c_void,
-    hold: Hold,
-}
-
-unsafe extern "C" fn thread_create(
-    context: *const c_void,
-    thread: *mut libc::pthread_t,
-    attributes: *const libc::pthread_attr_t,
-    start: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
-    argument: *mut c_void,
-) -> c_int {
-    // SAFETY: the context of a live image.
-    let hold = unsafe { hold(context, PinKind::Thread, format!("started by {}", thread_name())) };
-    let Some(hold) = hold else {
-        return libc::EAGAIN;
-    };
-    let main = Box::into_raw(Box::new(ModuleThread { start, argument, hold }));
-    // SAFETY: the module's promises about its pointers, and a start routine of the host's.
-    let code = unsafe { real_pthread_create(thread, attributes, run_thread, main.cast()) };
-    if code != 0 {
-        // SAFETY: no thread was made, so nobody else takes it.
-        drop(unsafe { Box::from_raw(main) });
-    }
-    code
-}
-
-/// The first frame of a module's thread. Its hold ends when the module's routine has returned; what
-/// the thread still destroys afterwards holds the version by itself.
-extern "C-unwind" fn run_thread(main: *mut c_void) -> *mut c_void {
-    // SAFETY: made by `thread_create`, run once.
-    let main = unsafe { Box::from_raw(main.cast::<ModuleThread>()) };
-    failure::enter_module_thread();
-    let ModuleThread { start, argument, hold } = *main;
-    let result = start(argument);
-    drop(hold);
-    result
-}
-
-/// How many thread-specific keys modules have taken for good, in this process.
-static KEYS_TAKEN: AtomicUsize = AtomicUsize::new(0);
-
-/// How many keys modules may take. The C library has 1,024 for a process, and a standard library that gets
-/// none aborts the process; a version takes one or two, so that the last one admitted finds some.
-const KEYS_MAX: usize = 768;
-
-/// Whether another version may be admitted: modules have not used up the process's keys.
-pub(crate) fn has_keys_left() -> bool {
-    // Relaxed: a limit with room to spare.
-    KEYS_TAKEN.load(Ordering::Relaxed) < KEYS_MAX
-}
-
-/// Keeps a version mapped for the life of the process.
-///
-/// # Safety
-///
-/// As `context_of`.
-unsafe fn hold_for_good(context: *const c_void, kind: PinKind, origin: &str) {
-    // SAFETY: the contract.
-    let hold = unsafe { hold(context, kind, origin.to_owned()) };
-    // A version that does not exist yet has nothing to be held: its start is refused instead.
-    mem::forget(hold);
-}
-
-unsafe extern "C" fn key_create(
-    context: *const c_void,
-    key: *mut libc::pthread_key_t,
-    destructor: Option<unsafe extern "C" fn(*mut c_void)>,
-) -> c_int {
-    // Relaxed: a limit with room to spare.
-    KEYS_TAKEN.fetch_add(1, Ordering::Relaxed);
-    if destructor.is_some() {
-        // SAFETY: the context of a live image.
-        unsafe { hold_for_good(context, PinKind::ThreadKey, "pthread_key_create") };
-    }
-    // SAFETY: the module's promises; its destructor stays mapped, as it is held for good.
-    unsafe { libc::pthread_key_create(key, destructor) }
-}
-
-fn is_handler(handler: libc::sighandler_t) -> bool {
-    handler != libc::SIG_DFL && handler != libc::SIG_IGN
-}
-
-unsafe extern "C" fn signal_action(
-    context: *const c_void,
-    number: c_int,
-    new: *const libc::sigaction,
-    old: *mut libc::sigaction,
-) -> c_int {
-    // SAFETY: the module's promise: null or a valid action.
-    if unsafe { new.as_ref() }.is_some_and(|action| is_handler(action.sa_sigaction)) {
-        // SAFETY: the context of a live image.
-        unsafe { hold_for_good(context, PinKind::SignalHandler, &format!("signal {number}")) };
-    }
-    // SAFETY: the module's promises; its handler stays mapped, as it is held for good.
-    unsafe { libc::sigaction(number, new, old) }
-}
-
-unsafe extern "C" fn signal(
-    context: *const c_void,
-    number: c_int,
-    handler: libc::sighandler_t,
-) -> libc::sighandler_t {
-    if is_handler(handler) {
-        // SAFETY: the context of a live image.
-        unsafe { hold_for_good(context, PinKind::SignalHandler, &format!("signal {number}")) };
-    }
-    // SAFETY: the module's promises; its handler stays mapped, as it is held for good.
-    unsafe { libc::signal(number, handler) }
 }

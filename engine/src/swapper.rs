@@ -56,6 +56,12 @@ pub(crate) struct Swapper {
     rung: Receiver<()>,
     /// Replaced versions that calls are still in.
     draining: Draining<Version>,
+    /// What is left of versions: their images, in which nobody is, and which threads have something of.
+    closing: Vec<Retired>,
+    /// Has a message when those threads are to be asked again.
+    ask_again: Timer,
+    /// How often they were.
+    asked: u32,
     /// Who waits for the first version, and whether a refusal answers it.
     pub(crate) first: Option<FirstAnswer>,
     waiters: VecDeque<(Ticket, Answer)>,
@@ -142,6 +148,9 @@ impl Swapper {
             retire: channels.retire,
             rung: channels.rung,
             draining: Draining::new(),
+            closing: Vec::new(),
+            ask_again: clock::never(),
+            asked: 0,
             first: None,
             waiters: VecDeque::new(),
             refusals: Refusals::default(),

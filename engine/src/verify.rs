@@ -18,8 +18,14 @@ use crate::load_error::LoadErrorKind;
 
 /// Symbols that a module must have bound to its own redirections. One that it imports instead
 /// would reach libc behind the host's back.
-const REDIRECTED: [&str; 4] =
-    ["__cxa_thread_atexit_impl", "pthread_create", "pthread_key_create", "sigaction"];
+const REDIRECTED: [&str; 6] = [
+    "__cxa_thread_atexit_impl",
+    "pthread_create",
+    "pthread_key_create",
+    "pthread_key_delete",
+    "pthread_setspecific",
+    "sigaction",
+];
 
 /// A library that is whole, of this machine and compiler, and a module; not loaded yet.
 #[derive(Debug)]

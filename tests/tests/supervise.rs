@@ -313,7 +313,7 @@ fn a_version_whose_unloading_panics_counts_as_mapped() {
     isolated(NAME, || {
         let place = Place::new();
         let watching = fault::watch();
-        let engine = place.engine().open().expect("opens");
+        let engine = place.engine().keep_versions(0).open().expect("opens");
         engine.offer(prebuilt::numbered(2)).expect("a module");
         let close = site(&watching, Operation::Unload, "engine/src/image.rs");
         watching.inject(panicking(close, Times::Once(0)));

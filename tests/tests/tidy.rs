@@ -110,8 +110,11 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("engine/src/guard.rs", "implements `Caller`"),
     ("engine/src/hook.rs", "calls shims of load hooks"),
     ("engine/src/image.rs", "loads libraries and looks into their memory"),
+    ("engine/src/leftovers.rs", "runs destructors that modules left on threads"),
     ("engine/src/provide.rs", "reads packed arguments and writes results"),
     ("engine/src/services.rs", "the host's side of the table of services"),
+    ("engine/src/services/signals.rs", "the same: signal handlers"),
+    ("engine/src/services/threads.rs", "the same: threads and thread-specific keys"),
     ("engine/src/slot/mod.rs", "reaches a version through the pointer that a slot names"),
     ("engine/src/slot/threads.rs", "a list of records that are never freed"),
 ];

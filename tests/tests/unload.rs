@@ -192,22 +192,6 @@ fn a_module_thread_holds_its_version() {
     assert_eq!(executable_mappings(&logged.files()[0]), Vec::<String>::new());
 }
 
-/// The standard library's threads take thread-specific keys, which hold the version for good: it stays
-/// mapped, and `versions` says why. `docs::limits` admits it.
-#[test]
-fn keys_of_std_threads_hold_their_version_and_are_named() {
-    let (logged, entered, release) = blocking();
-    logged.engine.call_with::<()>("starts_thread", ("block".to_owned(),)).expect("starts");
-    receive(&entered, "the module's thread");
-    logged.engine.offer(prebuilt::numbered(2)).expect("swaps");
-    assert!(holds(&logged.engine, PinKind::Thread));
-    release.send(()).expect("the thread waits");
-    until("the thread ended", || !holds(&logged.engine, PinKind::Thread));
-    assert!(holds(&logged.engine, PinKind::ThreadKey), "{:#?}", logged.engine.versions());
-    assert_eq!(logged.engine.versions()[0].state, VersionState::Draining);
-    assert!(!executable_mappings(&logged.files()[0]).is_empty());
-}
-
 /// A thread-local value of the module holds the version until its thread has ended and it was dropped.
 #[test]
 fn a_thread_local_holds_its_version() {
@@ -327,8 +311,8 @@ fn redirect(file: &fs::File) {
     rustix::stdio::dup2_stdout(file).expect("a descriptor for another");
 }
 
-/// A process has 1,024 thread-specific keys, and a standard library that gets none ends it. Newcomers are
-/// refused before that, and the current version goes on.
+/// A process has 1,024 thread-specific keys, and a standard library that gets none ends it. When versions that are held
+/// have so many, newcomers are refused before that, and the current version goes on.
 #[test]
 fn used_up_keys_are_a_refusal_and_no_abort() {
     isolated("used_up_keys_are_a_refusal_and_no_abort", || {
@@ -337,7 +321,9 @@ fn used_up_keys_are_a_refusal_and_no_abort() {
             .open()
             .expect("opens");
         let mut swaps = 0_u32;
+        let mut guards = Vec::new();
         let refusal = loop {
+            guards.push(engine.pin());
             engine.call_with::<()>("starts_thread", ("nothing".to_owned(),)).expect("starts");
             match engine.offer(prebuilt::numbered(1)) {
                 Ok(_) => swaps += 1,

@@ -82,6 +82,35 @@ pub unsafe extern "C" fn pthread_key_create(
     }
 }
 
+/// `pthread_key_delete`.
+///
+/// # Safety
+///
+/// As that function's.
+pub unsafe extern "C" fn pthread_key_delete(key: libc::pthread_key_t) -> c_int {
+    match services() {
+        // SAFETY: the caller's promise is the service's.
+        Some(services) => unsafe { (services.key_delete)(services.context, key) },
+        None => too_early(),
+    }
+}
+
+/// `pthread_setspecific`.
+///
+/// # Safety
+///
+/// As that function's.
+pub unsafe extern "C" fn pthread_setspecific(
+    key: libc::pthread_key_t,
+    value: *const c_void,
+) -> c_int {
+    match services() {
+        // SAFETY: the caller's promise is the service's.
+        Some(services) => unsafe { (services.key_set)(services.context, key, value) },
+        None => too_early(),
+    }
+}
+
 /// `sigaction`.
 ///
 /// # Safety

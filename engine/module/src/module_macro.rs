@@ -86,6 +86,8 @@ macro_rules! module {
                     "__cxa_thread_atexit" => $crate::__private::intercept::thread_atexit;
                     "pthread_create" => $crate::__private::intercept::pthread_create;
                     "pthread_key_create" => $crate::__private::intercept::pthread_key_create;
+                    "pthread_key_delete" => $crate::__private::intercept::pthread_key_delete;
+                    "pthread_setspecific" => $crate::__private::intercept::pthread_setspecific;
                     "sigaction" => $crate::__private::intercept::sigaction;
                     "signal" => $crate::__private::intercept::signal;
                     "dl_iterate_phdr" => $crate::__private::intercept::dl_iterate_phdr;

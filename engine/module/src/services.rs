@@ -120,6 +120,10 @@ pub struct Services {
         *mut libc::pthread_key_t,
         Option<unsafe extern "C" fn(*mut c_void)>,
     ) -> c_int,
+    /// `pthread_key_delete`.
+    pub key_delete: unsafe extern "C" fn(*const c_void, libc::pthread_key_t) -> c_int,
+    /// `pthread_setspecific`.
+    pub key_set: unsafe extern "C" fn(*const c_void, libc::pthread_key_t, *const c_void) -> c_int,
     /// `sigaction`.
     pub signal_action: unsafe extern "C" fn(
         *const c_void,

@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use self::hazard::Current;
 use crate::version::Version;
 
-pub(crate) use self::threads::{callers, records};
+pub(crate) use self::threads::{ask, callers, records};
 
 /// Holds the current version.
 #[derive(Debug)]
@@ -32,6 +32,11 @@ impl Slot {
         // One token: it says "look again", how often does not matter.
         let (bell, rung) = bounded(1);
         (Self { current: Current::new(Arc::new(version)), bell }, rung)
+    }
+
+    /// What wakes the swapper.
+    pub(crate) fn bell(&self) -> Sender<()> {
+        self.bell.clone()
     }
 
     /// The current version, kept mapped for as long as the result lives, on whatever thread.

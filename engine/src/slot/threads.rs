@@ -3,11 +3,13 @@
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::thread::ThreadId;
 
 use parking_lot::Mutex;
 
 use super::barrier::has_membarrier;
 use super::hazard::{Record, is_free};
+use crate::leftovers;
 use crate::pin::thread_name;
 use crate::sync::DEPTH_MAX;
 
@@ -17,12 +19,21 @@ struct Place {
     /// First, so that the thread's pointer is the record's.
     record: Record,
     is_taken: AtomicBool,
-    owner: Mutex<String>,
+    owner: Mutex<Option<Owner>>,
     next: *const Place,
+}
+
+#[derive(Debug)]
+struct Owner {
+    name: String,
+    thread: ThreadId,
 }
 
 // SAFETY: `next` is written before the place is shared and never again; everything else is made for sharing.
 unsafe impl Sync for Place {}
+
+/// In the first slot of a thread that is asked to destroy what modules left on it: never free, so that its next call comes by.
+const ASKED: *mut () = ptr::without_provenance_mut(2);
 
 /// Whose slots are never free: what a thread has before its first call, and after its last.
 static NOBODY: Record = Record::new([const { AtomicPtr::new(ptr::dangling_mut()) }; DEPTH_MAX]);
@@ -51,7 +62,37 @@ pub(crate) fn free_slot() -> Option<&'static AtomicPtr<()>> {
     if ptr::eq(record, &NOBODY) {
         record = register()?;
     }
+    if record.slots()[0].load(Ordering::Relaxed) == ASKED {
+        // Relaxed: the thread's own slot again. What is to be seen is in the list that it looks through.
+        record.slots()[0].store(at_rest(), Ordering::Relaxed);
+        leftovers::clear_closing();
+    }
     record.slots().iter().find(|slot| is_free(slot))
+}
+
+/// What the first slot of a thread has between calls: without membarrier nothing may rely on it, so that it is never free
+/// and all calls have full barriers of their own.
+fn at_rest() -> *mut () {
+    if has_membarrier() { ptr::null_mut() } else { ptr::dangling_mut() }
+}
+
+/// Has each of these threads destroy what modules left on it, at its next call. One that is in a call may miss it,
+/// and is to be asked again.
+pub(crate) fn ask(threads: &[ThreadId]) {
+    for place in places() {
+        // Kept while it is asked: a thread that ends takes it back under the same lock.
+        let owner = place.owner.lock();
+        if !owner.as_ref().is_some_and(|owner| threads.contains(&owner.thread)) {
+            continue;
+        }
+        // Relaxed: it only sends the thread the slow way; a call that it makes at this moment writes over it.
+        let _ = place.record.slots()[0].compare_exchange(
+            at_rest(),
+            ASKED,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
 }
 
 /// All records of the process.
@@ -62,7 +103,8 @@ pub(crate) fn records() -> Box<dyn Iterator<Item = &'static Record>> {
 /// The names of the threads that are in this version, one for each.
 pub(crate) fn callers<T>(version: *const T) -> Vec<String> {
     let is_in = |place: &&Place| place.record.names(version);
-    places().filter(is_in).map(|place| place.owner.lock().clone()).collect()
+    let name = |place: &Place| place.owner.lock().as_ref().map(|owner| owner.name.clone());
+    places().filter(is_in).filter_map(name).collect()
 }
 
 fn places() -> impl Iterator<Item = &'static Place> {
@@ -84,7 +126,8 @@ fn register() -> Option<&'static Record> {
         place
     });
     let place = place.ok()?;
-    *place.owner.lock() = thread_name();
+    let thread = std::thread::current().id();
+    *place.owner.lock() = Some(Owner { name: thread_name(), thread });
     MINE.set(&place.record);
     Some(&place.record)
 }
@@ -99,10 +142,7 @@ fn place() -> &'static Place {
         return place;
     }
     let record = Record::new([const { AtomicPtr::new(ptr::null_mut()) }; DEPTH_MAX]);
-    if !has_membarrier() {
-        // The slot that relies on it is never free, and all calls have full barriers of their own.
-        record.slots()[0].store(ptr::dangling_mut(), Ordering::Relaxed);
-    }
+    record.slots()[0].store(at_rest(), Ordering::Relaxed);
     let owner = Mutex::default();
     let mut place =
         Box::new(Place { record, is_taken: AtomicBool::new(true), owner, next: ptr::null() });
@@ -132,9 +172,15 @@ impl Drop for GivesBack {
         // Calls from destructors that run after this one count references.
         MINE.set(&NOBODY);
         let Some(place) = self.0.get() else { return };
-        let first = usize::from(!has_membarrier());
+        let [first, deeper @ ..] = place.record.slots();
+        let mut owner = place.owner.lock();
+        // Who asks has the lock too.
+        if first.load(Ordering::Relaxed) == ASKED {
+            first.store(at_rest(), Ordering::Relaxed);
+        }
         // A thread that was ended inside a call is in its version for ever.
-        if place.record.slots()[first..].iter().all(is_free) {
+        if first.load(Ordering::Relaxed) == at_rest() && deeper.iter().all(is_free) {
+            *owner = None;
             place.is_taken.store(false, Ordering::Release);
         }
     }

@@ -133,7 +133,7 @@ impl Swapper {
         let Newcomer { artifact, tx, .. } = newcomer;
         let start = clock::now();
         self.core.journal.intent(Some(tx), Line::info("load.intent").field("to", id.number()));
-        let context = Arc::new(ImageContext::of(&self.core));
+        let context = Arc::new(ImageContext::of(&self.core, self.core.slot.bell()));
         let (image, functions) = Image::load(verified, file, Arc::clone(&context))
             .map_err(|kind| (kind, "load.refused"))?;
         self.mapped_count += 1;

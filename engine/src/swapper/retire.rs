@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use hotswap_system::clock;
@@ -12,6 +13,7 @@ use super::Swapper;
 use crate::audit::Line;
 use crate::event::Event;
 use crate::image::Unloading;
+use crate::leftovers;
 use crate::pin::PinKind;
 use crate::slot;
 use crate::stage;
@@ -19,6 +21,15 @@ use crate::status::{VersionInfo, VersionState};
 use crate::unload::UnloadErrorKind;
 use crate::version::{Retired, Version};
 use crate::version_id::VersionId;
+
+/// How long it is until threads are asked once more to destroy what a version left on them: one that is in a call
+/// when it is asked does not notice.
+///
+/// 100 ms: a look costs a microsecond per thread, and a call that comes by some more.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The longest such time: for threads that never call again.
+const ASK_AGAIN_MAX: Duration = Duration::from_secs(10);
 
 impl Swapper {
     /// Lets go of a version that was replaced, as soon as no call is in it.
@@ -90,8 +101,42 @@ impl Swapper {
         }
     }
 
-    /// Unmaps what nobody reaches any more, and looks whether it is gone.
+    /// A call of a replaced version ended, or a thread destroyed what it had of one.
+    pub(super) fn answer_bell(&mut self) {
+        self.look_at_calls();
+        self.look_at_leftovers();
+    }
+
+    /// Takes back an image that nobody reaches any more, and unmaps it as soon as no thread has anything of it.
     pub(super) fn unload(&mut self, retired: Retired) {
+        // What its constructors left on this thread.
+        retired.image.context().leftovers.begin_closing();
+        leftovers::clear_closing();
+        self.closing.push(retired);
+        self.asked = 0;
+        self.look_at_leftovers();
+    }
+
+    /// Unmaps the images that are clear, and has the threads that have something of the others destroy it.
+    pub(super) fn look_at_leftovers(&mut self) {
+        let is_clear = |retired: &mut Retired| retired.image.context().is_clear();
+        let clear: Vec<_> = self.closing.extract_if(.., is_clear).collect();
+        clear.into_iter().for_each(|retired| self.unmap(retired));
+        let threads: Vec<_> = self
+            .closing
+            .iter()
+            .flat_map(|retired| retired.image.context().leftovers.begin_closing())
+            .collect();
+        slot::ask(&threads);
+        self.asked = if self.closing.is_empty() { 0 } else { self.asked + 1 };
+        self.ask_again = match self.asked {
+            0 => clock::never(),
+            asked => clock::after(clock::backoff(ASK_AGAIN, asked, ASK_AGAIN_MAX)),
+        };
+    }
+
+    /// Unmaps what nothing leads into any more, and looks whether it is gone.
+    fn unmap(&mut self, retired: Retired) {
         let Retired { id, image, was_current } = retired;
         let path = image.path().display().to_string();
         let holds = image.context().holds();
@@ -165,7 +210,8 @@ impl Swapper {
                     Ok(retired) => self.unload(retired),
                     Err(_) => return,
                 },
-                recv(self.rung) -> _ => self.look_at_calls(),
+                recv(self.rung) -> _ => self.answer_bell(),
+                recv(self.ask_again) -> _ => self.look_at_leftovers(),
             }
         }
     }

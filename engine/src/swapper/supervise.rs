@@ -67,7 +67,7 @@ impl Swapper {
                     self.unload(retired);
                 }
             }
-            recv(self.rung) -> _ => self.look_at_calls(),
+            recv(self.rung) -> _ => self.answer_bell(),
             recv(self.requests) -> request => match request {
                 Ok(request) => self.serve(request),
                 // `Core` holds a sender, and so does this thread.
@@ -79,6 +79,7 @@ impl Swapper {
             },
             recv(self.retry) -> _ => self.try_again(),
             recv(self.overdue) -> _ => self.tell_overdue(),
+            recv(self.ask_again) -> _ => self.look_at_leftovers(),
         }
         if self.is_closing { Turn::End } else { Turn::Next }
     }
