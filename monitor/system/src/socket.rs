@@ -130,6 +130,7 @@ mod tests {
                 let (mut stream, peer) = listener.accept().unwrap();
                 assert_eq!(peer, Peer { user: own_user(), process: process::id() });
                 stream.write_all(b"here").unwrap();
+                drop(stream);
                 assert!(listener.accept().is_err(), "it was shut down");
             });
             let mut text = String::new();
