@@ -10,5 +10,6 @@
 pub mod clock;
 pub mod fault;
 pub mod fs;
+pub mod mapping;
 pub mod process;
 pub mod thread;
