@@ -2,6 +2,8 @@
 //!
 //! Nothing is claimed here without its baseline: read every figure as a multiple of the first of its group.
 
+pub mod latency;
+
 use std::error::Error;
 use std::path::PathBuf;
 
