@@ -20,7 +20,10 @@ pub(crate) struct Exports {
     /// The ticket of the first, if they were loaded; otherwise one that is never given out.
     first: Ticket,
     list: Vec<Named>,
-    names: Names,
+    /// 1 + the place in the list, by name; 0 where nothing is. Open addressing, at most half full, never removed from; the
+    /// length is a power of two, or 0. The standard library's table finds a short name among a few in three times as
+    /// many instructions (*source*: `benches/src/bin/instructions.rs`): it is made for tables that grow and shrink.
+    by_name: Vec<u32>,
     /// The same of linked functions, which are called in another way.
     first_linked: Ticket,
     is_linked: bool,
@@ -29,6 +32,7 @@ pub(crate) struct Exports {
 #[derive(Debug)]
 struct Named {
     export: Export,
+    key: Key,
     name: Box<str>,
 }
 
@@ -38,7 +42,7 @@ impl Exports {
         Self {
             first: generation(),
             list: Vec::new(),
-            names: Names::default(),
+            by_name: Vec::new(),
             first_linked: generation(),
             is_linked: false,
         }
@@ -54,16 +58,41 @@ impl Exports {
         if self.get(name).is_some() {
             return false;
         }
-        self.names.add(Key::of(name), name, export);
-        self.list.push(Named { export, name: name.into() });
+        self.list.push(Named { export, key: Key::of(name), name: name.into() });
+        if self.by_name.len() < 2 * self.list.len() {
+            self.by_name = vec![0; (2 * self.by_name.len()).max(8)];
+            (0..self.list.len()).for_each(|place| self.enter(place));
+        } else {
+            self.enter(self.list.len() - 1);
+        }
         true
+    }
+
+    fn enter(&mut self, place: usize) {
+        let mask = self.by_name.len() - 1;
+        let mut home = self.list[place].key.home() & mask;
+        while self.by_name[home] != 0 {
+            home = (home + 1) & mask;
+        }
+        self.by_name[home] = u32::try_from(place + 1).expect("a file has fewer records");
     }
 
     /// The function of this name.
     // Inlined to the caller's literal, which is then compared as a number that the compiler knows.
     #[inline(always)]
     pub(crate) fn get(&self, name: &str) -> Option<&Export> {
-        self.names.get(Key::of(name), name)
+        let key = Key::of(name);
+        let mask = self.by_name.len().wrapping_sub(1);
+        let mut home = key.home();
+        loop {
+            // Nothing when the table is empty; and what is empty stands beyond the end of the list.
+            let place = self.by_name.get(home & mask)?.wrapping_sub(1);
+            let named = self.list.get(place as usize)?;
+            if named.key == key && (key.is_whole() || *named.name == *name) {
+                return Some(&named.export);
+            }
+            home = (home & mask) + 1;
+        }
     }
 
     fn index(&self, name: &str) -> Option<usize> {
@@ -99,61 +128,6 @@ impl Exports {
 fn generation() -> Ticket {
     // Relaxed: only uniqueness matters.
     GENERATION.fetch_add(1, Ordering::Relaxed) << 32
-}
-
-/// Functions by name: open addressing, at most half full, never removed from. The standard library's table finds a short
-/// name among a few in three times as many instructions (*source*: `benches/src/bin/instructions.rs`): it is made for
-/// tables that grow and shrink.
-#[derive(Debug, Default)]
-struct Names {
-    /// The length is a power of two, or 0.
-    table: Vec<Option<Place>>,
-    count: usize,
-}
-
-/// A function in the table.
-#[derive(Debug, Clone)]
-struct Place {
-    key: Key,
-    export: Export,
-    /// Empty where the key is the whole name.
-    long_name: Box<str>,
-}
-
-impl Names {
-    fn add(&mut self, key: Key, name: &str, export: Export) {
-        if self.table.len() < 2 * (self.count + 1) {
-            let full = std::mem::take(&mut self.table);
-            self.table = vec![None; (2 * full.len()).max(8)];
-            full.into_iter().flatten().for_each(|place| self.put(place));
-        }
-        let long_name = if key.is_whole() { "" } else { name };
-        self.put(Place { key, export, long_name: long_name.into() });
-        self.count += 1;
-    }
-
-    fn put(&mut self, place: Place) {
-        let mask = self.table.len() - 1;
-        let mut number = place.key.home() & mask;
-        while self.table[number].is_some() {
-            number = (number + 1) & mask;
-        }
-        self.table[number] = Some(place);
-    }
-
-    #[inline(always)]
-    fn get(&self, key: Key, name: &str) -> Option<&Export> {
-        let mask = self.table.len().wrapping_sub(1);
-        let mut number = key.home();
-        loop {
-            // Nothing when the table is empty.
-            let place = self.table.get(number & mask)?.as_ref()?;
-            if place.key == key && (key.is_whole() || *place.long_name == *name) {
-                return Some(&place.export);
-            }
-            number = (number & mask) + 1;
-        }
-    }
 }
 
 /// A name as numbers: of up to 16 bytes all of it, of a longer one as much as tells most of them apart.
@@ -267,10 +241,12 @@ mod tests {
         }
         assert!(exports.get("").is_none() && exports.get("f1000").is_none());
         // A table in which names crowd is one that takes long.
-        let furthest = exports.names.table.iter().enumerate().filter_map(|(number, place)| {
-            let mask = exports.names.table.len() - 1;
-            Some(number.wrapping_sub(place.as_ref()?.key.home()) & mask)
-        });
+        let mask = exports.by_name.len() - 1;
+        let furthest = (0..).zip(&exports.by_name).filter(|(_, place)| **place != 0).map(
+            |(home, place): (usize, _)| {
+                home.wrapping_sub(exports.list[*place as usize - 1].key.home()) & mask
+            },
+        );
         assert!(furthest.max() < Some(32));
         assert!(Exports::loaded().get("f1").is_none());
     }
