@@ -31,19 +31,23 @@ pub(crate) struct Opened {
     file: File,
     path: PathBuf,
     inode: (u64, u64),
-    buffer: Vec<u8>,
-    filled: usize,
+    header: [u8; HEADER_BYTES],
+    /// How much of it there is.
+    header_length: usize,
 }
 
-/// Opens a library and reads the first bytes of it.
+/// What is read before anything else: enough to see that something is no library.
+const HEADER_BYTES: usize = 64;
+
+/// Opens a library and reads its first bytes.
 pub(crate) fn open(path: &Path) -> Result<Opened, LoadErrorKind> {
     let open = || -> io::Result<Opened> {
         let mut file = File::open(path)?;
         let metadata = file.metadata()?;
         let inode = (metadata.dev(), metadata.ino());
-        let mut buffer = vec![0; ContentHash::READ_BYTES];
-        let filled = file.fill(&mut buffer)?;
-        Ok(Opened { file, path: path.to_owned(), inode, buffer, filled })
+        let mut header = [0; HEADER_BYTES];
+        let header_length = file.fill(&mut header)?;
+        Ok(Opened { file, path: path.to_owned(), inode, header, header_length })
     };
     open().map_err(|error| file_error("read", path, error))
 }
@@ -51,20 +55,28 @@ pub(crate) fn open(path: &Path) -> Result<Opened, LoadErrorKind> {
 impl Opened {
     /// The first bytes, or all there are.
     pub(crate) fn beginning(&self) -> &[u8] {
-        &self.buffer[..self.filled]
+        &self.header[..self.header_length]
     }
 
     /// Reads the rest, once, and hashes all of it; `copy` gets every byte.
     fn pass(mut self, mut copy: Option<(&mut File, &Path)>) -> Result<ContentHash, LoadErrorKind> {
+        // On the stack, whose memory is there already.
+        let mut buffer = [0; ContentHash::READ_BYTES];
         let mut hasher = ContentHasher::new();
-        while self.filled > 0 {
-            let bytes = &self.buffer[..self.filled];
+        let mut known = self.header_length;
+        buffer[..known].copy_from_slice(self.beginning());
+        loop {
+            let read = self.file.fill(&mut buffer[known..]);
+            let filled = known + read.map_err(|error| file_error("read", &self.path, error))?;
+            known = 0;
+            let bytes = &buffer[..filled];
+            if bytes.is_empty() {
+                break;
+            }
             hasher.update(bytes);
             if let Some((file, to)) = &mut copy {
                 file.write_all(bytes).map_err(|error| copy_error(to, error))?;
             }
-            let next = self.file.fill(&mut self.buffer);
-            self.filled = next.map_err(|error| file_error("read", &self.path, error))?;
         }
         Ok(hasher.finish())
     }
