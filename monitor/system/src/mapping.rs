@@ -61,3 +61,23 @@ impl Drop for Mapping {
         debug_assert!(unmapped.is_ok(), "it was mapped like this");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_is_the_file_and_an_empty_file_has_none() {
+        let path = std::env::temp_dir().join(format!("hotswap-mapping-{}", std::process::id()));
+        let of = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("writable");
+            let file = File::open(&path).expect("readable");
+            // SAFETY: 1. and 2. nobody else knows its name, and it is written again only when this is dropped.
+            unsafe { Mapping::of(&file) }.map(|mapping| mapping.to_vec())
+        };
+        let bytes: Vec<u8> = (0..10_000_u32).map(|number| number as u8).collect();
+        assert_eq!(of(&bytes).expect("mapped"), bytes);
+        of(b"").expect_err("it has no bytes");
+        std::fs::remove_file(&path).expect("removable");
+    }
+}
