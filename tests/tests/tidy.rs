@@ -86,6 +86,7 @@ const NOWHERE: [String; 0] = [];
 
 /// Everything unsafe, and why it cannot be otherwise.
 const UNSAFE_FILES: &[(&str, &str)] = &[
+    ("benches/src/callable.rs", "opens a C library, to compare"),
     (
         "engine/macros/src/derive_abi.rs",
         "writes `unsafe impl Abi`, whose contract the derive checks",
