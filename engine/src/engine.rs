@@ -118,6 +118,7 @@ impl Engine {
     ///
     /// `Missing` when nothing of this name is exported, `Signature` when it takes arguments, `Panicked`
     /// when it panicked, `Returned` when it returned an `Err`.
+    #[inline]
     pub fn call(&self, name: &str) -> Result<(), CallError> {
         Caller::call(self, name)
     }

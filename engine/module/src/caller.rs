@@ -58,6 +58,7 @@ pub unsafe trait Caller {
     /// [`CallErrorKind::Missing`] when nothing of this name is exported,
     /// [`CallErrorKind::Signature`] when it takes arguments,
     /// [`CallErrorKind::Panicked`] when it panicked, [`CallErrorKind::Returned`] when it returned an `Err`.
+    #[inline]
     fn call(&self, name: &str) -> Result<(), CallError> {
         let call =
             RawCall { name, signature: None, arguments: ptr::dangling_mut(), out: ptr::null_mut() };
