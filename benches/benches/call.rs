@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
+use hotswap_benches::ratios::{PATHS, Ratios, ratios};
 use hotswap_benches::sample_library;
 use hotswap_engine::{Engine, Function};
 use parking_lot::RwLock;
@@ -47,6 +48,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     })?;
     criterion.final_summary();
+    if std::env::args().any(|argument| argument == "--bench") {
+        println!("as multiples of a raw call beside each, medians:");
+        for (threads, swaps) in
+            THREADS.iter().flat_map(|threads| [(*threads, false), (*threads, true)])
+        {
+            let Ratios { raw_ns, paths, swaps_per_second, .. } = ratios(&library, threads, swaps)?;
+            print!("{threads} threads, {swaps_per_second:.0} swaps a second: {raw_ns:.2} ns");
+            PATHS
+                .iter()
+                .zip(paths)
+                .skip(1)
+                .for_each(|(path, ratio)| print!(", {path} {ratio:.2}x"));
+            println!();
+        }
+    }
     Ok(())
 }
 
@@ -68,6 +84,10 @@ fn every_path(
         });
         bench(group, &name("name"), threads, || {
             engine.call_with::<u64>("add", (black_box(2u64), black_box(3u64))).expect("it adds")
+        });
+        bench(group, &name("name from elsewhere"), threads, || {
+            let add = black_box("add");
+            engine.call_with::<u64>(add, (black_box(2u64), black_box(3u64))).expect("it adds")
         });
     }
     bench(group, "guard by name/1", 1, || {

@@ -1,9 +1,14 @@
-//! One whole swap of a prebuilt library, beside reading that library: verify, stage, load, check, publish, unload.
+//! One whole swap of a prebuilt library, beside reading that library: verify, stage, load, check, publish, unload. Then what
+//! a thousand of them in a second do to callers.
 
 use std::error::Error;
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use criterion::Criterion;
+use hotswap_benches::callable::{Callable, callable};
+use hotswap_benches::latency::{UnderSwaps, under_swaps};
 use hotswap_benches::sample_library;
 use hotswap_engine::{Engine, Event};
 
@@ -23,5 +28,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     group.finish();
     criterion.final_summary();
+    if std::env::args().any(|argument| argument == "--bench") {
+        print_callable(&callable()?);
+        let processors = thread::available_parallelism()?.get();
+        // With a processor left for the swapper, and with none.
+        for callers in [processors.saturating_sub(1).max(1), processors] {
+            print(&under_swaps(&library, callers, 1_000, Duration::from_secs(10))?);
+        }
+    }
     Ok(())
+}
+
+/// What was built is read as a multiple of opening a library that nobody verifies.
+fn print_callable(found: &Callable) {
+    let Callable { bytes, tiny, tiny_again, whole, verify, stage, load } = found;
+    let ratio = |floor: &Duration| whole.as_secs_f64() / floor.as_secs_f64();
+    println!("built library of {bytes} bytes to callable: {whole:?}, of which verify {verify:?},");
+    println!("stage {stage:?}, load {load:?}: {:.1}x of opening a tiny one", ratio(tiny));
+    println!("in turn ({tiny:?}), {:.1}x of that once more ({tiny_again:?})", ratio(tiny_again));
+}
+
+/// A call is read as what it takes more than a raw one in the same line.
+fn print(found: &UnderSwaps) {
+    let UnderSwaps { callers, swaps_per_second, raw, handle, name, publish } = found;
+    println!("under {swaps_per_second:.0} swaps a second, {callers} threads calling:");
+    println!("{:<10} {:>10} {:>10} {:>10} {:>10}", "", "median", "p99", "p99.9", "max");
+    for (path, times) in [("raw", raw), ("handle", handle), ("name", name), ("publish", publish)] {
+        let [median, p99, p999, max] =
+            [times.median, times.p99, times.p999, times.max].map(|time| format!("{time:?}"));
+        println!("{path:<10} {median:>10} {p99:>10} {p999:>10} {max:>10}");
+    }
 }

@@ -2,6 +2,10 @@
 //!
 //! Nothing is claimed here without its baseline: read every figure as a multiple of the first of its group.
 
+pub mod callable;
+pub mod latency;
+pub mod ratios;
+
 use std::error::Error;
 use std::path::PathBuf;
 

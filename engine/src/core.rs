@@ -58,7 +58,7 @@ impl Core {
     /// # Safety
     ///
     /// As `Caller::call_raw`.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn call_current(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
         let Some(quick) = self.slot.enter_quickly() else {
             // SAFETY: the contract of this function.
@@ -98,18 +98,17 @@ impl Core {
     /// # Safety
     ///
     /// As `Caller::call_raw`; and `version` is held by the caller until this returns.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn call_in(
         &self,
         version: &Version,
         call: RawCall<'_>,
     ) -> Result<(), Box<CallError>> {
         let Some(export) = version.exports.get(call.name) else {
-            return Err(Box::new(self.missing(version, call.name)));
+            return Err(self.missing(version, call.name));
         };
         if !check::agrees(call.signature, export.signature, export.hash) {
-            let kind = check::refusal(call.signature, export.signature);
-            return Err(Box::new(CallError::new(call.name, Some(version.id.number()), kind)));
+            return Err(differs(version, call.name, call.signature, export));
         }
         // SAFETY:
         // 1. Signature: just compared; without one there are no arguments and `out` is null.
@@ -119,13 +118,15 @@ impl Core {
     }
 
     #[cold]
-    pub(crate) fn missing(&self, version: &Version, name: &str) -> CallError {
+    #[inline(never)]
+    pub(crate) fn missing(&self, version: &Version, name: &str) -> Box<CallError> {
         // Acquire pairs with the Release in `Swapper::close`.
         if version.id == NO_VERSION && self.is_closed.load(Ordering::Acquire) {
-            return CallError::new(name, None, CallErrorKind::Closed);
+            return Box::new(CallError::new(name, None, CallErrorKind::Closed));
         }
         let similar = version.similar(name);
-        CallError::new(name, Some(version.id.number()), CallErrorKind::Missing { similar })
+        let kind = CallErrorKind::Missing { similar };
+        Box::new(CallError::new(name, Some(version.id.number()), kind))
     }
 
     /// Asks the monitor to look now, and waits for what the swapper makes of it.
@@ -293,6 +294,19 @@ pub(crate) unsafe fn run(
         None => enter(),
         Some(context) => with_linked_context(context, enter),
     }
+}
+
+/// Why a function that is there was not entered.
+#[cold]
+#[inline(never)]
+fn differs(
+    version: &Version,
+    name: &str,
+    wanted: Option<(&'static Signature, u64)>,
+    found: &Export,
+) -> Box<CallError> {
+    let kind = check::refusal(wanted, found.signature);
+    Box::new(CallError::new(name, Some(version.id.number()), kind))
 }
 
 /// Why a function that was entered gave no result.

@@ -123,6 +123,7 @@ impl Engine {
     ///
     /// `Missing` when nothing of this name is exported, `Signature` when it takes arguments, `Panicked`
     /// when it panicked, `Returned` when it returned an `Err`.
+    #[inline]
     pub fn call(&self, name: &str) -> Result<(), CallError> {
         Caller::call(self, name)
     }
@@ -135,6 +136,7 @@ impl Engine {
     /// # Errors
     ///
     /// As [`Engine::call`]; and `Argument` when an argument has another type than the export's.
+    #[inline(always)]
     pub fn call_with<R: Abi>(&self, name: &str, arguments: impl Arguments) -> Result<R, CallError> {
         Caller::call_with(self, name, arguments)
     }
@@ -342,7 +344,7 @@ pub struct Hold {
 
 // SAFETY: `Core::call_in` compares the signatures before it calls, and its errors tell whether it entered.
 unsafe impl Caller for Engine {
-    #[inline]
+    #[inline(always)]
     unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
         // SAFETY: the caller's promises are handed on as they are.
         unsafe { self.core().call_current(call) }

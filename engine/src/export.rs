@@ -14,7 +14,7 @@ pub struct ExportInfo {
 }
 
 /// One function of a version.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Export {
     pub(crate) shim: Shim,
     /// The hash of the signature: equal hashes, equal texts, equal layouts (unless `by_name`).

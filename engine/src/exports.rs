@@ -20,7 +20,10 @@ pub(crate) struct Exports {
     /// The ticket of the first, if they were loaded; otherwise one that is never given out.
     first: Ticket,
     list: Vec<Named>,
-    names: Names,
+    /// 1 + the place in the list, by name; 0 where nothing is. Open addressing, at most half full, never removed from; the
+    /// length is a power of two, or 0. The standard library's table finds a short name among a few in three times as
+    /// many instructions (*source*: `benches/src/bin/instructions.rs`): it is made for tables that grow and shrink.
+    by_name: Vec<u32>,
     /// The same of linked functions, which are called in another way.
     first_linked: Ticket,
     is_linked: bool,
@@ -29,6 +32,7 @@ pub(crate) struct Exports {
 #[derive(Debug)]
 struct Named {
     export: Export,
+    key: Key,
     name: Box<str>,
 }
 
@@ -38,7 +42,7 @@ impl Exports {
         Self {
             first: generation(),
             list: Vec::new(),
-            names: Names::default(),
+            by_name: Vec::new(),
             first_linked: generation(),
             is_linked: false,
         }
@@ -51,22 +55,44 @@ impl Exports {
 
     /// Adds a function; `false` when there is one of this name.
     pub(crate) fn add(&mut self, name: &str, export: Export) -> bool {
-        let index = u32::try_from(self.list.len()).expect("a file has fewer records");
         if self.get(name).is_some() {
             return false;
         }
-        self.list.push(Named { export, name: name.into() });
-        self.names.add(hash(name), index);
+        self.list.push(Named { export, key: Key::of(name), name: name.into() });
+        if self.by_name.len() < 2 * self.list.len() {
+            self.by_name = vec![0; (2 * self.by_name.len()).max(8)];
+            (0..self.list.len()).for_each(|place| self.enter(place));
+        } else {
+            self.enter(self.list.len() - 1);
+        }
         true
     }
 
+    fn enter(&mut self, place: usize) {
+        let mask = self.by_name.len() - 1;
+        let mut home = self.list[place].key.home() & mask;
+        while self.by_name[home] != 0 {
+            home = (home + 1) & mask;
+        }
+        self.by_name[home] = u32::try_from(place + 1).expect("a file has fewer records");
+    }
+
     /// The function of this name.
-    // Not inlined: what it needs of registers would be saved around every call.
-    #[inline(never)]
+    // Inlined to the caller's literal, which is then compared as a number that the compiler knows.
+    #[inline(always)]
     pub(crate) fn get(&self, name: &str) -> Option<&Export> {
-        let named = |index: usize| self.list.get(index);
-        let is_it = |named: &&Named| equal(named.name.as_bytes(), name.as_bytes());
-        self.names.candidates(hash(name)).filter_map(named).find(is_it).map(|named| &named.export)
+        let key = Key::of(name);
+        let mask = self.by_name.len().wrapping_sub(1);
+        let mut home = key.home();
+        loop {
+            // Nothing when the table is empty; and what is empty stands beyond the end of the list.
+            let place = self.by_name.get(home & mask)?.wrapping_sub(1);
+            let named = self.list.get(place as usize)?;
+            if named.key == key && (key.is_whole() || *named.name == *name) {
+                return Some(&named.export);
+            }
+            home = (home & mask) + 1;
+        }
     }
 
     fn index(&self, name: &str) -> Option<usize> {
@@ -104,94 +130,67 @@ fn generation() -> Ticket {
     GENERATION.fetch_add(1, Ordering::Relaxed) << 32
 }
 
-/// Where functions stand in the list, by the hash of their name: open addressing, at most half full, never removed
-/// from. The standard library's table finds a short name among a few in twice as many instructions (*source*:
-/// `benches/benches/call.rs`): it is made for tables that grow and shrink.
-#[derive(Debug, Default)]
-struct Names {
-    /// The upper half of a hash, and 1 + the index; 0 where nothing is. The length is a power of two.
-    table: Vec<u64>,
-    count: usize,
+/// A name as numbers: of up to 16 bytes all of it, of a longer one as much as tells most of them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    first: u64,
+    last: u64,
+    length: usize,
 }
 
-impl Names {
-    fn add(&mut self, hash: u64, index: u32) {
-        if self.table.len() < 2 * (self.count + 1) {
-            let full = std::mem::take(&mut self.table);
-            self.table = vec![0; (2 * full.len()).max(8)];
-            for entry in full.into_iter().filter(|entry| *entry != 0) {
-                self.put(entry);
-            }
-        }
-        self.put(hash & UPPER | (u64::from(index) + 1));
-        self.count += 1;
-    }
+impl Key {
+    /// The longest name that two numbers hold.
+    const WHOLE_BYTES_MAX: usize = 16;
 
-    fn put(&mut self, entry: u64) {
-        let mask = self.table.len() - 1;
-        let mut place = home(entry) & mask;
-        while self.table[place] != 0 {
-            place = (place + 1) & mask;
-        }
-        self.table[place] = entry;
-    }
-
-    /// The indices of names with this hash, and of few others.
-    #[inline]
-    fn candidates(&self, hash: u64) -> impl Iterator<Item = usize> {
-        let mask = self.table.len().wrapping_sub(1);
-        let mut place = home(hash);
-        std::iter::from_fn(move || {
-            loop {
-                let entry = *self.table.get(place & mask)?;
-                place = (place & mask) + 1;
-                if entry == 0 {
-                    return None;
+    #[inline(always)]
+    fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let length = bytes.len();
+        // The first and the last bytes overlap where there are few: with the length, they are the name.
+        let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
+            _ if length > Self::WHOLE_BYTES_MAX => (hash(bytes), 0),
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+                (Some(first), Some(last)) => {
+                    (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
                 }
-                if (entry ^ hash) & UPPER == 0 {
-                    return Some((entry as u32 - 1) as usize);
-                }
-            }
-        })
+                _ => match *bytes {
+                    [first, .., last] => {
+                        (first.into(), u16::from_le_bytes([bytes[length / 2], last]).into())
+                    }
+                    [only] => (only.into(), 0),
+                    [] => (0, 0),
+                },
+            },
+        };
+        Self { first, last, length }
+    }
+
+    /// Whether it is the whole name.
+    #[inline(always)]
+    fn is_whole(self) -> bool {
+        self.length <= Self::WHOLE_BYTES_MAX
+    }
+
+    /// Where the search begins: a multiplication that puts every bit of both numbers into the lower ones.
+    #[inline(always)]
+    fn home(self) -> usize {
+        // Digits of pi, so that no number is zero.
+        const ONE: u64 = 0x243f_6a88_85a3_08d3;
+        const OTHER: u64 = 0x1319_8a2e_0370_7344;
+        let left = u128::from(self.first ^ ONE);
+        let product = left * u128::from(self.last.rotate_left(32) ^ self.length as u64 ^ OTHER);
+        (product >> 64) as usize ^ product as usize
     }
 }
 
-const UPPER: u64 = 0xffff_ffff_0000_0000;
-
-/// Where the search begins: by what an entry keeps of its hash.
-#[inline(always)]
-fn home(hash: u64) -> usize {
-    (hash >> 32) as usize
-}
-
-/// Whether two names are the same: short ones without a call.
-#[inline]
-fn equal(left: &[u8], right: &[u8]) -> bool {
-    if left.len() != right.len() {
-        return false;
-    }
-    match (ends::<8>(left), ends::<8>(right)) {
-        (Some(left), Some(right)) if left.2 <= 16 => left == right,
-        (Some(_), Some(_)) => left == right,
-        _ => match (ends::<4>(left), ends::<4>(right)) {
-            (Some(left), Some(right)) => left == right,
-            _ => left.iter().zip(right).all(|(left, right)| left == right),
-        },
-    }
-}
-
-/// The first and the last bytes, which overlap where there are few, and how many there are in all.
-#[inline(always)]
-fn ends<const N: usize>(bytes: &[u8]) -> Option<(&[u8; N], &[u8; N], usize)> {
-    Some((bytes.first_chunk::<N>()?, bytes.last_chunk::<N>()?, bytes.len()))
-}
-
-/// Over the bytes alone: what `str` adds for its end is not needed where the whole name is compared.
-#[inline]
-fn hash(name: &str) -> u64 {
+/// Over all bytes of a long name.
+#[cold]
+#[inline(never)]
+fn hash(name: &[u8]) -> u64 {
     const STATE: FixedState = FixedState::with_seed(0);
     let mut hasher = STATE.build_hasher();
-    hasher.write(name.as_bytes());
+    hasher.write(name);
     hasher.finish()
 }
 
@@ -214,13 +213,17 @@ mod tests {
     #[test]
     fn names_are_equal_only_when_every_byte_is() {
         for length in 0..40 {
-            let name: Vec<u8> = (0..length).map(|number| b'a' + number % 26).collect();
-            assert!(equal(&name, &name.clone()));
-            assert!(!equal(&name, &[&name[..], b"x"].concat()));
+            let name: String = (0..length).map(|number| char::from(b'a' + number % 26)).collect();
+            let mut exports = Exports::loaded();
+            assert!(exports.add(&name, export(1)));
+            assert!(exports.get(&name).is_some());
+            assert!(exports.get(&format!("{name}x")).is_none());
             for place in 0..name.len() {
-                let mut other = name.clone();
+                let mut other = name.clone().into_bytes();
                 other[place] ^= 1;
-                assert!(!equal(&name, &other), "{length} {place}");
+                let other = String::from_utf8(other).expect("a letter next to one");
+                assert!(exports.get(&other).is_none(), "{name} {other}");
+                assert!(Key::of(&name) != Key::of(&other) || !Key::of(&name).is_whole());
             }
         }
     }
@@ -237,6 +240,14 @@ mod tests {
             assert_eq!(found, Some(number));
         }
         assert!(exports.get("").is_none() && exports.get("f1000").is_none());
+        // A table in which names crowd is one that takes long.
+        let mask = exports.by_name.len() - 1;
+        let furthest = (0..).zip(&exports.by_name).filter(|(_, place)| **place != 0).map(
+            |(home, place): (usize, _)| {
+                home.wrapping_sub(exports.list[*place as usize - 1].key.home()) & mask
+            },
+        );
+        assert!(furthest.max() < Some(32));
         assert!(Exports::loaded().get("f1").is_none());
     }
 

@@ -74,7 +74,7 @@ impl<F: FunctionType> Function<F> {
         core.expectations.add(&expectation);
         let version = core.slot.load();
         let Some(export) = version.exports.get(name) else {
-            return Err(core.missing(&version, name));
+            return Err(*core.missing(&version, name));
         };
         let wanted = Some((F::SIGNATURE, F::HASH));
         if !check::agrees(wanted, export.signature, export.hash) {

@@ -2,12 +2,13 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::thread;
 
 use hotswap_module::__private::RawCall;
 use hotswap_module::{Abi, Arguments, CallError, Caller};
 
 use crate::core::Core;
-use crate::pin::{PinKind, origin_of};
+use crate::pin::{Origin, PinKind};
 use crate::version::Version;
 use crate::version_id::VersionId;
 
@@ -23,8 +24,13 @@ pub struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(core: Arc<Core>, version: Arc<Version>, location: &Location<'_>) -> Self {
-        let hold = version.holds.add(PinKind::Guard, origin_of(location));
+    pub(crate) fn new(
+        core: Arc<Core>,
+        version: Arc<Version>,
+        location: &'static Location<'static>,
+    ) -> Self {
+        let origin = Origin::Place(location, thread::current());
+        let hold = version.holds.add(PinKind::Guard, origin);
         Self { core, version, hold }
     }
 

@@ -60,10 +60,11 @@ impl Inspection {
     pub fn of_file(path: impl AsRef<Path>) -> Result<Self, InspectionError> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(|error| file_error("read", path, error));
-        bytes
-            .and_then(|bytes| verify(path, &bytes))
-            .map(Self::new)
-            .map_err(|kind| InspectionError { path: path.to_owned(), kind })
+        let kind = match bytes {
+            Ok(bytes) => return Self::of(path, &bytes),
+            Err(kind) => kind,
+        };
+        Err(InspectionError { path: path.to_owned(), kind })
     }
 
     /// Checks the bytes of a library; `path` is what errors name it by.
@@ -73,17 +74,19 @@ impl Inspection {
     /// When an engine of this host would refuse it before loading it.
     pub fn of(path: impl Into<PathBuf>, bytes: &[u8]) -> Result<Self, InspectionError> {
         let path = path.into();
-        let verified = verify(&path, bytes);
-        verified.map(Self::new).map_err(|kind| InspectionError { path, kind })
+        match verify(&path, bytes) {
+            Ok(verified) => Ok(Self::new(verified, ContentHash::of(bytes))),
+            Err(kind) => Err(InspectionError { path, kind }),
+        }
     }
 
-    fn new(verified: Verified) -> Self {
+    fn new(verified: Verified, content: ContentHash) -> Self {
         let of_kind = |kind: Kind| {
             let records = verified.exports.iter().filter(|record| record.kind == kind);
             records.map(info).collect()
         };
         Self {
-            content: verified.content,
+            content,
             exports: of_kind(Kind::Export),
             needs: of_kind(Kind::Need),
             debug_assertions: verified.root.debug_assertions,

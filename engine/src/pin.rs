@@ -3,6 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use hotswap_system::clock;
@@ -12,29 +13,64 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
     next: AtomicU64,
-    entries: Mutex<Vec<(u64, Pin, Instant)>>,
+    entries: Mutex<Vec<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    kind: PinKind,
+    origin: Origin,
+    since: Instant,
+}
+
+/// Where a holder comes from. Put into words when somebody asks: most holders are gone by then.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    Text(String),
+    /// A place in the caller's source, and the thread that passed it.
+    Place(&'static Location<'static>, Thread),
+}
+
+impl From<String> for Origin {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Place(location, thread) => write!(f, "{location} on {}", name_of(thread)),
+        }
+    }
 }
 
 impl Holds {
     /// Notes a holder; the number takes it off again.
-    pub(crate) fn add(&self, kind: PinKind, origin: String) -> u64 {
+    pub(crate) fn add(&self, kind: PinKind, origin: impl Into<Origin>) -> u64 {
         // Relaxed: only uniqueness matters.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let pin = Pin { kind, origin, age: Duration::ZERO };
-        self.entries.lock().push((number, pin, clock::now()));
+        let entry = Entry { number, kind, origin: origin.into(), since: clock::now() };
+        self.entries.lock().push(entry);
         number
     }
 
     pub(crate) fn remove(&self, number: u64) {
-        self.entries.lock().retain(|(entry, ..)| *entry != number);
+        let mut entries = self.entries.lock();
+        if let Some(place) = entries.iter().rposition(|entry| entry.number == number) {
+            entries.remove(place);
+        }
     }
 
     pub(crate) fn list(&self) -> Vec<Pin> {
-        let entries = self.entries.lock();
-        entries
-            .iter()
-            .map(|(_, pin, since)| Pin { age: clock::since(*since), ..pin.clone() })
-            .collect()
+        let pin = |entry: &Entry| Pin {
+            kind: entry.kind,
+            origin: entry.origin.to_string(),
+            age: clock::since(entry.since),
+        };
+        self.entries.lock().iter().map(pin).collect()
     }
 }
 
@@ -91,13 +127,11 @@ impl fmt::Display for Pin {
     }
 }
 
-/// Where a guard was taken, with the thread's name.
-pub(crate) fn origin_of(location: &Location<'_>) -> String {
-    format!("{} on {}", location, thread_name())
-}
-
 /// The name of this thread, or its number.
 pub(crate) fn thread_name() -> String {
-    let thread = std::thread::current();
+    name_of(&thread::current())
+}
+
+fn name_of(thread: &Thread) -> String {
     thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_owned)
 }

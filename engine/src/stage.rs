@@ -10,8 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hotswap_artifact::{Artifact, Origin};
+use hotswap_artifact::{ContentHash, ContentHasher, Origin};
 use hotswap_system::fs::{self, File};
+use hotswap_system::mapping::Mapping;
 use hotswap_system::process;
 use parking_lot::Mutex;
 
@@ -24,23 +25,68 @@ static MAPPED: Mutex<Option<HashSet<(u64, u64)>>> = Mutex::new(None);
 /// Makes every staged name new, in every engine of the process.
 static COUNTER: AtomicU64 = AtomicU64::new(1);
 
-/// The bytes of an artifact, read once: what is verified is what is staged.
+/// A library that was opened, and how its bytes begin.
 #[derive(Debug)]
-pub(crate) struct Contents {
-    pub(crate) bytes: Vec<u8>,
+pub(crate) struct Opened {
+    file: File,
+    path: PathBuf,
     inode: (u64, u64),
+    header: [u8; HEADER_BYTES],
+    /// How much of it there is.
+    header_length: usize,
 }
 
-/// Reads an artifact whole.
-pub(crate) fn read(artifact: &Artifact) -> Result<Contents, LoadErrorKind> {
-    let read = || -> io::Result<Contents> {
-        let mut file = File::open(&artifact.path)?;
+/// What is read before anything else: enough to see that something is no library.
+const HEADER_BYTES: usize = 64;
+
+/// Opens a library and reads its first bytes.
+pub(crate) fn open(path: &Path) -> Result<Opened, LoadErrorKind> {
+    let open = || -> io::Result<Opened> {
+        let mut file = File::open(path)?;
         let metadata = file.metadata()?;
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-        file.read_to_end(&mut bytes)?;
-        Ok(Contents { bytes, inode: (metadata.dev(), metadata.ino()) })
+        let inode = (metadata.dev(), metadata.ino());
+        let mut header = [0; HEADER_BYTES];
+        let header_length = file.fill(&mut header)?;
+        Ok(Opened { file, path: path.to_owned(), inode, header, header_length })
     };
-    read().map_err(|error| file_error("read", &artifact.path, error))
+    open().map_err(|error| file_error("read", path, error))
+}
+
+impl Opened {
+    /// The first bytes, or all there are.
+    pub(crate) fn beginning(&self) -> &[u8] {
+        &self.header[..self.header_length]
+    }
+
+    /// Reads the rest, once, and hashes all of it; `copy` gets every byte.
+    fn pass(mut self, mut copy: Option<(&mut File, &Path)>) -> Result<ContentHash, LoadErrorKind> {
+        // On the stack, whose memory is there already.
+        let mut buffer = [0; ContentHash::READ_BYTES];
+        let mut hasher = ContentHasher::new();
+        let mut known = self.header_length;
+        buffer[..known].copy_from_slice(self.beginning());
+        loop {
+            let read = self.file.fill(&mut buffer[known..]);
+            let filled = known + read.map_err(|error| file_error("read", &self.path, error))?;
+            known = 0;
+            let bytes = &buffer[..filled];
+            if bytes.is_empty() {
+                break;
+            }
+            hasher.update(bytes);
+            if let Some((file, to)) = &mut copy {
+                file.write_all(bytes).map_err(|error| copy_error(to, error))?;
+            }
+        }
+        Ok(hasher.finish())
+    }
+}
+
+/// The bytes of a staged file, and their hash.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) bytes: Mapping,
+    pub(crate) content: ContentHash,
 }
 
 /// A file that is loaded from and belongs to nobody else. Removed when dropped.
@@ -123,46 +169,78 @@ fn remove_left() {
     left.iter().for_each(|path| remove(path));
 }
 
-/// Puts the contents under a name and an inode that are not loaded: a hard link of our own
-/// build output where that is possible, a copy otherwise.
-pub(crate) fn stage(artifact: &Artifact, contents: &Contents) -> Result<Staged, LoadErrorKind> {
+/// A name that was made for a library that is to be read.
+#[derive(Debug)]
+pub(crate) struct Place {
+    staged: Staged,
+    /// What is still empty; `None` where the name is one more of the artifact itself.
+    copy: Option<File>,
+}
+
+/// Makes a name and an inode that are not loaded: a hard link of our own build output where that is possible, an empty
+/// file for a copy otherwise.
+pub(crate) fn begin(opened: &Opened, origin: Origin, home: &Path) -> Result<Place, LoadErrorKind> {
     remove_left();
+    // To the end: until something lies in the directory, another engine may remove it.
     let mut rooms = ROOMS.lock();
-    let directory = enter(&mut rooms, &artifact.home)?;
+    let directory = enter(&mut rooms, home)?;
     // Relaxed: only uniqueness matters.
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let stem = artifact.path.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = opened.path.file_stem().unwrap_or_default().to_string_lossy();
     let short: String = stem.chars().take(24).collect();
     let mut staged = Staged::begin(directory.join(format!("{number}-{short}.so")));
-    if artifact.origin == Origin::Built && staged.take(contents.inode) {
-        if link(artifact, contents, staged.path()) {
-            return Ok(staged);
+    if origin == Origin::Built && staged.take(opened.inode) {
+        if link(opened, staged.path()) {
+            return Ok(Place { staged, copy: None });
         }
         staged.let_go();
     }
-    let inode = copy(contents, staged.path())
-        .map_err(|error| file_error("copy the library to", staged.path(), error))?;
+    let create = || -> io::Result<(File, (u64, u64))> {
+        let file = File::create_new(staged.path())?;
+        let metadata = file.metadata()?;
+        Ok((file, (metadata.dev(), metadata.ino())))
+    };
+    let (file, inode) = create().map_err(|error| copy_error(staged.path(), error))?;
     // It was made just now: nobody has it.
     staged.take(inode);
-    Ok(staged)
+    Ok(Place { staged, copy: Some(file) })
 }
 
-/// Whether a hard link to the very inode that was read could be made.
-fn link(artifact: &Artifact, contents: &Contents, path: &Path) -> bool {
-    let linked = fs::hard_link(&artifact.path, path).is_ok();
+impl Place {
+    /// Reads what was opened, once: to hash it, and into the copy where there is to be one.
+    pub(crate) fn fill(self, opened: Opened) -> Result<(Staged, Contents), LoadErrorKind> {
+        let Self { staged, mut copy } = self;
+        let content = opened.pass(copy.as_mut().map(|file| (file, staged.path())))?;
+        let bytes = map(staged.path())?;
+        Ok((staged, Contents { bytes, content }))
+    }
+}
+
+/// Whether a hard link to the very inode that was opened could be made.
+fn link(opened: &Opened, path: &Path) -> bool {
+    let linked = fs::hard_link(&opened.path, path).is_ok();
     let same =
-        linked && fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == contents.inode);
+        linked && fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == opened.inode);
     if linked && !same {
         remove(path);
     }
     same
 }
 
-fn copy(contents: &Contents, path: &Path) -> io::Result<(u64, u64)> {
-    let mut file = File::create_new(path)?;
-    file.write_all(&contents.bytes)?;
-    let metadata = file.metadata()?;
-    Ok((metadata.dev(), metadata.ino()))
+/// A staged file as memory, as the loader will map it.
+pub(crate) fn map(path: &Path) -> Result<Mapping, LoadErrorKind> {
+    let map = || -> io::Result<Mapping> {
+        let file = File::open(path)?;
+        // SAFETY:
+        // 1. Whole, and 2. still: it is a copy that this process alone has, or what a compiler left, which replaces
+        //    its output and does not write into it. Code is run out of the same file by the same promise.
+        unsafe { Mapping::of(&file) }
+    };
+    map().map_err(|error| file_error("read", path, error))
+}
+
+fn copy_error(path: &Path, error: io::Error) -> LoadErrorKind {
+    file_error("copy the library to", path, error)
 }
 
 /// Where libraries from elsewhere are copied to: a directory of this user's below the system's for temporary files.
@@ -171,8 +249,18 @@ pub(crate) fn own_home() -> PathBuf {
     std::env::temp_dir().join(format!("hotswap-{user}"))
 }
 
-/// This process's directories, by home, each with the lock that says it lives.
-type Rooms = BTreeMap<PathBuf, File>;
+/// This process's directories, by home.
+type Rooms = BTreeMap<PathBuf, Room>;
+
+/// A directory of this process.
+#[derive(Debug)]
+struct Room {
+    /// By the name that the kernel has for it: mappings are told by that.
+    directory: PathBuf,
+    process_id: u32,
+    /// Says that this process lives.
+    _lock: File,
+}
 
 static ROOMS: Mutex<Rooms> = Mutex::new(BTreeMap::new());
 
@@ -181,33 +269,30 @@ const LOCK: &str = "lock";
 
 /// Makes this process's directory under `home`, after sweeping those of processes that died.
 fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
-    let directory = home.join(process::id().to_string());
-    if rooms.contains_key(home) {
-        match fs::metadata(&directory) {
-            Ok(_) => return room(home),
+    // A forked child has a directory of its own.
+    let own = process::id();
+    if let Some(room) = rooms.get(home).filter(|room| room.process_id == own) {
+        match fs::metadata(&room.directory) {
+            Ok(_) => return Ok(room.directory.clone()),
             // Somebody cleaned up.
             Err(error) if error.kind() == io::ErrorKind::NotFound => drop(rooms.remove(home)),
             // It may well be there, and then its lock is ours: waiting for that would be for ever.
-            Err(error) => return Err(file_error("find", &directory, error)),
+            Err(error) => return Err(file_error("find", &room.directory, error)),
         }
     }
     sweep(home);
+    let directory = home.join(own.to_string());
     let create = || {
         fs::create_private_dir_all(&directory)?;
         let lock = File::create(directory.join(LOCK))?;
         // Nobody else uses this name; one whose number this process inherited is dead.
         lock.lock()?;
-        Ok(lock)
+        Ok(Room { directory: fs::canonicalize(&directory)?, process_id: own, _lock: lock })
     };
-    let lock = create().map_err(|error| file_error("create", &directory, error))?;
-    rooms.insert(home.to_owned(), lock);
-    room(home)
-}
-
-/// This process's directory, by the name that the kernel has for it: mappings are told by that.
-fn room(home: &Path) -> Result<PathBuf, LoadErrorKind> {
-    let directory = home.join(process::id().to_string());
-    fs::canonicalize(&directory).map_err(|error| file_error("find", &directory, error))
+    let room = create().map_err(|error| file_error("create", &directory, error))?;
+    let directory = room.directory.clone();
+    rooms.insert(home.to_owned(), room);
+    Ok(directory)
 }
 
 /// Removes the directories of processes that no longer hold their lock: they were killed.

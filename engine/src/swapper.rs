@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, never};
 use hotswap_artifact::{
-    Artifact, Cause, ContentHash, Fingerprint, Notification, Origin, Outcome, Ticket, Trigger,
+    Artifact, Cause, Fingerprint, Notification, Origin, Outcome, Ticket, Trigger,
 };
 use hotswap_system::clock::{self, Timer};
 use hotswap_system::thread;
 
-use self::admission::Admitted;
+use self::admission::{Admitted, Taken};
 pub(crate) use self::admission::{provides, provides_named};
 use self::lineage::Lineage;
 use self::refusals::Refusals;
@@ -97,6 +97,8 @@ pub(crate) struct Swapper {
 /// A library on its way to become current.
 pub(crate) struct Newcomer {
     artifact: Artifact,
+    /// Its file, where it was read already.
+    taken: Option<Taken>,
     /// Joins its lines in the log.
     tx: Tx,
     reason: SwapReason,
@@ -258,7 +260,8 @@ impl Swapper {
                     NO_VERSION => SwapReason::First,
                     _ => SwapReason::Change(trigger),
                 };
-                let newcomer = Newcomer { artifact, tx, reason, cause, failures: 0 };
+                let taken = None;
+                let newcomer = Newcomer { artifact, taken, tx, reason, cause, failures: 0 };
                 self.delivered = Some(newcomer.artifact.fingerprint);
                 let fingerprint = newcomer.artifact.fingerprint;
                 let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
@@ -378,36 +381,33 @@ impl Swapper {
         let tx = self.core.journal.offer();
         let line = Line::info("offer.intent").field("path", path.display());
         self.core.journal.intent(Some(&tx), line);
-        let next = self.next_id();
-        let artifact = std::path::absolute(path)
-            .and_then(|path| {
-                Ok((ContentHash::of_file(&path)?, hotswap_system::fs::metadata(&path)?.len(), path))
-            })
-            .map(|(content, bytes, path)| Artifact {
-                path,
-                fingerprint: Fingerprint::of(content.as_bytes()),
-                content,
-                bytes,
-                origin: Origin::Foreign,
-                build_time: Duration::ZERO,
-                home: stage::own_home(),
-            })
-            .map_err(|error| LoadError {
-                version: next,
-                path: path.to_owned(),
-                kind: file_error("read", path, error),
-            });
-        match artifact {
-            Ok(artifact) => {
-                let cause = Cause { first: Some(artifact.path.clone()), count: 1 };
-                let reason = match self.core.current() {
-                    NO_VERSION => SwapReason::First,
-                    _ => SwapReason::Offered,
-                };
-                self.swap(Newcomer { artifact, tx, reason, cause, failures: 0 })
+        let (origin, home) = (Origin::Foreign, stage::own_home());
+        let taken = std::path::absolute(path)
+            .map_err(|error| (file_error("read", path, error), "verify.refused"))
+            .and_then(|path| Ok((self.take_in(&path, origin, &home)?, path)));
+        let (taken, path) = match taken {
+            Ok(taken) => taken,
+            Err((kind, event)) => {
+                let error = LoadError { version: self.next_id(), path: path.to_owned(), kind };
+                return Err(self.turn_away(&tx, error, event));
             }
-            Err(error) => Err(self.turn_away(&tx, error, "verify.refused")),
-        }
+        };
+        let content = taken.contents.content;
+        let artifact = Artifact {
+            fingerprint: Fingerprint::of(content.as_bytes()),
+            content,
+            bytes: taken.contents.bytes.len() as u64,
+            origin,
+            build_time: Duration::ZERO,
+            home,
+            path,
+        };
+        let cause = Cause { first: Some(artifact.path.clone()), count: 1 };
+        let reason = match self.core.current() {
+            NO_VERSION => SwapReason::First,
+            _ => SwapReason::Offered,
+        };
+        self.swap(Newcomer { artifact, taken: Some(taken), tx, reason, cause, failures: 0 })
     }
 
     /// The number that the next version gets. What ran keeps its own, also when it runs again.
@@ -433,7 +433,7 @@ impl Swapper {
             return Err(error);
         }
         let id = self.next_id();
-        match self.admit_or_refuse(&newcomer, id) {
+        match self.admit_or_refuse(&mut newcomer, id) {
             Ok(Admitted::Ready(version)) => Ok(self.publish(version, &newcomer)),
             Ok(Admitted::Same(current)) => {
                 self.lineage.is_same(current, newcomer.artifact);

@@ -3,10 +3,10 @@
 //!
 //! Nothing in the bytes is trusted; what comes out has another type.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use hotswap_artifact::ContentHash;
 use hotswap_module::__private::{Exported, Kind, Root, RootFacts, Table, section};
 use object::elf;
 use object::read::elf::{
@@ -30,10 +30,8 @@ const REDIRECTED: [&str; 6] = [
 /// A library that is whole, of this machine and compiler, and a module; not loaded yet.
 #[derive(Debug)]
 pub(crate) struct Verified {
-    pub(crate) content: ContentHash,
-    /// Hash over what the loader maps, the build id aside.
-    pub(crate) code: ContentHash,
-    pub(crate) bytes: u64,
+    /// What everything that is mapped looks like from outside; what differs here is other code.
+    pub(crate) shape: Shape,
     pub(crate) root: RootFacts,
     /// Address of the root symbol within the image.
     pub(crate) root_address: u64,
@@ -97,9 +95,7 @@ pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Verified, LoadErrorKin
         .ok_or_else(|| not_a_module("it has no build id; let an engine or `hotswap check` build it, or link with -Wl,--build-id"))?;
 
     Ok(Verified {
-        content: ContentHash::of(bytes),
-        code: code(&file),
-        bytes: bytes.len() as u64,
+        shape: shape(&file),
         root,
         root_address: root_symbol.address(),
         exports_address: records.address,
@@ -110,8 +106,8 @@ pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Verified, LoadErrorKin
     })
 }
 
-/// The file's own header: what it is built for.
-fn architecture(path: &Path, bytes: &[u8]) -> Result<(), LoadErrorKind> {
+/// The file's own header: what it is built for. For this, its first bytes are enough.
+pub(crate) fn architecture(path: &Path, bytes: &[u8]) -> Result<(), LoadErrorKind> {
     let damaged = |reason: &str| {
         Err(LoadErrorKind::Damaged { path: path.to_owned(), reason: reason.to_owned() })
     };
@@ -309,22 +305,35 @@ fn dynamic(file: &ElfFile64<'_, Endianness>) -> Result<(), LoadErrorKind> {
     Ok(())
 }
 
-/// Places and bytes of everything that is mapped. Without the build id, which differs whenever the debug
-/// information does; that itself is not mapped.
-fn code(file: &ElfFile64<'_, Endianness>) -> ContentHash {
-    let mut parts = Vec::new();
-    for section in file.sections() {
-        let object::SectionFlags::Elf { sh_flags } = section.flags() else { continue };
-        if sh_flags & u64::from(elf::SHF_ALLOC) == 0 || section.name() == Ok(BUILD_ID_SECTION) {
-            continue;
-        }
-        for number in [section.address(), section.size(), sh_flags] {
-            parts.extend_from_slice(&number.to_le_bytes());
-        }
-        // What has no bytes in the file starts as zeros.
-        parts.extend_from_slice(section.data().unwrap_or_default());
-    }
-    ContentHash::of(&parts)
+/// A hash over the places of what a library has mapped. Equal ones say nothing: then [`is_same_code`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape(u64);
+
+fn shape(file: &ElfFile64<'_, Endianness>) -> Shape {
+    let mut hasher = DefaultHasher::new();
+    mapped(file).for_each(|(place, _)| place.hash(&mut hasher));
+    Shape(hasher.finish())
+}
+
+/// Whether two libraries behave alike: places and bytes of everything that is mapped. Without the build id, which differs
+/// whenever the debug information does; that itself is not mapped.
+pub(crate) fn is_same_code(one: &[u8], other: &[u8]) -> bool {
+    let parse = |bytes| ElfFile64::<Endianness>::parse(bytes);
+    let (Ok(one), Ok(other)) = (parse(one), parse(other)) else { return false };
+    mapped(&one).eq(mapped(&other))
+}
+
+/// Address, size and flags of each section that is mapped, and its bytes; what has none in the file starts as zeros.
+fn mapped<'data>(
+    file: &ElfFile64<'data, Endianness>,
+) -> impl Iterator<Item = ([u64; 3], &'data [u8])> {
+    file.sections().filter_map(|section| {
+        let object::SectionFlags::Elf { sh_flags } = section.flags() else { return None };
+        let is_mapped = sh_flags & u64::from(elf::SHF_ALLOC) != 0;
+        (is_mapped && section.name() != Ok(BUILD_ID_SECTION)).then(|| {
+            ([section.address(), section.size(), sh_flags], section.data().unwrap_or_default())
+        })
+    })
 }
 
 /// The section of the build id.

@@ -15,6 +15,7 @@ use crate::exports::Exports;
 use crate::image::Image;
 use crate::pin::Holds;
 use crate::services::ImageContext;
+use crate::verify::Shape;
 use crate::version_id::{NO_VERSION, VersionId};
 
 /// Where a version came from.
@@ -22,8 +23,8 @@ use crate::version_id::{NO_VERSION, VersionId};
 pub(crate) struct Provenance {
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) content: Option<ContentHash>,
-    /// What is mapped of it, the build id aside: equal codes behave alike.
-    pub(crate) code: Option<ContentHash>,
+    /// What is mapped of it, from outside.
+    pub(crate) shape: Option<Shape>,
     pub(crate) bytes: u64,
     pub(crate) build_time: Duration,
     pub(crate) load_time: Duration,

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use hotswap_engine::{Event, LoadErrorKind, ReloadErrorKind};
-use hotswap_system::fault::{Fault, Manner, Operation, Times, watch};
+use hotswap_engine::{ContentHash, Event, LoadErrorKind, ReloadErrorKind};
+use hotswap_system::fault::{Fault, Manner, Operation, Times, Watching, watch};
 use hotswap_tests::deadline::{PATIENCE, event, within};
+use hotswap_tests::fault_world::FaultWorld;
 use hotswap_tests::maps::executable_mappings;
 use hotswap_tests::{isolated, log_lines, prebuilt};
 
@@ -182,5 +183,49 @@ fn lo_1_a_directory_that_cannot_be_looked_at_holds_up_nobody() {
             engine.offer(&libraries[0]).expect("nothing fails any more");
             assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
         }
+    });
+}
+
+/// How often files were read in this source file.
+fn reads(steps: &Watching, file: &str) -> u64 {
+    let passed = steps.passed();
+    let of_it = passed
+        .iter()
+        .filter(|(site, _)| site.operation == Operation::Read && site.file.ends_with(file));
+    of_it.map(|(_, count)| count).sum()
+}
+
+/// What reading this file once takes; the last read finds the end.
+fn reads_of(path: &Path) -> u64 {
+    let length = fs::metadata(path).expect("it is there").len();
+    length.div_ceil(ContentHash::READ_BYTES as u64) + 1
+}
+
+/// A large debug library was read twice to be offered, and hashed two and a half times.
+#[test]
+fn a_library_is_read_once_by_who_stores_it_and_once_by_who_loads_it() {
+    isolated("a_library_is_read_once_by_who_stores_it_and_once_by_who_loads_it", || {
+        let directory = tempfile::tempdir().expect("a directory");
+        let large = directory.path().join("large.so");
+        let mut bytes = fs::read(prebuilt::numbered(2)).expect("readable");
+        // As debug information does: nothing of it is mapped.
+        bytes.resize(bytes.len() + 3_000_000, 7);
+        fs::write(&large, bytes).expect("writable");
+        let engine = prebuilt::engine(&prebuilt::numbered(1)).open().expect("opens");
+        let steps = watch();
+        engine.offer(&large).expect("swaps");
+        // And once more: what is no library is seen by its first bytes.
+        assert_eq!(reads(&steps, "engine/src/stage.rs"), 1 + reads_of(&large));
+        assert_eq!(reads(&steps, "monitor/artifact/src/hash.rs"), 0);
+
+        let world = FaultWorld::new();
+        let engine = world.engine().open().expect("opens");
+        steps.clear();
+        world.edit(2);
+        engine.reload().expect("swaps");
+        assert_eq!(engine.call_with::<u64>("version", ()), Ok(2));
+        let built = reads_of(&world.staged()[0]);
+        assert_eq!(reads(&steps, "monitor/artifact/src/hash.rs"), built, "stored");
+        assert_eq!(reads(&steps, "engine/src/stage.rs"), 1 + built, "loaded");
     });
 }

@@ -1,7 +1,7 @@
 //! The protocol of `engine/src/slot`, in every order that memory allows: the very files, with the types of loom.
 //!
 //! A version that is freed while a call is in it, or kept although nobody rings for it, is found here and by no amount of
-//! running it. What stays outside is named in `hazard.rs`: that membarrier makes the callers' half of a barrier whole.
+//! running it. What stays outside, that membarrier makes the callers' half of a barrier whole, is tried in `litmus.rs`.
 
 #![expect(dead_code, reason = "the engine uses more of these files than the model")]
 

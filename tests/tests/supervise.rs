@@ -296,7 +296,7 @@ fn a_swapper_that_panics_tells_who_waits_and_goes_on() {
         let engine = place.engine().open().expect("opens");
         let watching = fault::watch();
         engine.offer(prebuilt::numbered(2)).expect("a module");
-        let read = site(&watching, Operation::Open, "monitor/artifact/src/hash.rs");
+        let read = site(&watching, Operation::Open, "engine/src/stage.rs");
         watching.inject(panicking(read, Times::Once(0)));
         let error = engine.offer(prebuilt::numbered(3)).expect_err("it panicked");
         assert!(matches!(error.kind, ReloadErrorKind::Panicked { .. }), "{error:?}");

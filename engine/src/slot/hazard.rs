@@ -12,7 +12,7 @@
 //!
 //! This file and `draining.rs` are compiled a second time by `tests/tests/memory_model.rs`, with the types of `sync`
 //! replaced by those of loom, which tries every order. There both barriers are full fences: the model proves the
-//! protocol, and not that a compiler's fence is enough beside membarrier.
+//! protocol, and not that a compiler's fence is enough beside membarrier; `tests/tests/litmus.rs` tries that on a processor.
 
 use std::mem;
 use std::ptr;

@@ -2,10 +2,12 @@
 //!
 //! First what the bytes tell, before anything of it can run; then what only a loaded image can tell.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use hotswap_artifact::Artifact;
+use hotswap_artifact::{Artifact, Origin};
 use hotswap_module::__private::{Needs, short};
 use hotswap_system::clock;
 
@@ -16,10 +18,9 @@ use crate::core::Core;
 use crate::event::SwapReason;
 use crate::hook;
 use crate::image::Image;
-use crate::journal::Tx;
 use crate::load_error::LoadErrorKind;
 use crate::services::{self, ImageContext};
-use crate::stage;
+use crate::stage::{self, Contents, Staged};
 use crate::verify::{self, Verified};
 use crate::version::{Provenance, Version};
 use crate::version_id::VersionId;
@@ -32,6 +33,14 @@ pub(super) type Refusal = (LoadErrorKind, &'static str);
 /// 1,000: one costs some tens of kilobytes beyond its own memory; a program that keeps more has a leak.
 const MAPPED_MAX: usize = 1_000;
 
+/// A library that lies under a name of its own and was read.
+pub(super) struct Taken {
+    pub(super) contents: Contents,
+    file: Staged,
+    stage_time: Duration,
+    read_time: Duration,
+}
+
 /// What a newcomer turns out to be.
 pub(super) enum Admitted {
     /// Loaded and checked: it may become current.
@@ -41,32 +50,68 @@ pub(super) enum Admitted {
 }
 
 impl Swapper {
+    /// Gives a library a name of its own and reads it, once. What cannot be one is refused before anything lies there.
+    pub(super) fn take_in(
+        &mut self,
+        path: &Path,
+        origin: Origin,
+        home: &Path,
+    ) -> Result<Taken, Refusal> {
+        let refused = |kind| (kind, "verify.refused");
+        self.has_room().map_err(refused)?;
+        let start = clock::now();
+        let opened = stage::open(path).map_err(refused)?;
+        verify::architecture(path, opened.beginning()).map_err(refused)?;
+        let open_time = clock::since(start);
+
+        // What is refused from here on leaves no directory behind either.
+        if !self.homes.iter().any(|known| known == home) {
+            self.homes.push(home.to_owned());
+        }
+        let not_staged = |kind| (kind, "stage.refused");
+        let start = clock::now();
+        let place = stage::begin(&opened, origin, home).map_err(not_staged)?;
+        let stage_time = clock::since(start);
+
+        let start = clock::now();
+        let (file, contents) = place.fill(opened).map_err(not_staged)?;
+        let read_time = open_time + clock::since(start);
+        Ok(Taken { file, contents, stage_time, read_time })
+    }
+
     /// Everything that must be true of a newcomer, short of making it current.
     pub(super) fn admit(
         &mut self,
-        newcomer: &Newcomer,
+        newcomer: &mut Newcomer,
         id: VersionId,
     ) -> Result<Admitted, Refusal> {
-        let Newcomer { artifact, tx, reason, .. } = newcomer;
-        self.has_room().map_err(|kind| (kind, "verify.refused"))?;
-        let (verified, contents) = self.verify(artifact, tx, id)?;
+        let Newcomer { artifact, taken, tx, reason, .. } = newcomer;
+        let taken = match taken.take() {
+            Some(taken) => taken,
+            None => self.take_in(&artifact.path, artifact.origin, &artifact.home)?,
+        };
+        let Taken { file, contents, stage_time, read_time } = taken;
+        let start = clock::now();
+        let verified =
+            self.verify(artifact, &contents, id).map_err(|kind| (kind, "verify.refused"))?;
+        let line = Line::info("verify.ok")
+            .field("sha256", contents.content)
+            .field("bytes", contents.bytes.len())
+            .field("exports", verified.exports.len())
+            .field("rustc", &verified.root.rustc)
+            .field("verify_us", (read_time + clock::since(start)).as_micros());
+        self.core.journal.write(Some(tx), line);
         // Who names a library or a version wants it loaded, whatever is in it.
         if !matches!(reason, SwapReason::Offered | SwapReason::RolledBack)
-            && let Some(current) = self.is_running(&verified)
+            && let Some(current) = self.is_running(&verified, &contents)
         {
             let line = Line::info("build.same").field("version", current.number());
-            self.core.journal.write(Some(tx), line.field("code", verified.code));
+            self.core.journal.write(Some(tx), line);
             return Ok(Admitted::Same(current));
         }
-        // Before anything lies there: what is refused from here on leaves no directory behind either.
-        if !self.homes.contains(&artifact.home) {
-            self.homes.push(artifact.home.clone());
-        }
-        let start = clock::now();
-        let file = stage::stage(artifact, &contents).map_err(|kind| (kind, "stage.refused"))?;
-        let line = Line::info("stage.ok").field("path", file.path().display());
-        self.core.journal.write(Some(tx), line.field("stage_us", clock::since(start).as_micros()));
         drop(contents);
+        let line = Line::info("stage.ok").field("path", file.path().display());
+        self.core.journal.write(Some(tx), line.field("stage_us", stage_time.as_micros()));
         self.load(&verified, file, newcomer, id).map(Admitted::Ready)
     }
 
@@ -83,50 +128,42 @@ impl Swapper {
     }
 
     /// The current version, if its code and data are those of the newcomer: build id and
-    /// debug information aside.
-    fn is_running(&self, verified: &Verified) -> Option<VersionId> {
+    /// debug information aside. What it was loaded from is compared and not what is in memory, which it changed.
+    fn is_running(&self, verified: &Verified, contents: &Contents) -> Option<VersionId> {
         let current = self.core.slot.load();
-        (current.provenance.code == Some(verified.code)).then_some(current.id)
+        if current.provenance.shape != Some(verified.shape) {
+            return None;
+        }
+        // A file that somebody cleaned away is no reason to turn down a newcomer.
+        let running = stage::map(current.image.as_ref()?.path()).ok()?;
+        verify::is_same_code(&running, &contents.bytes).then_some(current.id)
     }
 
-    /// Reads the file once and checks everything that its bytes can tell.
+    /// Checks everything that the bytes of the file can tell.
     fn verify(
         &self,
         artifact: &Artifact,
-        tx: &Tx,
+        contents: &Contents,
         id: VersionId,
-    ) -> Result<(Verified, stage::Contents), Refusal> {
-        let start = clock::now();
-        let verify = || {
-            let contents = stage::read(artifact)?;
-            let verified = verify::verify(&artifact.path, &contents.bytes)?;
-            if verified.content != artifact.content {
-                return Err(LoadErrorKind::Content {
-                    expected: artifact.content,
-                    found: verified.content,
-                });
-            }
-            self.core.expectations.check_file(&verified, id)?;
-            let named = verified.needs().map(|need| need.name.as_str());
-            provides_named(&self.core, named, id)?;
-            Ok((verified, contents))
-        };
-        let (verified, contents) = verify().map_err(|kind| (kind, "verify.refused"))?;
-        let line = Line::info("verify.ok")
-            .field("sha256", verified.content)
-            .field("bytes", verified.bytes)
-            .field("exports", verified.exports.len())
-            .field("rustc", &verified.root.rustc)
-            .field("verify_us", clock::since(start).as_micros());
-        self.core.journal.write(Some(tx), line);
-        Ok((verified, contents))
+    ) -> Result<Verified, LoadErrorKind> {
+        let verified = verify::verify(&artifact.path, &contents.bytes)?;
+        if contents.content != artifact.content {
+            return Err(LoadErrorKind::Content {
+                expected: artifact.content,
+                found: contents.content,
+            });
+        }
+        self.core.expectations.check_file(&verified, id)?;
+        let named = verified.needs().map(|need| need.name.as_str());
+        provides_named(&self.core, named, id)?;
+        Ok(verified)
     }
 
     /// Maps the library, connects it, and checks what only a loaded image can tell.
     fn load(
         &mut self,
         verified: &Verified,
-        file: stage::Staged,
+        file: Staged,
         newcomer: &Newcomer,
         id: VersionId,
     ) -> Result<Arc<Version>, Refusal> {
@@ -145,7 +182,7 @@ impl Swapper {
             provenance: Provenance {
                 fingerprint: Some(artifact.fingerprint),
                 content: Some(artifact.content),
-                code: Some(verified.code),
+                shape: Some(verified.shape),
                 bytes: artifact.bytes,
                 build_time: artifact.build_time,
                 load_time: clock::since(start),

@@ -65,8 +65,9 @@ impl Swapper {
         if self.core.history.lock().is_frozen {
             return Err(self.error(ReloadErrorKind::Frozen));
         }
-        let newcomer = Newcomer {
+        let mut newcomer = Newcomer {
             artifact,
+            taken: None,
             tx: tx.clone(),
             reason: SwapReason::RolledBack,
             cause: Cause::default(),
@@ -74,7 +75,7 @@ impl Swapper {
         };
         let version = match mapped {
             Some(version) => self.still_fits(version),
-            None => self.load_again(&newcomer, target),
+            None => self.load_again(&mut newcomer, target),
         };
         let version = version.map_err(|kind| {
             // What was loaded and refused is gone before anybody is told.
@@ -103,7 +104,7 @@ impl Swapper {
 
     fn load_again(
         &mut self,
-        newcomer: &Newcomer,
+        newcomer: &mut Newcomer,
         id: VersionId,
     ) -> Result<Arc<Version>, LoadErrorKind> {
         match self.admit_or_refuse(newcomer, id) {
@@ -146,6 +147,7 @@ impl Swapper {
             if self.delivered == Some(artifact.fingerprint) && self.held_back.is_none() {
                 self.held_back = Some(Newcomer {
                     artifact,
+                    taken: None,
                     tx: self.core.journal.offer(),
                     reason: SwapReason::Change(Trigger::Manual),
                     cause: Cause::default(),

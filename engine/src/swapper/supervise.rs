@@ -105,7 +105,7 @@ impl Swapper {
     /// Admits a newcomer; a panic on the way is a refusal.
     pub(super) fn admit_or_refuse(
         &mut self,
-        newcomer: &Newcomer,
+        newcomer: &mut Newcomer,
         id: VersionId,
     ) -> Result<Admitted, Refusal> {
         // Unwind safety: what was staged and loaded is dropped, which undoes it.

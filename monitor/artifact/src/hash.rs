@@ -8,12 +8,6 @@ use std::str::FromStr;
 use hotswap_system::fs::File;
 use sha2::{Digest, Sha256};
 
-/// How many bytes are read from a file at a time while it is hashed.
-///
-/// 64 KiB: large enough that system calls do not show in a profile, small
-/// enough for any thread's stack budget (the buffer is on the heap all the same).
-const READ_BYTES: usize = 64 * 1024;
-
 /// SHA-1 over the names and bytes of everything that goes into a build.
 ///
 /// It answers one question, *has the source changed?*, and is never a reason to
@@ -26,6 +20,29 @@ pub struct Fingerprint([u8; 20]);
 /// Displayed as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContentHash([u8; 32]);
+
+/// Collects bytes into a [`ContentHash`], for who has them piece by piece.
+#[derive(Debug, Clone, Default)]
+pub struct ContentHasher(Sha256);
+
+impl ContentHasher {
+    /// Starts with no bytes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds bytes; where one piece ends and the next begins makes no difference.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all bytes that were added.
+    #[must_use]
+    pub fn finish(self) -> ContentHash {
+        ContentHash(self.0.finalize().into())
+    }
+}
 
 /// A text is not a hash of the expected length in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,17 +124,21 @@ impl ContentHash {
     /// Whatever opening or reading the file gives.
     pub fn of_file(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; READ_BYTES];
+        let mut hasher = ContentHasher::new();
+        let mut buffer = vec![0; Self::READ_BYTES];
         loop {
-            match file.read(&mut buffer) {
-                Ok(0) => return Ok(Self(hasher.finalize().into())),
-                Ok(count) => hasher.update(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match file.fill(&mut buffer)? {
+                0 => return Ok(hasher.finish()),
+                count => hasher.update(&buffer[..count]),
             }
         }
     }
+
+    /// How many bytes of a file are best read at a time to be hashed.
+    ///
+    /// 64 KiB: large enough that system calls do not show in a profile, small enough to stay in a processor's cache
+    /// between being read and being hashed.
+    pub const READ_BYTES: usize = 64 * 1024;
 
     /// A hash from its 32 bytes.
     #[must_use]
@@ -196,6 +217,9 @@ mod tests {
             ContentHash::of(b"abc").to_string(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
+        let mut pieces = ContentHasher::new();
+        ["a", "", "bc"].iter().for_each(|piece| pieces.update(piece.as_bytes()));
+        assert_eq!(pieces.finish(), ContentHash::of(b"abc"));
     }
 
     #[test]

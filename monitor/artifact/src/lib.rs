@@ -14,6 +14,6 @@ mod source;
 
 pub use artifact::{Artifact, Origin};
 pub use build_error::{BuildError, BuildErrorKind, Diagnostics};
-pub use hash::{ContentHash, Fingerprint, FingerprintHasher, ParseHashError};
+pub use hash::{ContentHash, ContentHasher, Fingerprint, FingerprintHasher, ParseHashError};
 pub use notification::{Cause, Notification, Outcome, ScanError, Ticket, Trigger};
 pub use source::Source;

@@ -3,6 +3,7 @@
 use std::fs::TryLockError;
 pub use std::fs::{Metadata, ReadDir};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -236,6 +237,11 @@ impl File {
         Ok(Self { file, path: path.as_ref().to_owned() })
     }
 
+    /// What the kernel knows it by.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
     /// What it is.
     ///
     /// # Errors
@@ -302,15 +308,24 @@ impl File {
         self.file.try_lock()
     }
 
-    /// Reads what fits.
+    /// Reads until the buffer is full or the file at its end; how much it was.
     ///
     /// # Errors
     ///
     /// As [`Read::read`].
     #[track_caller]
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub fn fill(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         check(Operation::Read, &self.path)?;
-        self.file.read(buffer)
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.file.read(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
     }
 
     /// Reads this many bytes, or as many as there are.

@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod fault;
 pub mod fs;
+pub mod mapping;
 pub mod process;
 pub mod socket;
 pub mod thread;
