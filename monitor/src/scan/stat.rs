@@ -42,6 +42,11 @@ impl Stat {
         }
     }
 
+    /// Which file it is, by whatever name: device and inode.
+    pub(crate) fn identity(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     /// When the file was written, as it says itself.
     pub(crate) fn modified(&self) -> (i64, i64) {
         self.modified
