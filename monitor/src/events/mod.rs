@@ -1,24 +1,28 @@
-//! Events of the file system wake the monitor; polling stays the truth.
+//! Events of the file system wake the monitor and say what to look at; polling stays the truth.
 //!
-//! An event is only a reason to look now: what is found, and whether it stands
-//! still, is decided as after every period. So events may come late, twice or not
-//! at all. Watched are directories, not files: an editor that renames over a file
-//! gives it another inode.
+//! What is found, and whether it stands still, is decided as after every period. An event that comes
+//! late, twice or not at all costs time: directories are looked at by every poll, and files that no
+//! event named by every tenth ([`SWEEP_PERIODS`](crate::watch::SWEEP_PERIODS)). Watched are directories,
+//! not files: an editor that renames over a file gives it another inode.
 
 #[cfg_attr(feature = "events", path = "native.rs")]
 #[cfg_attr(not(feature = "events"), path = "absent.rs")]
 mod system;
+#[cfg_attr(not(feature = "events"), allow(dead_code, reason = "nobody tells of anything"))]
+mod told;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hotswap_system::fs;
-use parking_lot::Mutex;
 
 use crate::requests::Requests;
+use crate::scan::Identity;
+
+pub(crate) use told::Told;
+use told::Waker;
 
 /// How many directories are watched.
 ///
@@ -61,7 +65,7 @@ pub enum EventsProblem {
 
 /// What gives the events of single directories.
 pub(crate) trait Watcher: Send {
-    fn watch(&mut self, directory: &Path) -> Result<(), EventsProblem>;
+    fn watch(&mut self, directory: &Path) -> Result<Reach, EventsProblem>;
     fn unwatch(&mut self, directory: &Path);
 }
 
@@ -76,18 +80,21 @@ pub(crate) struct Interest {
     pub(crate) directories: BTreeSet<PathBuf>,
 }
 
-/// Wakes the thread of a monitor.
-pub(crate) struct Waker {
-    pub(crate) interest: Mutex<Interest>,
-    pub(crate) requests: Arc<Requests>,
+/// How much of what is written to a directory is told.
+#[cfg_attr(not(feature = "events"), allow(dead_code, reason = "nothing is watched"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Everything,
+    /// Other machines may write to it, say.
+    Some,
 }
 
 /// The watched directories of one monitor.
 pub(crate) struct Events {
     watcher: Box<dyn Watcher>,
     waker: Arc<Waker>,
-    /// Each with the device and inode that it was: a link may lead elsewhere by now.
-    watched: HashMap<PathBuf, (u64, u64)>,
+    /// Each with what it was, a link may lead elsewhere by now, and what is told of it.
+    watched: HashMap<PathBuf, (Identity, Reach)>,
     /// What was told already.
     told: BTreeSet<String>,
 }
@@ -95,12 +102,36 @@ pub(crate) struct Events {
 impl Events {
     /// Events of the system.
     pub(crate) fn start(requests: Arc<Requests>) -> Result<Self, EventsProblem> {
-        let waker = Arc::new(Waker { interest: Mutex::default(), requests });
+        let waker = Waker::new(requests);
         Ok(Self::with(system::watcher(&waker)?, waker))
     }
 
     pub(crate) fn with(watcher: Box<dyn Watcher>, waker: Arc<Waker>) -> Self {
         Self { watcher, waker, watched: HashMap::new(), told: BTreeSet::new() }
+    }
+
+    /// Takes what was told since the last time.
+    pub(crate) fn take_told(&self) -> Told {
+        self.waker.take()
+    }
+
+    /// Whether any file is being written, as far as events tell.
+    pub(crate) fn has_open(&self) -> bool {
+        self.waker.has_open()
+    }
+
+    /// The directories of which everything is told, by the name that they are known by. One that is
+    /// watched by two names is told of by one of them only.
+    pub(crate) fn reach(&self) -> HashMap<&Path, Identity> {
+        let mut names: HashMap<Identity, usize> = HashMap::new();
+        for (identity, _) in self.watched.values() {
+            *names.entry(*identity).or_default() += 1;
+        }
+        let tells = |identity: &Identity, reach| {
+            reach == Reach::Everything && identity.is_unique() && names[identity] == 1
+        };
+        let told = self.watched.iter().filter(|(_, (identity, reach))| tells(identity, *reach));
+        told.map(|(path, (identity, _))| (path.as_path(), *identity)).collect()
     }
 
     /// Watches the directories of what a scan found, and no others. Gives problems
@@ -118,9 +149,9 @@ impl Events {
         for directory in directories {
             // Gone since the scan: its own directory tells.
             let Ok(found) = fs::metadata(&directory) else { continue };
-            let identity = (found.dev(), found.ino());
+            let identity = Identity::of(&found);
             match self.watched.get(&directory) {
-                Some(known) if *known == identity => continue,
+                Some((known, _)) if *known == identity => continue,
                 Some(_) => self.forget(&directory),
                 None => {}
             }
@@ -129,8 +160,8 @@ impl Events {
                 break;
             }
             match self.watcher.watch(&directory) {
-                Ok(()) => {
-                    self.watched.insert(directory, identity);
+                Ok(reach) => {
+                    self.watched.insert(directory, (identity, reach));
                     has_new = true;
                 }
                 Err(problem @ EventsProblem::WatchLimit) => {
@@ -142,7 +173,7 @@ impl Events {
         }
         if has_new {
             // Something may have been written after the scan and before the watch.
-            self.waker.requests.push(hotswap_artifact::Trigger::Event);
+            self.waker.tell_anything();
         }
         problems.retain(|problem| self.told.insert(problem.to_string()));
         problems
@@ -160,6 +191,7 @@ mod tests {
     use std::time::Duration;
 
     use hotswap_artifact::{ContentHash, Outcome, Trigger};
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::Monitor;
@@ -172,10 +204,10 @@ mod tests {
     }
 
     impl Watcher for Limited {
-        fn watch(&mut self, directory: &Path) -> Result<(), EventsProblem> {
+        fn watch(&mut self, directory: &Path) -> Result<Reach, EventsProblem> {
             self.left = self.left.checked_sub(1).ok_or(EventsProblem::WatchLimit)?;
             self.watched.lock().push(format!("+{}", directory.display()));
-            Ok(())
+            Ok(Reach::Everything)
         }
 
         fn unwatch(&mut self, directory: &Path) {
@@ -188,7 +220,7 @@ mod tests {
         let watched = Arc::default();
         let watcher = Limited { left, watched: Arc::clone(&watched) };
         let requests = Arc::new(Requests::new().0);
-        let waker = Arc::new(Waker { interest: Mutex::default(), requests });
+        let waker = Waker::new(requests);
         (Events::with(Box::new(watcher), waker), watched)
     }
 
@@ -235,8 +267,8 @@ mod tests {
     struct Deaf;
 
     impl Watcher for Deaf {
-        fn watch(&mut self, _: &Path) -> Result<(), EventsProblem> {
-            Ok(())
+        fn watch(&mut self, _: &Path) -> Result<Reach, EventsProblem> {
+            Ok(Reach::Everything)
         }
 
         fn unwatch(&mut self, _: &Path) {}
@@ -248,7 +280,7 @@ mod tests {
         let library = directory.path().join("libgame.so");
         fs::write(&library, "0").unwrap();
         let requests = Arc::new(Requests::new().0);
-        let waker = Arc::new(Waker { interest: Mutex::default(), requests });
+        let waker = Waker::new(requests);
         let mut builder = Monitor::builder(&library).poll_every(Duration::from_millis(20));
         builder.events = EventsState::On(Events::with(Box::new(Deaf), waker));
         let (_monitor, notifications) = builder.start().unwrap();

@@ -9,8 +9,10 @@ use std::time::SystemTime;
 
 use hotswap_system::{clock, fs};
 
+use super::Extent;
 use super::file_hashes::{FileHashes, Hashed};
 use super::listings::{Listing, Listings};
+use super::stat::Identity;
 use super::walk::is_absent;
 
 /// Says what time it is: the seam for tests of the racy window.
@@ -74,12 +76,12 @@ impl Answers {
 
     /// Whether the answers are the same: the files that may hold other bytes, none as a rule, or
     /// `None` when something else differs. Takes no memory and reads nothing when all is old and the same.
-    pub(super) fn review(&mut self) -> Option<Vec<PathBuf>> {
+    pub(super) fn review(&mut self, extent: Extent<'_>) -> Option<Vec<PathBuf>> {
         let is_same = |(path, (known, _)): (&PathBuf, &(Option<Kind>, u64))| {
             kind(path).is_ok_and(|found| found == *known)
         };
         let stands = self.kinds.iter().all(is_same) && self.listings.review(&*self.clock);
-        stands.then(|| self.hashes.review())
+        stands.then(|| self.hashes.review(extent))
     }
 
     /// What a path leads to; `None` when there is nothing.
@@ -102,7 +104,7 @@ impl Answers {
     }
 
     /// What is in a directory, and which one it is.
-    pub(super) fn list(&mut self, path: &Path) -> io::Result<(Arc<Listing>, (u64, u64))> {
+    pub(super) fn list(&mut self, path: &Path) -> io::Result<(Arc<Listing>, Identity)> {
         self.listings.list(path, self.look, &*self.clock)
     }
 
@@ -115,9 +117,23 @@ impl Answers {
         &self.links
     }
 
-    /// Every directory that was listed, and which one it was.
-    pub(super) fn directories(&self) -> impl Iterator<Item = (&Path, (u64, u64))> {
+    /// Every directory that was listed.
+    pub(super) fn directories(&self) -> impl Iterator<Item = &Path> {
         self.listings.directories()
+    }
+
+    /// Believes events for the files that lie in these directories themselves, as long as the
+    /// directories are listed: everything but a write in place shows in a listing.
+    pub(super) fn vouch(&mut self, told: &HashMap<&Path, Identity>) {
+        let is_listed = |directory: &&Path, identity: &Identity| {
+            self.listings.identity(directory) == Some(*identity)
+        };
+        let mut told = told.clone();
+        told.retain(|directory, identity| is_listed(directory, identity));
+        let links = &self.links;
+        self.hashes.vouch(|path| {
+            path.parent().is_some_and(|parent| told.contains_key(parent)) && !links.contains(path)
+        });
     }
 
     /// How many times a file's content was read.

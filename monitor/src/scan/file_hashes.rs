@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use hotswap_artifact::{Fingerprint, FingerprintHasher};
 use hotswap_system::fs::{self, File};
 
+use super::Extent;
 use super::stat::Stat;
+use crate::events::Told;
 
 /// How many bytes are read at a time.
 ///
@@ -44,6 +46,8 @@ struct Entry {
     hashed: Hashed,
     /// Whether equal times prove equal bytes.
     trusted: bool,
+    /// Whether an event would name the file if it were written by this name.
+    vouched: bool,
     /// The last look that asked for it.
     look: u64,
 }
@@ -51,6 +55,12 @@ struct Entry {
 impl Entry {
     fn holds(&self, path: &Path) -> bool {
         self.trusted && fs::metadata(path).is_ok_and(|found| Stat::of(&found) == self.hashed.stat)
+    }
+
+    /// Whether no write can have been missed by who hears of all events. A file that has another
+    /// name may be written by that.
+    fn is_vouched(&self) -> bool {
+        self.vouched && self.trusted && self.hashed.stat.links() == 1
     }
 }
 
@@ -76,7 +86,8 @@ impl FileHashes {
             return Ok(entry.hashed);
         }
         let (hashed, trusted) = self.read(path, clock)?;
-        let entry = Entry { hashed, trusted, look };
+        let vouched = self.entries.get(path).is_some_and(|entry| entry.vouched);
+        let entry = Entry { hashed, trusted, vouched, look };
         self.entries.insert(path.to_owned(), entry);
         Ok(hashed)
     }
@@ -87,9 +98,24 @@ impl FileHashes {
     }
 
     /// The files that may hold other bytes than those that were hashed, or are gone.
-    pub(super) fn review(&self) -> Vec<PathBuf> {
-        let written = self.entries.iter().filter(|(path, entry)| !entry.holds(path));
+    pub(super) fn review(&self, extent: Extent<'_>) -> Vec<PathBuf> {
+        let (is_partial, told) = match extent {
+            Extent::Everything => (false, None),
+            Extent::Told(told) => (true, Some(told)),
+        };
+        let asked = self.entries.iter().filter(|(_, entry)| !(is_partial && entry.is_vouched()));
+        let told = told.into_iter().flat_map(Told::paths);
+        let named = told.filter_map(|path| self.entries.get_key_value(path));
+        let named = named.filter(|(_, entry)| entry.is_vouched());
+        let written = asked.chain(named).filter(|(path, entry)| !entry.holds(path));
         written.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Says of which files events would tell.
+    pub(super) fn vouch(&mut self, is_told: impl Fn(&Path) -> bool) {
+        for (path, entry) in &mut self.entries {
+            entry.vouched = is_told(path);
+        }
     }
 
     /// Forgets the files that `look` did not ask for.

@@ -169,31 +169,36 @@ impl Inputs {
         Ok(files)
     }
 
-    /// Replaces what the last good build read. Its own outputs are no inputs: a
-    /// build script's generated code is named in the `.d` file too.
-    pub(super) fn learn(&mut self, inputs: Vec<PathBuf>) {
+    /// Replaces what the last good build read; whether that is something else. Its own
+    /// outputs are no inputs: a build script's generated code is named in the `.d` file too.
+    pub(super) fn learn(&mut self, inputs: Vec<PathBuf>) -> bool {
         let target_dir = self.target_dir();
         let is_output =
             |path: &PathBuf| target_dir.as_ref().is_some_and(|dir| path.starts_with(dir));
         let inputs = inputs.into_iter().filter(|path| !is_output(path));
-        self.learned = inputs.collect();
+        let learned = inputs.collect();
+        let is_new = self.learned != learned || !self.expected.is_empty();
+        self.learned = learned;
         self.expected.clear();
         self.is_dep_info_loaded = true;
+        is_new
     }
 
     pub(super) fn learned_names(&self) -> impl Iterator<Item = PathBuf> {
         self.learned.iter().map(|path| self.name(path).to_owned())
     }
 
-    /// Watches for files that were missed. A compiler names them relative to
-    /// where it ran: the package or its workspace.
-    pub(super) fn expect(&mut self, missing: Vec<PathBuf>) {
+    /// Watches for files that were missed; whether any is new. A compiler names them
+    /// relative to where it ran: the package or its workspace.
+    pub(super) fn expect(&mut self, missing: Vec<PathBuf>) -> bool {
         let package = self.package().unwrap_or_else(|| self.root().to_owned());
         let bases = [Some(package.as_path()), self.workspace_root(), Some(self.root())];
         let expected =
             missing.iter().flat_map(|path| bases.iter().flatten().map(move |base| base.join(path)));
         let expected: Vec<PathBuf> = expected.collect();
+        let known = self.expected.len();
         self.expected.extend(expected);
+        self.expected.len() > known
     }
 
     pub(super) fn forget_resolution(&mut self) {
@@ -335,8 +340,7 @@ impl Inputs {
             interest.packages.insert(package.clone());
         }
         interest.packages.extend(self.path_dependencies().cloned());
-        let directories = answers.directories().map(|(path, _)| path.to_owned());
-        interest.directories.extend(directories);
+        interest.directories.extend(answers.directories().map(Path::to_owned));
         let is_inside =
             |path: &Path| interest.packages.iter().any(|package| path.starts_with(package));
         let files = found.into_iter().flat_map(Found::files).map(|file| self.path(&file.name));

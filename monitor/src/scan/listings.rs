@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use hotswap_system::fs;
 
-use super::stat::Stat;
+use super::stat::{Identity, Stat};
 use super::walk::{is_absent, is_directory_left_out, is_file_left_out};
 
 /// What lies in one directory, without what no build reads.
@@ -49,6 +49,7 @@ pub(super) struct Listings {
 struct Entry {
     listing: Arc<Listing>,
     stat: Stat,
+    identity: Identity,
     /// Whether equal times prove an equal listing.
     trusted: bool,
     /// The last look that asked for it.
@@ -57,10 +58,12 @@ struct Entry {
 
 impl Entry {
     fn read(path: &Path, now: SystemTime, look: u64) -> io::Result<Self> {
-        let stat = Stat::of(&fs::metadata(path)?);
+        let metadata = fs::metadata(path)?;
+        let (stat, identity) = (Stat::of(&metadata), Identity::of(&metadata));
         let listing = Arc::new(list(path)?);
         let is_steady = Stat::of(&fs::metadata(path)?) == stat;
-        Ok(Self { listing, stat, trusted: is_steady && !stat.is_young_at(now), look })
+        let trusted = is_steady && !stat.is_young_at(now);
+        Ok(Self { listing, stat, identity, trusted, look })
     }
 
     fn holds(&self, path: &Path) -> bool {
@@ -75,15 +78,15 @@ impl Listings {
         path: &Path,
         look: u64,
         clock: &dyn Fn() -> SystemTime,
-    ) -> io::Result<(Arc<Listing>, (u64, u64))> {
+    ) -> io::Result<(Arc<Listing>, Identity)> {
         if let Some(entry) = self.entries.get_mut(path)
             && entry.holds(path)
         {
             entry.look = look;
-            return Ok((Arc::clone(&entry.listing), entry.stat.identity()));
+            return Ok((Arc::clone(&entry.listing), entry.identity));
         }
         let entry = Entry::read(path, clock(), look)?;
-        let found = (Arc::clone(&entry.listing), entry.stat.identity());
+        let found = (Arc::clone(&entry.listing), entry.identity);
         self.entries.insert(path.to_owned(), entry);
         Ok(found)
     }
@@ -94,12 +97,16 @@ impl Listings {
         self.entries.iter_mut().all(|(path, entry)| {
             entry.holds(path)
                 || Entry::read(path, clock(), entry.look).is_ok_and(|now| {
-                    let is_same = now.listing == entry.listing
-                        && now.stat.identity() == entry.stat.identity();
+                    let is_same = now.listing == entry.listing && now.identity == entry.identity;
                     *entry = now;
                     is_same
                 })
         })
+    }
+
+    /// Which directory was listed by this name.
+    pub(super) fn identity(&self, path: &Path) -> Option<Identity> {
+        Some(self.entries.get(path)?.identity)
     }
 
     /// Whether a directory was listed.
@@ -107,10 +114,10 @@ impl Listings {
         self.entries.contains_key(path)
     }
 
-    /// Every directory that was listed, and which one it was.
-    pub(super) fn directories(&self) -> impl Iterator<Item = (&Path, (u64, u64))> {
+    /// Every directory that was listed, but for caches.
+    pub(super) fn directories(&self) -> impl Iterator<Item = &Path> {
         let inputs = self.entries.iter().filter(|(_, entry)| !entry.listing.is_cache);
-        inputs.map(|(path, entry)| (path.as_path(), entry.stat.identity()))
+        inputs.map(|(path, _)| path.as_path())
     }
 
     /// Forgets the directories that `look` did not ask for.

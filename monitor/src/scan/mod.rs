@@ -9,7 +9,7 @@ mod listings;
 mod stat;
 pub(crate) mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use hotswap_system::fs;
 
 use crate::build::ledger::{JobFile, JobInputs};
 use crate::build::messages;
-use crate::events::Interest;
+use crate::events::{Interest, Told};
 use crate::{BuildSettings, StopSignal};
 use answers::Answers;
 use found::{Found, FoundFile};
@@ -28,6 +28,7 @@ use inputs::Inputs;
 
 pub(crate) use dep_info::{parse as parse_dep_info, read as read_dep_info};
 pub(crate) use inputs::absolute;
+pub(crate) use stat::Identity;
 pub use stat::RACY_WINDOW;
 
 /// How often a scan starts over because a file vanished between being listed and
@@ -72,6 +73,14 @@ pub(crate) fn cause_of(paths: &[PathBuf]) -> Cause {
     Cause { first: paths.first().cloned(), count: paths.len() }
 }
 
+/// How much of a source is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Extent<'a> {
+    Everything,
+    /// Everything but the files that events speak for, and did not.
+    Told(&'a Told),
+}
+
 /// Looks at one source, again and again, and remembers what it need not read.
 ///
 /// ```
@@ -101,6 +110,8 @@ pub struct Scanner {
     /// Whether there is something to ask that was not asked for: the answers may be the
     /// same, and what follows from them is not.
     is_stale: bool,
+    /// How often everything was asked for.
+    looks: u64,
     scans: u64,
 }
 
@@ -139,6 +150,7 @@ impl Scanner {
             found: None,
             previous: None,
             is_stale: true,
+            looks: 0,
             scans: 0,
         }
     }
@@ -156,8 +168,13 @@ impl Scanner {
     /// next scan is compared with the last one that succeeded. A manifest that
     /// cargo cannot read is no error here but a [`Scan::problem`].
     pub fn scan(&mut self) -> Result<Scan, ScanError> {
+        self.scan_extent(Extent::Everything)
+    }
+
+    /// Looks at so much of the source as is asked for.
+    pub(crate) fn scan_extent(&mut self, extent: Extent<'_>) -> Result<Scan, ScanError> {
         self.scans += 1;
-        let found = match self.review() {
+        let found = match self.review(extent) {
             Some(found) => found,
             None => self.look()?,
         };
@@ -171,16 +188,14 @@ impl Scanner {
     /// was written: it covers more.
     pub fn learn(&mut self, inputs: Vec<PathBuf>) -> BTreeSet<PathBuf> {
         let learned_before: BTreeSet<PathBuf> = self.inputs.learned_names().collect();
-        self.inputs.learn(inputs);
-        self.is_stale = true;
+        self.is_stale |= self.inputs.learn(inputs);
         let is_new = |name: &PathBuf| !learned_before.contains(name) && !self.has_seen(name);
         self.inputs.learned_names().filter(is_new).collect()
     }
 
     /// Watches for the files that a failed build missed, as its messages name them.
     pub fn learn_missing(&mut self, diagnostics: &Diagnostics) {
-        self.inputs.expect(messages::missing_files(diagnostics));
-        self.is_stale = true;
+        self.is_stale |= self.inputs.expect(messages::missing_files(diagnostics));
     }
 
     /// Asks cargo again at the next scan, though no manifest changed: after a
@@ -193,6 +208,28 @@ impl Scanner {
     /// What of the file system the events of are of interest, by the last scan.
     pub(crate) fn interest(&self) -> Interest {
         self.inputs.interest(self.found.as_deref(), &self.answers)
+    }
+
+    /// How often it was found out anew which files and directories there are.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks
+    }
+
+    /// Relies on events for the files in these directories, until the next time that it is found
+    /// out which there are.
+    pub(crate) fn vouch(&mut self, told: &HashMap<&Path, Identity>) {
+        self.answers.vouch(told);
+    }
+
+    /// When the file system last noted a write to any of the files that the last scan found.
+    pub(crate) fn newest_change(&self) -> Option<SystemTime> {
+        let files = self.found.iter().flat_map(|found| found.files());
+        files.map(|file| file.hashed.stat.changed()).max()
+    }
+
+    /// Where the file of this name lies.
+    pub(crate) fn path(&self, name: &Path) -> PathBuf {
+        self.inputs.path(name)
     }
 
     /// What the last scan found, to compare with later.
@@ -247,10 +284,10 @@ impl Scanner {
     }
 
     /// What lies there, when nothing but the bytes of known files can differ from the last look.
-    fn review(&mut self) -> Option<Arc<Found>> {
+    fn review(&mut self, extent: Extent<'_>) -> Option<Arc<Found>> {
         let found = self.found.as_ref().filter(|_| !self.is_stale)?;
         let mut updates = Vec::new();
-        for path in self.answers.review()? {
+        for path in self.answers.review(extent)? {
             let index = found.position(self.inputs.name(&path))?;
             let (before, hashed) = (found.files()[index].hashed, self.answers.hash(&path).ok()?);
             // What steers cargo decides which files there are.
@@ -275,6 +312,7 @@ impl Scanner {
             match self.look_once() {
                 Ok(found) => {
                     self.is_stale = !self.inputs.is_resolved();
+                    self.looks += 1;
                     return Ok(Arc::new(found));
                 }
                 Err(failure) if failure.vanished && rescans < RESCANS_MAX => rescans += 1,

@@ -1,6 +1,6 @@
 //! What a scan promises, on real files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::sync::Arc;
@@ -289,6 +289,50 @@ fn what_is_remembered_is_what_is_there() {
         pass_a_tick(&root.join("now"));
     }
     assert!(finds.0 > 100 && finds.1 > 100, "{finds:?}");
+}
+
+/// What events speak for is passed over until they say something, and never by a whole look. They speak for
+/// no file that has two names, is a link, or lies in a directory that is another one by now.
+#[test]
+fn files_that_events_speak_for_wait_until_they_say_something() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let path = |name: &str| root.join(name);
+    fs::create_dir_all(path("data/d")).unwrap();
+    for name in ["a.rs", "target", "data/one", "data/linked", "data/two", "data/d/x"] {
+        fs::write(path(name), "0").unwrap();
+    }
+    symlink(path("target"), path("data/link")).unwrap();
+    fs::hard_link(path("data/two"), path("second")).unwrap();
+    let mut scanner = file_scanner(&path("a.rs"));
+    scanner.learn(vec![path("a.rs"), path("data")]);
+    scanner.scan().unwrap();
+    let identity = |name: &str| Identity::of(&hotswap_system::fs::metadata(path(name)).unwrap());
+    let (data, d) = (path("data"), path("data/d"));
+    let watched = HashMap::from([(data.as_path(), identity("data")), (&d, identity("a.rs"))]);
+    scanner.vouch(&watched);
+    for name in ["data/one", "target", "second", "data/d/x", "a.rs"] {
+        fs::write(path(name), "1").unwrap();
+    }
+    let nothing = Told::default();
+    let scan = scanner.scan_extent(Extent::Told(&nothing)).unwrap();
+    let names = ["a.rs", "data/d/x", "data/link", "data/two"];
+    assert_eq!(scan.changed, names.map(PathBuf::from), "all but data/one");
+    let mut told = Told::default();
+    told.complete(&path("data/one"));
+    let scan = scanner.scan_extent(Extent::Told(&told)).unwrap();
+    assert_eq!(scan.changed, [PathBuf::from("data/one")]);
+    fs::write(path("now"), "").unwrap();
+    pass_a_tick(&path("now"));
+    fs::write(path("data/one"), "2").unwrap();
+    assert!(scanner.scan_extent(Extent::Told(&nothing)).unwrap().changed.is_empty());
+    assert_eq!(scanner.scan().unwrap().changed, [PathBuf::from("data/one")]);
+    // What is no write in place needs no event.
+    fs::write(path("data/new"), "").unwrap();
+    fs::rename(path("data/new"), path("data/one")).unwrap();
+    fs::remove_file(path("data/linked")).unwrap();
+    let scan = scanner.scan_extent(Extent::Told(&nothing)).unwrap();
+    assert_eq!(scan.changed, ["data/linked", "data/one"].map(PathBuf::from));
 }
 
 /// Does one thing to a tree of few names.

@@ -9,6 +9,7 @@ use hotswap_system::fs;
 
 use super::answers::{Answers, Kind};
 use super::listings::{Listed, ListedKind, Listing};
+use super::stat::Identity;
 
 /// A path that could not be looked at.
 pub(crate) struct WalkFailure {
@@ -39,7 +40,7 @@ struct Walk<'a> {
     not_below: &'a [PathBuf],
     whole_package: bool,
     /// The directories from the root to here: a link back to one of them is a loop.
-    within: Vec<(u64, u64)>,
+    within: Vec<Identity>,
     files: Vec<PathBuf>,
 }
 
