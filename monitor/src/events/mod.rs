@@ -11,7 +11,7 @@ mod system;
 #[cfg_attr(not(feature = "events"), allow(dead_code, reason = "nobody tells of anything"))]
 mod told;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -139,21 +139,24 @@ impl Events {
     pub(crate) fn follow(&mut self, interest: Interest) -> Vec<EventsProblem> {
         let directories = interest.directories.clone();
         *self.waker.interest.lock() = interest;
-        let gone: Vec<PathBuf> =
-            self.watched.keys().filter(|path| !directories.contains(*path)).cloned().collect();
-        for directory in gone {
-            self.forget(&directory);
-        }
+        // What is gone since the scan is told by its own directory.
+        let identity = |path: &PathBuf| Some(Identity::of(&fs::metadata(path).ok()?));
+        let wanted: BTreeMap<PathBuf, Identity> = directories
+            .into_iter()
+            .filter_map(|path| identity(&path).map(|identity| (path, identity)))
+            .collect();
+        // All of them before anything is watched: what was one directory may be another by now.
+        let is_other = |(path, (known, _)): &(&PathBuf, &(Identity, Reach))| {
+            wanted.get(*path).is_none_or(|identity| identity != known)
+        };
+        let others: Vec<Identity> =
+            self.watched.iter().filter(is_other).map(|(_, (known, _))| *known).collect();
+        others.into_iter().for_each(|identity| self.forget(identity));
         let mut problems = Vec::new();
         let mut has_new = false;
-        for directory in directories {
-            // Gone since the scan: its own directory tells.
-            let Ok(found) = fs::metadata(&directory) else { continue };
-            let identity = Identity::of(&found);
-            match self.watched.get(&directory) {
-                Some((known, _)) if *known == identity => continue,
-                Some(_) => self.forget(&directory),
-                None => {}
+        for (directory, identity) in wanted {
+            if self.watched.contains_key(&directory) {
+                continue;
             }
             if self.watched.len() >= WATCHED_DIRECTORIES_MAX {
                 problems.push(EventsProblem::TooManyDirectories);
@@ -179,9 +182,15 @@ impl Events {
         problems
     }
 
-    fn forget(&mut self, directory: &Path) {
-        self.watcher.unwatch(directory);
-        self.watched.remove(directory);
+    /// Watches a directory no more, by whatever name: of two names the system knows one watch.
+    fn forget(&mut self, identity: Identity) {
+        let watcher = &mut self.watcher;
+        self.watched.retain(|directory, (known, _)| {
+            if *known == identity {
+                watcher.unwatch(directory);
+            }
+            *known != identity
+        });
     }
 }
 
@@ -261,6 +270,31 @@ mod tests {
         events.follow(interest(root, &["a"]));
         let a = root.join("a").display().to_string();
         assert_eq!(*watched.lock(), [format!("+{a}"), format!("-{a}"), format!("+{a}")]);
+    }
+
+    #[test]
+    fn a_directory_with_two_names_is_told_of_by_one_and_watched_for_as_long_as_it_has_any() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir(root.join("a")).unwrap();
+        fs::create_dir(root.join("b")).unwrap();
+        std::os::unix::fs::symlink("a", root.join("link")).unwrap();
+        let (mut events, watched) = events(9);
+        events.follow(interest(root, &["a", "b", "link"]));
+        let reach = events.reach();
+        assert_eq!(reach.keys().collect::<Vec<_>>(), [&root.join("b")]);
+        events.follow(interest(root, &["a", "b"]));
+        assert_eq!(events.reach().len(), 2);
+        let last = watched.lock().last().cloned();
+        assert_eq!(last, Some(format!("+{}", root.join("a").display())), "{watched:?}");
+        // Each is the other.
+        fs::rename(root.join("a"), root.join("c")).unwrap();
+        fs::rename(root.join("b"), root.join("a")).unwrap();
+        fs::rename(root.join("c"), root.join("b")).unwrap();
+        watched.lock().clear();
+        events.follow(interest(root, &["a", "b"]));
+        let signs: String = watched.lock().iter().filter_map(|step| step.chars().next()).collect();
+        assert_eq!(signs, "--++");
     }
 
     /// A system that loses every event.

@@ -13,7 +13,7 @@ use super::Extent;
 use super::file_hashes::{FileHashes, Hashed};
 use super::listings::{Listing, Listings};
 use super::stat::Identity;
-use super::walk::is_absent;
+use super::walk::{is_absent, is_file_left_out};
 
 /// Says what time it is: the seam for tests of the racy window.
 pub(super) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -132,8 +132,16 @@ impl Answers {
         told.retain(|directory, identity| is_listed(directory, identity));
         let links = &self.links;
         self.hashes.vouch(|path| {
-            path.parent().is_some_and(|parent| told.contains_key(parent)) && !links.contains(path)
+            path.parent().is_some_and(|parent| told.contains_key(parent))
+                && !path.file_name().is_some_and(is_file_left_out)
+                && !links.contains(path)
         });
+    }
+
+    /// Whether a file is found because its directory is listed, not by its name alone.
+    pub(super) fn is_walked(&self, path: &Path) -> bool {
+        path.parent().is_some_and(|parent| self.listings.knows(parent))
+            && !path.file_name().is_some_and(is_file_left_out)
     }
 
     /// How many times a file's content was read.

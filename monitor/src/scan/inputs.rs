@@ -341,8 +341,10 @@ impl Inputs {
         }
         interest.packages.extend(self.path_dependencies().cloned());
         interest.directories.extend(answers.directories().map(Path::to_owned));
-        let is_inside =
-            |path: &Path| interest.packages.iter().any(|package| path.starts_with(package));
+        let is_inside = |path: &Path| {
+            interest.packages.iter().any(|package| path.starts_with(package))
+                && answers.is_walked(path)
+        };
         let files = found.into_iter().flat_map(Found::files).map(|file| self.path(&file.name));
         let outside: Vec<PathBuf> = files.filter(|path| !is_inside(path)).collect();
         for file in outside.iter().chain(answers.links()) {

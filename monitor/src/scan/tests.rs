@@ -292,31 +292,32 @@ fn what_is_remembered_is_what_is_there() {
 }
 
 /// What events speak for is passed over until they say something, and never by a whole look. They speak for
-/// no file that has two names, is a link, or lies in a directory that is another one by now.
+/// no file that has two names, is a link, is found by its own name only, or lies in a directory that is another one by now.
 #[test]
 fn files_that_events_speak_for_wait_until_they_say_something() {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
     let path = |name: &str| root.join(name);
     fs::create_dir_all(path("data/d")).unwrap();
-    for name in ["a.rs", "target", "data/one", "data/linked", "data/two", "data/d/x"] {
+    for name in ["a.rs", "target", "data/one", "data/linked", "data/two", "data/d/x", "data/x.tmp"]
+    {
         fs::write(path(name), "0").unwrap();
     }
     symlink(path("target"), path("data/link")).unwrap();
     fs::hard_link(path("data/two"), path("second")).unwrap();
     let mut scanner = file_scanner(&path("a.rs"));
-    scanner.learn(vec![path("a.rs"), path("data")]);
+    scanner.learn(vec![path("a.rs"), path("data"), path("data/x.tmp")]);
     scanner.scan().unwrap();
     let identity = |name: &str| Identity::of(&hotswap_system::fs::metadata(path(name)).unwrap());
     let (data, d) = (path("data"), path("data/d"));
     let watched = HashMap::from([(data.as_path(), identity("data")), (&d, identity("a.rs"))]);
     scanner.vouch(&watched);
-    for name in ["data/one", "target", "second", "data/d/x", "a.rs"] {
+    for name in ["data/one", "target", "second", "data/d/x", "data/x.tmp", "a.rs"] {
         fs::write(path(name), "1").unwrap();
     }
     let nothing = Told::default();
     let scan = scanner.scan_extent(Extent::Told(&nothing)).unwrap();
-    let names = ["a.rs", "data/d/x", "data/link", "data/two"];
+    let names = ["a.rs", "data/d/x", "data/link", "data/two", "data/x.tmp"];
     assert_eq!(scan.changed, names.map(PathBuf::from), "all but data/one");
     let mut told = Told::default();
     told.complete(&path("data/one"));
