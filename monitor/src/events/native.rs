@@ -83,7 +83,8 @@ fn tells_everything(directory: &Path) -> bool {
         0x8584_58F6, // ramfs
     ];
     // The type's width differs between platforms; every number fits 32 bits.
-    rustix::fs::statfs(directory).is_ok_and(|found| LOCAL.contains(&(found.f_type as u32)))
+    check(Operation::Stat, directory).is_ok()
+        && rustix::fs::statfs(directory).is_ok_and(|found| LOCAL.contains(&(found.f_type as u32)))
 }
 
 fn problem(path: &Path, error: notify::Error) -> EventsProblem {

@@ -54,7 +54,7 @@ impl Walk<'_> {
                 Some(Kind::File) => {
                     let is_left_out = is_file_left_out(&entry.name)
                         || (is_in_root && !self.whole_package && is_text_beside(&entry.name));
-                    if !is_left_out && !self.not_below.contains(&path) {
+                    if !is_left_out {
                         if entry.kind == ListedKind::Link {
                             self.answers.note_link(path.clone());
                         }

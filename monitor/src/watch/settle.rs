@@ -131,7 +131,7 @@ impl Watch {
                 self.memory.moved = Some(clock::now());
             }
             let quiet = self.quiet_after(&unrest);
-            let waited = self.wait_for(&quiet)?;
+            let waited = self.wait_out(&quiet)?;
             scan = match self.glance(round)? {
                 Ok(scan) => scan,
                 Err(error) => return Ok(Err(error)),
@@ -165,7 +165,7 @@ impl Watch {
         Quiet { time, is_early, is_interruptible }
     }
 
-    fn wait_for(&self, quiet: &Quiet) -> Result<Waited, Stopped> {
+    fn wait_out(&self, quiet: &Quiet) -> Result<Waited, Stopped> {
         let nobody = never();
         let woken = if quiet.is_interruptible { &self.woken } else { &nobody };
         select! {
