@@ -54,7 +54,7 @@ struct Entry {
 
 impl Entry {
     fn holds(&self, path: &Path) -> bool {
-        self.trusted && fs::metadata(path).is_ok_and(|found| Stat::of(&found) == self.hashed.stat)
+        self.trusted && stat(path).is_ok_and(|found| found == self.hashed.stat)
     }
 
     /// Whether no write can have been missed by who hears of all events. A file that has another
@@ -62,6 +62,10 @@ impl Entry {
     fn is_vouched(&self) -> bool {
         self.vouched && self.trusted && self.hashed.stat.links() == 1
     }
+}
+
+fn stat(path: &Path) -> io::Result<Stat> {
+    Ok(Stat::of(&fs::metadata(path)?))
 }
 
 impl FileHashes {
@@ -77,7 +81,7 @@ impl FileHashes {
         look: u64,
         clock: &dyn Fn() -> SystemTime,
     ) -> io::Result<Hashed> {
-        let stat = Stat::of(&fs::metadata(path)?);
+        let stat = stat(path)?;
         if let Some(entry) = self.entries.get_mut(path)
             && entry.trusted
             && entry.hashed.stat == stat
