@@ -10,7 +10,6 @@ use hotswap_system::fs::{self, File};
 
 use super::Extent;
 use super::stat::Stat;
-use crate::events::Told;
 
 /// How many bytes are read at a time.
 ///
@@ -103,16 +102,18 @@ impl FileHashes {
 
     /// The files that may hold other bytes than those that were hashed, or are gone.
     pub(super) fn review(&self, extent: Extent<'_>) -> Vec<PathBuf> {
-        let (is_partial, told) = match extent {
-            Extent::Everything => (false, None),
-            Extent::Told(told) => (true, Some(told)),
-        };
-        let asked = self.entries.iter().filter(|(_, entry)| !(is_partial && entry.is_vouched()));
-        let told = told.into_iter().flat_map(Told::paths);
-        let named = told.filter_map(|path| self.entries.get_key_value(path));
-        let named = named.filter(|(_, entry)| entry.is_vouched());
-        let written = asked.chain(named).filter(|(path, entry)| !entry.holds(path));
-        written.map(|(path, _)| path.clone()).collect()
+        let is_asked = |entry: &Entry| matches!(extent, Extent::Everything) || !entry.is_vouched();
+        let asked = self.entries.iter().filter(|(_, entry)| is_asked(entry));
+        let written = asked.filter(|(path, entry)| !entry.holds(path));
+        let mut written: Vec<PathBuf> = written.map(|(path, _)| path.clone()).collect();
+        if let Extent::Told(told) = extent {
+            let is_written = |entry: &Entry, path| !is_asked(entry) && !entry.holds(path);
+            let named = told.paths().filter(|path| {
+                self.entries.get(*path).is_some_and(|entry| is_written(entry, path))
+            });
+            written.extend(named.map(Path::to_owned));
+        }
+        written
     }
 
     /// Says of which files events would tell.
