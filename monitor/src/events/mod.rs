@@ -203,8 +203,11 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::Monitor;
     use crate::watch::EventsState;
+    use crate::{
+        BuildBackend, BuildErrorKind, BuildJob, Built, Diagnostics, Monitor, RACY_WINDOW,
+        StopSignal,
+    };
 
     /// A system with so many watches.
     struct Limited {
@@ -329,5 +332,36 @@ mod tests {
             fs::write(unfinished.path(), (number + 1).to_string()).unwrap();
             unfinished.persist(&library).unwrap();
         }
+    }
+
+    /// A compiler that finds fault with everything.
+    struct Strict;
+
+    impl BuildBackend for Strict {
+        fn build(&mut self, _: &BuildJob, _: &StopSignal) -> Result<Built, BuildErrorKind> {
+            Err(BuildErrorKind::Failed { diagnostics: Diagnostics::default() })
+        }
+    }
+
+    #[test]
+    fn cd_3_a_write_in_place_of_which_nobody_is_told_is_found_by_a_sweep() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let manifest = "[package]\nname = \"game\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+        fs::write(root.join("Cargo.toml"), manifest).unwrap();
+        fs::create_dir(root.join("src")).unwrap();
+        fs::write(root.join("src/lib.rs"), "").unwrap();
+        let waker = Waker::new(Arc::new(Requests::new().0));
+        let builder = Monitor::builder(root).backend(Box::new(Strict));
+        let mut builder = builder.poll_every(Duration::from_millis(20));
+        builder.events = EventsState::On(Events::with(Box::new(Deaf), waker));
+        let (_monitor, notifications) = builder.start().unwrap();
+        notifications.recv_timeout(Duration::from_secs(60)).unwrap();
+        // Until the file is so old that no poll reads it any more, there is nothing to tell.
+        let old = RACY_WINDOW + Duration::from_millis(200);
+        assert!(notifications.recv_timeout(old).is_err());
+        fs::write(root.join("src/lib.rs"), "// new").unwrap();
+        let found = notifications.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!((found.trigger, found.cause.count), (Trigger::Poll, 1));
     }
 }
