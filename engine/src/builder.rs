@@ -117,9 +117,10 @@ impl EngineBuilder {
         self
     }
 
-    /// How long the source must stay the same before it is built; 20 ms by default.
+    /// How long the source must stay the same before it is built; 10 ms at least. By default 20 ms, and less
+    /// after a save that events of the file system call complete ([`wake_on_events`](Self::wake_on_events)).
     pub fn settle(mut self, time: Duration) -> Self {
-        self.watch.settle = time;
+        self.watch.settle = Some(time);
         self
     }
 

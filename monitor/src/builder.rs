@@ -11,10 +11,11 @@ use hotswap_system::thread;
 
 use crate::build::backend_for;
 use crate::build::supervised::SupervisedBackend;
+use crate::events::Told;
 use crate::observation::{Observe, Observer};
 use crate::requests::Requests;
 use crate::scan::absolute;
-use crate::watch::{EventsState, Memory, SETTLE_MIN, Watch};
+use crate::watch::{EventsState, Memory, SettleTime, Watch};
 use crate::{BuildBackend, BuildSettings, Monitor, Observation, Scanner, StopSignal};
 
 /// How many notifications wait for whoever receives them.
@@ -32,18 +33,12 @@ pub const POLL_PERIOD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a source is looked at when nobody says otherwise.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
 
-/// How long a source must stand still before it is built.
-///
-/// 20 ms: an editor's save and a formatter's rewrite after it are one change.
-/// *Source*: watchman's default.
-const SETTLE: Duration = Duration::from_millis(20);
-
 /// Sets up a [`Monitor`]; [`Monitor::builder`] makes one.
 #[must_use = "a builder does nothing until `start`"]
 pub struct MonitorBuilder {
     source: Source,
     poll_every: Duration,
-    settle: Duration,
+    settle: SettleTime,
     pub(crate) events: EventsState,
     settings: BuildSettings,
     observe: Option<Observe>,
@@ -67,7 +62,7 @@ impl MonitorBuilder {
         Self {
             source,
             poll_every: POLL_PERIOD,
-            settle: SETTLE,
+            settle: SettleTime::ByEvents,
             events: EventsState::Off,
             settings: BuildSettings::default(),
             observe: None,
@@ -83,16 +78,23 @@ impl MonitorBuilder {
         self
     }
 
-    /// Builds only what has stayed the same for this long; default 20 ms. A source
-    /// that never does is built after [`SETTLE_MAX`](crate::SETTLE_MAX); less than
-    /// [`SETTLE_MIN`] is taken as that.
+    /// Builds only what has stayed the same for exactly this long; less than [`SETTLE_MIN`] is
+    /// taken as that. A source that never does is built after [`SETTLE_MAX`](crate::SETTLE_MAX).
+    ///
+    /// Default: 20 ms, and with [`wake_on_events`](Self::wake_on_events) as little as 2 ms and a tick of
+    /// the file system's clock, when events say that every file that differs was closed or renamed after
+    /// writing, and nothing follows.
+    ///
+    /// [`SETTLE_MIN`]: crate::SETTLE_MIN
     pub fn settle(mut self, time: Duration) -> Self {
-        self.settle = time;
+        self.settle = SettleTime::fixed(time);
         self
     }
 
     /// Looks as soon as the file system reports that something was written, created,
-    /// renamed or removed, and every period as well: no event is relied on.
+    /// renamed or removed, and every period as well: an event that is lost costs time. Polls then pass over files
+    /// that no event named, where every write is told of (a local file system, a file with one name), but
+    /// for every tenth.
     ///
     /// Exists in every build. What stands in the way, that this one has not the
     /// feature `events` for one, is told by [`Step::Events`](crate::Step::Events),
@@ -159,8 +161,9 @@ impl MonitorBuilder {
             woken,
             stop,
             poll_every: self.poll_every,
-            settle: self.settle.max(SETTLE_MIN),
+            settle: self.settle,
             events: self.events,
+            told: Told::anything(),
             memory: Memory::default(),
         };
         let (alive, ended) = bounded(0);

@@ -63,8 +63,10 @@
 //! # Features
 //!
 //! - `events` (off): with [`wake_on_events`](MonitorBuilder::wake_on_events) the
-//!   file system's events (the crate `notify`) make the monitor look at once. They
-//!   decide nothing: all of them may be lost, and the next poll finds the change.
+//!   file system's events (the crate `notify`) make the monitor look at once, and end
+//!   its wait for a save that they call complete. They decide nothing: when all of them
+//!   are lost, the next poll finds what was created, renamed or removed, and the tenth
+//!   what was written in place.
 //!
 //! # Example
 //!

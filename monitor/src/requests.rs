@@ -16,8 +16,6 @@ struct State {
     pending: Option<Trigger>,
     /// How many holds are open.
     holds: usize,
-    /// Whether the file system told of something that nobody has followed yet.
-    has_event: bool,
 }
 
 /// What the monitor's thread takes up before a scan.
@@ -52,15 +50,8 @@ impl Requests {
     pub(crate) fn push(&self, trigger: Trigger) {
         let mut state = self.state.lock();
         state.pending = Some(stronger(state.pending, trigger));
-        state.has_event |= trigger == Trigger::Event;
         drop(state);
         self.wake();
-    }
-
-    /// Whether there was an event since the last time this was asked, whatever other
-    /// request it was taken up with.
-    pub(crate) fn take_event(&self) -> bool {
-        std::mem::take(&mut self.state.lock().has_event)
     }
 
     /// Opens a hold.
@@ -113,17 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_that_comes_with_other_requests_is_no_reason_but_is_not_lost() {
+    fn an_event_that_comes_with_other_requests_is_not_the_reason() {
         let (requests, _woken) = Requests::new();
         requests.scan(Trigger::Manual);
         requests.push(Trigger::Event);
         assert_eq!(requests.take().trigger, Some(Trigger::Manual));
-        assert!(requests.take_event());
-        assert!(!requests.take_event());
         requests.push(Trigger::Event);
         requests.push(Trigger::Push);
         assert_eq!(requests.take().trigger, Some(Trigger::Push));
-        assert!(requests.take_event());
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) enum WatchHold {}
 #[derive(Debug, Default)]
 pub(crate) struct WatchSettings {
     pub(crate) poll_every: Duration,
-    pub(crate) settle: Duration,
+    pub(crate) settle: Option<Duration>,
     pub(crate) wakes_on_events: bool,
 }
 

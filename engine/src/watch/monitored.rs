@@ -24,7 +24,8 @@ pub(crate) type WatchHold = hotswap_monitor::Hold;
 #[derive(Debug)]
 pub(crate) struct WatchSettings {
     pub(crate) poll_every: Duration,
-    pub(crate) settle: Duration,
+    /// `None`: as the monitor sees fit.
+    pub(crate) settle: Option<Duration>,
     pub(crate) wakes_on_events: bool,
     pub(crate) build: BuildSettings,
     /// Instead of cargo or rustc.
@@ -35,7 +36,7 @@ impl Default for WatchSettings {
     fn default() -> Self {
         Self {
             poll_every: Duration::from_secs(1),
-            settle: Duration::from_millis(20),
+            settle: None,
             wakes_on_events: false,
             build: BuildSettings::default(),
             backend: None,
@@ -65,12 +66,14 @@ impl Watch {
         if settings.wakes_on_events {
             builder = builder.wake_on_events();
         }
+        if let Some(settle) = settings.settle {
+            builder = builder.settle(settle);
+        }
         if let Some(backend) = settings.backend {
             builder = builder.backend(backend);
         }
         let (monitor, notifications) = builder
             .poll_every(settings.poll_every)
-            .settle(settings.settle)
             .build(build)
             .observe(move |observation| {
                 if let Some(core) = observed.upgrade() {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{EventsProblem, Waker, Watcher};
+use super::told::Waker;
+use super::{EventsProblem, Watcher};
 
 pub(super) fn watcher(_waker: &Arc<Waker>) -> Result<Box<dyn Watcher>, EventsProblem> {
     Err(EventsProblem::NotBuiltIn)

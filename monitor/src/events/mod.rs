@@ -1,24 +1,28 @@
-//! Events of the file system wake the monitor; polling stays the truth.
+//! Events of the file system wake the monitor and say what to look at; polling stays the truth.
 //!
-//! An event is only a reason to look now: what is found, and whether it stands
-//! still, is decided as after every period. So events may come late, twice or not
-//! at all. Watched are directories, not files: an editor that renames over a file
-//! gives it another inode.
+//! What is found, and whether it stands still, is decided as after every period. An event that comes
+//! late, twice or not at all costs time: directories are looked at by every poll, and files that no
+//! event named by every tenth ([`SWEEP_PERIODS`](crate::watch::SWEEP_PERIODS)). Watched are directories,
+//! not files: an editor that renames over a file gives it another inode.
 
 #[cfg_attr(feature = "events", path = "native.rs")]
 #[cfg_attr(not(feature = "events"), path = "absent.rs")]
 mod system;
+#[cfg_attr(not(feature = "events"), allow(dead_code, reason = "nobody tells of anything"))]
+mod told;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hotswap_system::fs;
-use parking_lot::Mutex;
 
 use crate::requests::Requests;
+use crate::scan::Identity;
+
+pub(crate) use told::Told;
+use told::Waker;
 
 /// How many directories are watched.
 ///
@@ -61,7 +65,7 @@ pub enum EventsProblem {
 
 /// What gives the events of single directories.
 pub(crate) trait Watcher: Send {
-    fn watch(&mut self, directory: &Path) -> Result<(), EventsProblem>;
+    fn watch(&mut self, directory: &Path) -> Result<Reach, EventsProblem>;
     fn unwatch(&mut self, directory: &Path);
 }
 
@@ -76,18 +80,21 @@ pub(crate) struct Interest {
     pub(crate) directories: BTreeSet<PathBuf>,
 }
 
-/// Wakes the thread of a monitor.
-pub(crate) struct Waker {
-    pub(crate) interest: Mutex<Interest>,
-    pub(crate) requests: Arc<Requests>,
+/// How much of what is written to a directory is told.
+#[cfg_attr(not(feature = "events"), allow(dead_code, reason = "nothing is watched"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Everything,
+    /// Other machines may write to it, say.
+    Some,
 }
 
 /// The watched directories of one monitor.
 pub(crate) struct Events {
     watcher: Box<dyn Watcher>,
     waker: Arc<Waker>,
-    /// Each with the device and inode that it was: a link may lead elsewhere by now.
-    watched: HashMap<PathBuf, (u64, u64)>,
+    /// Each with what it was, a link may lead elsewhere by now, and what is told of it.
+    watched: HashMap<PathBuf, (Identity, Reach)>,
     /// What was told already.
     told: BTreeSet<String>,
 }
@@ -95,7 +102,7 @@ pub(crate) struct Events {
 impl Events {
     /// Events of the system.
     pub(crate) fn start(requests: Arc<Requests>) -> Result<Self, EventsProblem> {
-        let waker = Arc::new(Waker { interest: Mutex::default(), requests });
+        let waker = Waker::new(requests);
         Ok(Self::with(system::watcher(&waker)?, waker))
     }
 
@@ -103,34 +110,61 @@ impl Events {
         Self { watcher, waker, watched: HashMap::new(), told: BTreeSet::new() }
     }
 
+    /// Takes what was told since the last time.
+    pub(crate) fn take_told(&self) -> Told {
+        self.waker.take()
+    }
+
+    /// Whether any file is being written, as far as events tell.
+    pub(crate) fn has_open(&self) -> bool {
+        self.waker.has_open()
+    }
+
+    /// The directories of which everything is told, by the name that they are known by. One that is
+    /// watched by two names is told of by one of them only.
+    pub(crate) fn reach(&self) -> HashMap<&Path, Identity> {
+        let mut names: HashMap<Identity, usize> = HashMap::new();
+        for (identity, _) in self.watched.values() {
+            *names.entry(*identity).or_default() += 1;
+        }
+        let tells = |identity: &Identity, reach| {
+            reach == Reach::Everything && identity.is_unique() && names[identity] == 1
+        };
+        let told = self.watched.iter().filter(|(_, (identity, reach))| tells(identity, *reach));
+        told.map(|(path, (identity, _))| (path.as_path(), *identity)).collect()
+    }
+
     /// Watches the directories of what a scan found, and no others. Gives problems
     /// that were not told before.
     pub(crate) fn follow(&mut self, interest: Interest) -> Vec<EventsProblem> {
         let directories = interest.directories.clone();
         *self.waker.interest.lock() = interest;
-        let gone: Vec<PathBuf> =
-            self.watched.keys().filter(|path| !directories.contains(*path)).cloned().collect();
-        for directory in gone {
-            self.forget(&directory);
-        }
+        // What is gone since the scan is told by its own directory.
+        let identity = |path: &PathBuf| Some(Identity::of(&fs::metadata(path).ok()?));
+        let wanted: BTreeMap<PathBuf, Identity> = directories
+            .into_iter()
+            .filter_map(|path| identity(&path).map(|identity| (path, identity)))
+            .collect();
+        // All of them before anything is watched: what was one directory may be another by now.
+        let is_other = |(path, (known, _)): &(&PathBuf, &(Identity, Reach))| {
+            wanted.get(*path).is_none_or(|identity| identity != known)
+        };
+        let others: Vec<Identity> =
+            self.watched.iter().filter(is_other).map(|(_, (known, _))| *known).collect();
+        others.into_iter().for_each(|identity| self.forget(identity));
         let mut problems = Vec::new();
         let mut has_new = false;
-        for directory in directories {
-            // Gone since the scan: its own directory tells.
-            let Ok(found) = fs::metadata(&directory) else { continue };
-            let identity = (found.dev(), found.ino());
-            match self.watched.get(&directory) {
-                Some(known) if *known == identity => continue,
-                Some(_) => self.forget(&directory),
-                None => {}
+        for (directory, identity) in wanted {
+            if self.watched.contains_key(&directory) {
+                continue;
             }
             if self.watched.len() >= WATCHED_DIRECTORIES_MAX {
                 problems.push(EventsProblem::TooManyDirectories);
                 break;
             }
             match self.watcher.watch(&directory) {
-                Ok(()) => {
-                    self.watched.insert(directory, identity);
+                Ok(reach) => {
+                    self.watched.insert(directory, (identity, reach));
                     has_new = true;
                 }
                 Err(problem @ EventsProblem::WatchLimit) => {
@@ -142,15 +176,21 @@ impl Events {
         }
         if has_new {
             // Something may have been written after the scan and before the watch.
-            self.waker.requests.push(hotswap_artifact::Trigger::Event);
+            self.waker.tell_anything();
         }
         problems.retain(|problem| self.told.insert(problem.to_string()));
         problems
     }
 
-    fn forget(&mut self, directory: &Path) {
-        self.watcher.unwatch(directory);
-        self.watched.remove(directory);
+    /// Watches a directory no more, by whatever name: of two names the system knows one watch.
+    fn forget(&mut self, identity: Identity) {
+        let watcher = &mut self.watcher;
+        self.watched.retain(|directory, (known, _)| {
+            if *known == identity {
+                watcher.unwatch(directory);
+            }
+            *known != identity
+        });
     }
 }
 
@@ -160,10 +200,14 @@ mod tests {
     use std::time::Duration;
 
     use hotswap_artifact::{ContentHash, Outcome, Trigger};
+    use parking_lot::Mutex;
 
     use super::*;
-    use crate::Monitor;
     use crate::watch::EventsState;
+    use crate::{
+        BuildBackend, BuildErrorKind, BuildJob, Built, Diagnostics, Monitor, RACY_WINDOW,
+        StopSignal,
+    };
 
     /// A system with so many watches.
     struct Limited {
@@ -172,10 +216,10 @@ mod tests {
     }
 
     impl Watcher for Limited {
-        fn watch(&mut self, directory: &Path) -> Result<(), EventsProblem> {
+        fn watch(&mut self, directory: &Path) -> Result<Reach, EventsProblem> {
             self.left = self.left.checked_sub(1).ok_or(EventsProblem::WatchLimit)?;
             self.watched.lock().push(format!("+{}", directory.display()));
-            Ok(())
+            Ok(Reach::Everything)
         }
 
         fn unwatch(&mut self, directory: &Path) {
@@ -188,7 +232,7 @@ mod tests {
         let watched = Arc::default();
         let watcher = Limited { left, watched: Arc::clone(&watched) };
         let requests = Arc::new(Requests::new().0);
-        let waker = Arc::new(Waker { interest: Mutex::default(), requests });
+        let waker = Waker::new(requests);
         (Events::with(Box::new(watcher), waker), watched)
     }
 
@@ -231,12 +275,37 @@ mod tests {
         assert_eq!(*watched.lock(), [format!("+{a}"), format!("-{a}"), format!("+{a}")]);
     }
 
+    #[test]
+    fn a_directory_with_two_names_is_told_of_by_one_and_watched_for_as_long_as_it_has_any() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir(root.join("a")).unwrap();
+        fs::create_dir(root.join("b")).unwrap();
+        std::os::unix::fs::symlink("a", root.join("link")).unwrap();
+        let (mut events, watched) = events(9);
+        events.follow(interest(root, &["a", "b", "link"]));
+        let reach = events.reach();
+        assert_eq!(reach.keys().collect::<Vec<_>>(), [&root.join("b")]);
+        events.follow(interest(root, &["a", "b"]));
+        assert_eq!(events.reach().len(), 2);
+        let last = watched.lock().last().cloned();
+        assert_eq!(last, Some(format!("+{}", root.join("a").display())), "{watched:?}");
+        // Each is the other.
+        fs::rename(root.join("a"), root.join("c")).unwrap();
+        fs::rename(root.join("b"), root.join("a")).unwrap();
+        fs::rename(root.join("c"), root.join("b")).unwrap();
+        watched.lock().clear();
+        events.follow(interest(root, &["a", "b"]));
+        let signs: String = watched.lock().iter().filter_map(|step| step.chars().next()).collect();
+        assert_eq!(signs, "--++");
+    }
+
     /// A system that loses every event.
     struct Deaf;
 
     impl Watcher for Deaf {
-        fn watch(&mut self, _: &Path) -> Result<(), EventsProblem> {
-            Ok(())
+        fn watch(&mut self, _: &Path) -> Result<Reach, EventsProblem> {
+            Ok(Reach::Everything)
         }
 
         fn unwatch(&mut self, _: &Path) {}
@@ -248,7 +317,7 @@ mod tests {
         let library = directory.path().join("libgame.so");
         fs::write(&library, "0").unwrap();
         let requests = Arc::new(Requests::new().0);
-        let waker = Arc::new(Waker { interest: Mutex::default(), requests });
+        let waker = Waker::new(requests);
         let mut builder = Monitor::builder(&library).poll_every(Duration::from_millis(20));
         builder.events = EventsState::On(Events::with(Box::new(Deaf), waker));
         let (_monitor, notifications) = builder.start().unwrap();
@@ -263,5 +332,36 @@ mod tests {
             fs::write(unfinished.path(), (number + 1).to_string()).unwrap();
             unfinished.persist(&library).unwrap();
         }
+    }
+
+    /// A compiler that finds fault with everything.
+    struct Strict;
+
+    impl BuildBackend for Strict {
+        fn build(&mut self, _: &BuildJob, _: &StopSignal) -> Result<Built, BuildErrorKind> {
+            Err(BuildErrorKind::Failed { diagnostics: Diagnostics::default() })
+        }
+    }
+
+    #[test]
+    fn cd_3_a_write_in_place_of_which_nobody_is_told_is_found_by_a_sweep() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let manifest = "[package]\nname = \"game\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+        fs::write(root.join("Cargo.toml"), manifest).unwrap();
+        fs::create_dir(root.join("src")).unwrap();
+        fs::write(root.join("src/lib.rs"), "").unwrap();
+        let waker = Waker::new(Arc::new(Requests::new().0));
+        let builder = Monitor::builder(root).backend(Box::new(Strict));
+        let mut builder = builder.poll_every(Duration::from_millis(20));
+        builder.events = EventsState::On(Events::with(Box::new(Deaf), waker));
+        let (_monitor, notifications) = builder.start().unwrap();
+        notifications.recv_timeout(Duration::from_secs(60)).unwrap();
+        // Until the file is so old that no poll reads it any more, there is nothing to tell.
+        let old = RACY_WINDOW + Duration::from_millis(200);
+        assert!(notifications.recv_timeout(old).is_err());
+        fs::write(root.join("src/lib.rs"), "// new").unwrap();
+        let found = notifications.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!((found.trigger, found.cause.count), (Trigger::Poll, 1));
     }
 }

@@ -4,13 +4,12 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use hotswap_artifact::Trigger;
 use hotswap_system::fault::{Operation, check};
-use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::{EventsProblem, Interest, Waker, Watcher};
-use crate::scan::walk::is_file_left_out;
+use super::told::{Happened, Waker};
+use super::{EventsProblem, Reach, Watcher};
 
 pub(super) fn watcher(waker: &Arc<Waker>) -> Result<Box<dyn Watcher>, EventsProblem> {
     let waker = Arc::clone(waker);
@@ -25,12 +24,13 @@ pub(super) fn watcher(waker: &Arc<Waker>) -> Result<Box<dyn Watcher>, EventsProb
 struct Native(RecommendedWatcher);
 
 impl Watcher for Native {
-    fn watch(&mut self, directory: &Path) -> Result<(), EventsProblem> {
+    fn watch(&mut self, directory: &Path) -> Result<Reach, EventsProblem> {
         // Not recursive: the target directory may lie below.
         check(Operation::Watch, directory)
             .map_err(notify::Error::io)
             .and_then(|()| self.0.watch(directory, RecursiveMode::NonRecursive))
-            .map_err(|error| problem(directory, error))
+            .map_err(|error| problem(directory, error))?;
+        Ok(if tells_everything(directory) { Reach::Everything } else { Reach::Some })
     }
 
     fn unwatch(&mut self, directory: &Path) {
@@ -41,41 +41,50 @@ impl Watcher for Native {
 
 /// Runs on notify's thread.
 fn wake(waker: &Waker, event: notify::Result<Event>) {
-    let is_reason = match event {
-        // Events were lost: anything may have happened.
-        Err(_) => true,
-        Ok(event) if event.need_rescan() => true,
-        Ok(event) => {
-            is_complete(event.kind) && {
-                let interest = waker.interest.lock();
-                event.paths.iter().any(|path| is_covered(&interest, path))
+    match event {
+        Ok(event) if !event.need_rescan() => {
+            if let Some(happened) = happened(event.kind) {
+                event.paths.into_iter().for_each(|path| waker.tell(path, happened));
             }
         }
-    };
-    if is_reason {
-        waker.requests.push(Trigger::Event);
+        // Events were lost.
+        Ok(_) | Err(_) => waker.tell_anything(),
     }
 }
 
-/// Whether something that happened to a path is a reason to look.
-fn is_covered(interest: &Interest, path: &Path) -> bool {
-    if interest.files.contains(path) {
-        return true;
-    }
-    let is_left_out = path.file_name().is_some_and(is_file_left_out);
-    !is_left_out && interest.packages.iter().any(|package| path.starts_with(package))
-}
-
-/// Whether a file may be whole now: closed after writing, renamed, created (a link,
-/// say), removed. Each single write would only wake for half of it.
-fn is_complete(kind: EventKind) -> bool {
-    matches!(
-        kind,
+/// What an event says; nothing when a file was only read.
+fn happened(kind: EventKind) -> Option<Happened> {
+    match kind {
+        EventKind::Create(CreateKind::Folder) => Some(Happened::Completed),
+        EventKind::Create(_) => Some(Happened::Created),
+        EventKind::Modify(ModifyKind::Data(_)) => Some(Happened::Written),
         EventKind::Access(AccessKind::Close(AccessMode::Write))
-            | EventKind::Create(_)
-            | EventKind::Remove(_)
-            | EventKind::Modify(ModifyKind::Name(_))
-    )
+        | EventKind::Remove(_)
+        | EventKind::Modify(ModifyKind::Name(_)) => Some(Happened::Completed),
+        EventKind::Modify(_) | EventKind::Any | EventKind::Other => Some(Happened::Touched),
+        EventKind::Access(_) => None,
+    }
+}
+
+/// Whether the system tells of everything that is written there: not of what other machines, or the
+/// program behind a file system, write to it.
+fn tells_everything(directory: &Path) -> bool {
+    // Of the file systems whose every write goes through this kernel, those that sources lie on.
+    // *Source*: their `*_SUPER_MAGIC` in linux/magic.h and in their own sources.
+    const LOCAL: [u32; 9] = [
+        0xEF53,      // ext2, ext3, ext4
+        0x5846_5342, // XFS
+        0x9123_683E, // Btrfs
+        0x0102_1994, // tmpfs
+        0x794C_7630, // overlayfs
+        0xF2F5_2010, // F2FS
+        0x2FC1_2FC1, // ZFS
+        0xCA45_1A4E, // bcachefs
+        0x8584_58F6, // ramfs
+    ];
+    // The type's width differs between platforms; every number fits 32 bits.
+    check(Operation::Stat, directory).is_ok()
+        && rustix::fs::statfs(directory).is_ok_and(|found| LOCAL.contains(&(found.f_type as u32)))
 }
 
 fn problem(path: &Path, error: notify::Error) -> EventsProblem {
@@ -115,20 +124,5 @@ mod tests {
         assert!(matches!(limit(of_code(rustix::io::Errno::MFILE)), EventsProblem::InstanceLimit));
         let other = limit(of_code(rustix::io::Errno::ACCESS));
         assert_eq!(other.to_string(), "cannot watch /x; it is polled");
-    }
-
-    #[test]
-    fn what_no_build_reads_is_no_reason_to_look() {
-        let interest = Interest {
-            packages: [Path::new("/game").to_owned()].into(),
-            files: [Path::new("/texts/a.txt").to_owned()].into(),
-            ..Interest::default()
-        };
-        for path in ["/game", "/game/src/lib.rs", "/game/src/new", "/texts/a.txt"] {
-            assert!(is_covered(&interest, Path::new(path)), "{path}");
-        }
-        for path in ["/game/src/.lib.rs.swp", "/game/src/4913", "/texts/b.txt", "/", "/gamer"] {
-            assert!(!is_covered(&interest, Path::new(path)), "{path}");
-        }
     }
 }

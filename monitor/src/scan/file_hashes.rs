@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use hotswap_artifact::{Fingerprint, FingerprintHasher};
-use hotswap_system::clock;
 use hotswap_system::fs::{self, File};
 
+use super::Extent;
 use super::stat::Stat;
 
 /// How many bytes are read at a time.
@@ -20,7 +20,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// How often a file is read again because it was written while it was read.
 ///
 /// Three: an editor is done after one; a file that is written all the time is
-/// marked as young instead and read by every scan.
+/// marked as young instead and read by every look.
 const READS_MAX: usize = 3;
 
 /// What was found in one file.
@@ -35,76 +35,123 @@ pub(crate) struct Hashed {
 /// The gate decides by *not equal*: any difference in size, mtime, ctime, inode
 /// or device, in whatever direction, means reading. And a hash taken while the
 /// file was young is never believed.
-pub(crate) struct FileHashes {
+#[derive(Default)]
+pub(super) struct FileHashes {
     entries: HashMap<PathBuf, Entry>,
     reads: u64,
-    clock: Box<dyn Fn() -> SystemTime + Send>,
 }
 
 struct Entry {
     hashed: Hashed,
     /// Whether equal times prove equal bytes.
     trusted: bool,
-    /// The last scan that asked for it.
-    scan: u64,
+    /// Whether an event would name the file if it were written by this name.
+    vouched: bool,
+    /// The last look that asked for it.
+    look: u64,
+}
+
+impl Entry {
+    fn holds(&self, path: &Path) -> bool {
+        self.trusted && stat(path).is_ok_and(|found| found == self.hashed.stat)
+    }
+
+    /// Whether no write can have been missed by who hears of all events. A file that has another
+    /// name may be written by that.
+    fn is_vouched(&self) -> bool {
+        self.vouched && self.trusted && self.hashed.stat.links() == 1
+    }
+}
+
+fn stat(path: &Path) -> io::Result<Stat> {
+    Ok(Stat::of(&fs::metadata(path)?))
 }
 
 impl FileHashes {
-    pub(crate) fn new() -> Self {
-        Self::with_clock(Box::new(clock::wall))
-    }
-
-    /// With a clock of one's own: the seam for tests of the racy window.
-    pub(crate) fn with_clock(clock: Box<dyn Fn() -> SystemTime + Send>) -> Self {
-        Self { entries: HashMap::new(), reads: 0, clock }
-    }
-
     /// How many times a file's content was read.
-    pub(crate) fn reads(&self) -> u64 {
+    pub(super) fn reads(&self) -> u64 {
         self.reads
     }
 
     /// The hash of a file: remembered, or read now.
-    pub(crate) fn hash(&mut self, path: &Path, scan: u64) -> io::Result<Hashed> {
-        let stat = Stat::of(&fs::metadata(path)?);
+    pub(super) fn hash(
+        &mut self,
+        path: &Path,
+        look: u64,
+        clock: &dyn Fn() -> SystemTime,
+    ) -> io::Result<Hashed> {
+        let stat = stat(path)?;
         if let Some(entry) = self.entries.get_mut(path)
             && entry.trusted
             && entry.hashed.stat == stat
         {
-            entry.scan = scan;
+            entry.look = look;
             return Ok(entry.hashed);
         }
-        let (hashed, trusted) = self.read(path)?;
-        let entry = Entry { hashed, trusted, scan };
+        let (hashed, trusted) = self.read(path, clock)?;
+        let vouched = self.entries.get(path).is_some_and(|entry| entry.vouched);
+        let entry = Entry { hashed, trusted, vouched, look };
         self.entries.insert(path.to_owned(), entry);
         Ok(hashed)
     }
 
-    /// Forgets the files that `scan` did not ask for.
-    pub(crate) fn forget_before(&mut self, scan: u64) {
-        self.entries.retain(|_, entry| entry.scan >= scan);
+    /// Whether a file was hashed.
+    pub(super) fn knows(&self, path: &Path) -> bool {
+        self.entries.contains_key(path)
     }
 
-    fn read(&mut self, path: &Path) -> io::Result<(Hashed, bool)> {
+    /// The files that may hold other bytes than those that were hashed, or are gone.
+    pub(super) fn review(&self, extent: Extent<'_>) -> Vec<PathBuf> {
+        let is_asked = |entry: &Entry| matches!(extent, Extent::Everything) || !entry.is_vouched();
+        let asked = self.entries.iter().filter(|(_, entry)| is_asked(entry));
+        let written = asked.filter(|(path, entry)| !entry.holds(path));
+        let mut written: Vec<PathBuf> = written.map(|(path, _)| path.clone()).collect();
+        if let Extent::Told(told) = extent {
+            let is_written = |entry: &Entry, path| !is_asked(entry) && !entry.holds(path);
+            let named = told.paths().filter(|path| {
+                self.entries.get(*path).is_some_and(|entry| is_written(entry, path))
+            });
+            written.extend(named.map(Path::to_owned));
+        }
+        written
+    }
+
+    /// Says of which files events would tell.
+    pub(super) fn vouch(&mut self, is_told: impl Fn(&Path) -> bool) {
+        for (path, entry) in &mut self.entries {
+            entry.vouched = is_told(path);
+        }
+    }
+
+    /// Forgets the files that `look` did not ask for.
+    pub(super) fn forget_before(&mut self, look: u64) {
+        self.entries.retain(|_, entry| entry.look >= look);
+    }
+
+    fn read(&mut self, path: &Path, clock: &dyn Fn() -> SystemTime) -> io::Result<(Hashed, bool)> {
         for _ in 1..READS_MAX {
-            let (hashed, trusted, steady) = self.read_once(path)?;
+            let (hashed, trusted, steady) = self.read_once(path, clock)?;
             if steady {
                 return Ok((hashed, trusted));
             }
         }
-        let (hashed, trusted, steady) = self.read_once(path)?;
+        let (hashed, trusted, steady) = self.read_once(path, clock)?;
         Ok((hashed, trusted && steady))
     }
 
     /// Reads a file; whether its times will prove its bytes, and whether it stood
     /// still meanwhile.
-    fn read_once(&mut self, path: &Path) -> io::Result<(Hashed, bool, bool)> {
+    fn read_once(
+        &mut self,
+        path: &Path,
+        clock: &dyn Fn() -> SystemTime,
+    ) -> io::Result<(Hashed, bool, bool)> {
         self.reads += 1;
         let mut file = File::open(path)?;
         let stat = Stat::of(&file.metadata()?);
         // Before the first byte is read: whatever is written from here on gets a
         // time that differs from one older than the window.
-        let young = stat.is_young_at((self.clock)());
+        let young = stat.is_young_at(clock());
         let digest = digest(&mut file)?;
         let steady = Stat::of(&file.metadata()?) == stat;
         Ok((Hashed { digest, stat }, !young, steady))
@@ -137,11 +184,10 @@ mod tests {
         let path = directory.path().join("a");
         fs::write(&path, "a").unwrap();
         let later = || SystemTime::now() + Duration::from_secs(10);
-        let mut old = FileHashes::with_clock(Box::new(later));
-        let mut young = FileHashes::new();
-        for scan in 0..3 {
-            old.hash(&path, scan).unwrap();
-            young.hash(&path, scan).unwrap();
+        let (mut old, mut young) = (FileHashes::default(), FileHashes::default());
+        for look in 0..3 {
+            old.hash(&path, look, &later).unwrap();
+            young.hash(&path, look, &SystemTime::now).unwrap();
         }
         assert_eq!(old.reads(), 1);
         assert_eq!(young.reads(), 3, "written just now: its times prove nothing");
@@ -155,9 +201,9 @@ mod tests {
         let future = SystemTime::now() + Duration::from_secs(3600);
         File::options().write(true).open(&path).unwrap().set_modified(future).unwrap();
         let later = || SystemTime::now() + Duration::from_secs(10);
-        let mut hashes = FileHashes::with_clock(Box::new(later));
-        hashes.hash(&path, 0).unwrap();
-        hashes.hash(&path, 1).unwrap();
+        let mut hashes = FileHashes::default();
+        hashes.hash(&path, 0, &later).unwrap();
+        hashes.hash(&path, 1, &later).unwrap();
         assert_eq!(hashes.reads(), 2);
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use hotswap_artifact::{BuildErrorKind, Fingerprint, Source};
 use hotswap_system::fs;
 
-use super::file_hashes::FileHashes;
-use super::walk::{WalkFailure, directories_below, files_below, is_absent};
+use super::answers::{Answers, Kind};
+use super::found::Found;
+use super::walk::{WalkFailure, files_below, is_absent};
 use super::{Failure, dep_info, must_exist};
 use crate::build::must_have_manifest;
 use crate::events::Interest;
@@ -41,6 +42,8 @@ pub(super) struct Inputs {
     expected: BTreeSet<PathBuf>,
     /// Whether the `.d` file of an earlier process was looked for.
     is_dep_info_loaded: bool,
+    /// Whether what cargo said is of the manifests that lie there.
+    is_resolved: bool,
 }
 
 /// What cargo answered, and what the manifests were when it was asked.
@@ -59,44 +62,52 @@ impl Inputs {
             learned: BTreeSet::new(),
             expected: BTreeSet::new(),
             is_dep_info_loaded: false,
+            is_resolved: false,
         }
     }
 
     /// Asks cargo about the package, when a manifest differs from the last time.
-    pub(super) fn resolve(&mut self, hashes: &mut FileHashes, scan: u64) -> Result<(), Failure> {
+    pub(super) fn resolve(&mut self, answers: &mut Answers) -> Result<(), Failure> {
         must_exist(self.source.location())?;
-        if let Some(package) = self.package() {
-            for _ in 0..RESOLUTIONS_MAX {
-                let before = self.manifests(hashes, scan)?;
-                if self.resolution.as_ref().is_some_and(|known| known.manifests == before) {
-                    break;
-                }
-                let answer = self.ask(&package);
-                if let Err(BuildErrorKind::Spawn { .. }) = &answer
-                    && self.recall(&package, hashes, scan)?
-                {
-                    break;
-                }
-                self.expect_manifests_of(&answer);
-                self.resolution = Some(Resolution { manifests: BTreeMap::new(), answer });
-                // Cargo writes the lock file while it answers, and the answer
-                // names more manifests: both belong to it. A manifest of before
-                // that differs does not: somebody wrote it meanwhile.
-                let after = self.manifests(hashes, scan)?;
-                let is_same = |path: &PathBuf, digest: &Fingerprint| {
-                    path.ends_with("Cargo.lock") || after.get(path) == Some(digest)
-                };
-                if before.iter().all(|(path, digest)| is_same(path, digest))
-                    && let Some(resolution) = &mut self.resolution
-                {
-                    resolution.manifests = after;
-                    self.remember(&package);
-                    break;
-                }
-            }
-        }
+        self.is_resolved = match self.package() {
+            Some(package) => self.resolve_package(&package, answers)?,
+            None => true,
+        };
         self.load_dep_info();
         Ok(())
+    }
+
+    /// Whether the manifests stood still for long enough.
+    fn resolve_package(&mut self, package: &Path, answers: &mut Answers) -> Result<bool, Failure> {
+        for _ in 0..RESOLUTIONS_MAX {
+            let before = self.manifests(answers)?;
+            if self.resolution.as_ref().is_some_and(|known| known.manifests == before) {
+                return Ok(true);
+            }
+            let answer = self.ask(package);
+            if let Err(BuildErrorKind::Spawn { .. }) = &answer
+                && self.recall(package, answers)?
+            {
+                return Ok(true);
+            }
+            self.expect_manifests_of(&answer);
+            self.resolution = Some(Resolution { manifests: BTreeMap::new(), answer });
+            // Cargo writes the lock file while it answers, and the answer
+            // names more manifests: both belong to it. A manifest of before
+            // that differs does not: somebody wrote it meanwhile.
+            let after = self.manifests(answers)?;
+            let is_same = |path: &PathBuf, digest: &Fingerprint| {
+                path.ends_with("Cargo.lock") || after.get(path) == Some(digest)
+            };
+            if before.iter().all(|(path, digest)| is_same(path, digest))
+                && let Some(resolution) = &mut self.resolution
+            {
+                resolution.manifests = after;
+                self.remember(package);
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Keeps what cargo answered for a process that finds no cargo.
@@ -109,12 +120,7 @@ impl Inputs {
     }
 
     /// Takes what cargo answered in an earlier process, if all that it depends on is as it was.
-    fn recall(
-        &mut self,
-        package: &Path,
-        hashes: &mut FileHashes,
-        scan: u64,
-    ) -> Result<bool, Failure> {
+    fn recall(&mut self, package: &Path, answers: &mut Answers) -> Result<bool, Failure> {
         let near = |directory: &Path| directory.join("target/hotswap");
         // Where the workspace begins only cargo can tell.
         let target_dirs: Vec<PathBuf> = match self.target_dir() {
@@ -127,7 +133,7 @@ impl Inputs {
         };
         // With the answer it is known which manifests count.
         let before = self.resolution.replace(Resolution { manifests, answer: Ok(project) });
-        let now = self.manifests(hashes, scan)?;
+        let now = self.manifests(answers)?;
         let is_same = self.resolution.as_ref().is_some_and(|recalled| recalled.manifests == now);
         if !is_same {
             self.resolution = before;
@@ -135,61 +141,69 @@ impl Inputs {
         Ok(is_same)
     }
 
-    /// All files that there are, by name.
-    pub(super) fn list(&self) -> Result<BTreeMap<PathBuf, PathBuf>, WalkFailure> {
-        let mut files = BTreeSet::new();
-        match &self.source {
-            Source::Crate(package) => files.extend(self.files_below(package)?),
-            source => drop(files.insert(source.location().to_owned())),
-        }
+    /// Whether cargo was asked about what lies there, or need not be.
+    pub(super) fn is_resolved(&self) -> bool {
+        self.is_resolved
+    }
+
+    /// All files that there are; some more than once.
+    pub(super) fn list(&self, answers: &mut Answers) -> Result<Vec<PathBuf>, WalkFailure> {
+        let mut files = match &self.source {
+            Source::Crate(package) => self.files_below(package, answers)?,
+            source => vec![source.location().to_owned()],
+        };
         for package in self.path_dependencies() {
-            files.extend(self.files_below(package)?);
+            files.extend(self.files_below(package, answers)?);
         }
         let beside = self.control_files().into_iter();
         let outside = beside.chain(self.learned.iter().chain(&self.expected).cloned());
         for path in outside {
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_file() => drop(files.insert(path)),
+            match answers.kind(&path) {
+                Ok(Some(Kind::File)) => files.push(path),
                 // A build script may say that it reads a directory.
-                Ok(metadata) if metadata.is_dir() => files.extend(self.files_below(&path)?),
-                Ok(_) => {}
-                Err(error) if is_absent(&error) => {}
+                Ok(Some(Kind::Directory)) => files.extend(self.files_below(&path, answers)?),
+                Ok(Some(Kind::Other) | None) => {}
                 Err(error) => return Err(WalkFailure { path, error }),
             }
         }
-        let named = files.into_iter().map(|path| (self.name(&path), path));
-        Ok(named.collect())
+        Ok(files)
     }
 
-    /// Replaces what the last good build read. Its own outputs are no inputs: a
-    /// build script's generated code is named in the `.d` file too.
-    pub(super) fn learn(&mut self, inputs: Vec<PathBuf>) {
+    /// Replaces what the last good build read; whether that is something else. Its own
+    /// outputs are no inputs: a build script's generated code is named in the `.d` file too.
+    pub(super) fn learn(&mut self, inputs: Vec<PathBuf>) -> bool {
         let target_dir = self.target_dir();
         let is_output =
             |path: &PathBuf| target_dir.as_ref().is_some_and(|dir| path.starts_with(dir));
         let inputs = inputs.into_iter().filter(|path| !is_output(path));
-        self.learned = inputs.collect();
+        let learned = inputs.collect();
+        let is_new = self.learned != learned || !self.expected.is_empty();
+        self.learned = learned;
         self.expected.clear();
         self.is_dep_info_loaded = true;
+        is_new
     }
 
     pub(super) fn learned_names(&self) -> impl Iterator<Item = PathBuf> {
-        self.learned.iter().map(|path| self.name(path))
+        self.learned.iter().map(|path| self.name(path).to_owned())
     }
 
-    /// Watches for files that were missed. A compiler names them relative to
-    /// where it ran: the package or its workspace.
-    pub(super) fn expect(&mut self, missing: Vec<PathBuf>) {
+    /// Watches for files that were missed; whether any is new. A compiler names them
+    /// relative to where it ran: the package or its workspace.
+    pub(super) fn expect(&mut self, missing: Vec<PathBuf>) -> bool {
         let package = self.package().unwrap_or_else(|| self.root().to_owned());
         let bases = [Some(package.as_path()), self.workspace_root(), Some(self.root())];
         let expected =
             missing.iter().flat_map(|path| bases.iter().flatten().map(move |base| base.join(path)));
         let expected: Vec<PathBuf> = expected.collect();
+        let known = self.expected.len();
         self.expected.extend(expected);
+        self.expected.len() > known
     }
 
     pub(super) fn forget_resolution(&mut self) {
         self.resolution = None;
+        self.is_resolved = false;
     }
 
     pub(super) fn problem(&self) -> Option<BuildErrorKind> {
@@ -217,7 +231,8 @@ impl Inputs {
         Some((self.package()?, self.project()?.library_name.clone()?))
     }
 
-    /// Whether this is a file that cargo itself goes by content for.
+    /// Whether this is a file that cargo itself goes by content for, and that may decide
+    /// which others count.
     pub(super) fn is_control_file(path: &Path) -> bool {
         CONTROL_FILES.iter().any(|name| path.ends_with(name))
     }
@@ -258,13 +273,13 @@ impl Inputs {
     }
 
     /// The hashes of everything that cargo's answer depends on.
-    fn manifests(&self, hashes: &mut FileHashes, scan: u64) -> Result<Manifests, Failure> {
+    fn manifests(&self, answers: &mut Answers) -> Result<Manifests, Failure> {
         let in_packages = self.path_dependencies().map(|package| package.join("Cargo.toml"));
         let is_manifest = |path: &&PathBuf| path.ends_with("Cargo.toml");
         let expected = self.expected.iter().filter(is_manifest).cloned();
         let mut manifests = BTreeMap::new();
         for path in self.control_files().into_iter().chain(in_packages).chain(expected) {
-            match hashes.hash(&path, scan) {
+            match answers.hash(&path) {
                 Ok(hashed) => drop(manifests.insert(path, hashed.digest)),
                 Err(error) if is_absent(&error) => {}
                 Err(error) => {
@@ -304,34 +319,41 @@ impl Inputs {
         packages.into_iter().flatten().filter(move |package| own.as_ref() != Some(*package))
     }
 
-    fn files_below(&self, directory: &Path) -> Result<Vec<PathBuf>, WalkFailure> {
+    fn files_below(
+        &self,
+        directory: &Path,
+        answers: &mut Answers,
+    ) -> Result<Vec<PathBuf>, WalkFailure> {
         let outputs: Vec<PathBuf> = self.target_dir().into_iter().collect();
-        files_below(directory, &outputs)
+        files_below(directory, &outputs, answers)
     }
 
     fn target_dir(&self) -> Option<PathBuf> {
         crate::build::target_dir(&self.source, self.workspace_root(), &self.settings)
     }
 
-    /// What is worth an event: these files, what may appear, and everything in the
-    /// packages. A source that is moved away and back is told by its own directory.
-    pub(super) fn interest(&self, files: impl Iterator<Item = PathBuf>) -> Interest {
-        let outputs: Vec<PathBuf> = self.target_dir().into_iter().collect();
+    /// What is worth an event: everything in the packages, the files outside, and what may
+    /// appear. A source that is moved away and back is told by its own directory.
+    pub(super) fn interest(&self, found: Option<&Found>, answers: &Answers) -> Interest {
         let mut interest = Interest::default();
         if let Source::Crate(package) = &self.source {
             interest.packages.insert(package.clone());
         }
         interest.packages.extend(self.path_dependencies().cloned());
-        for package in &interest.packages {
-            interest.directories.extend(directories_below(package, &outputs));
-        }
-        for file in files {
+        interest.directories.extend(answers.directories().map(Path::to_owned));
+        let is_inside = |path: &Path| {
+            interest.packages.iter().any(|package| path.starts_with(package))
+                && answers.is_walked(path)
+        };
+        let files = found.into_iter().flat_map(Found::files).map(|file| self.path(&file.name));
+        let outside: Vec<PathBuf> = files.filter(|path| !is_inside(path)).collect();
+        for file in outside.iter().chain(answers.links()) {
             // A link is one file, what it leads to another.
-            if let Some(target) = fs::canonicalize(&file).ok().filter(|target| *target != file) {
+            if let Some(target) = fs::canonicalize(file).ok().filter(|target| target != file) {
                 interest.files.insert(target);
             }
-            interest.files.insert(file);
         }
+        interest.files.extend(outside);
         interest.files.extend(self.expected.iter().cloned());
         interest.files.insert(self.source.location().to_owned());
         let parents = interest.files.iter().filter_map(|file| file.parent());
@@ -352,8 +374,8 @@ impl Inputs {
         self.root().join(name)
     }
 
-    fn name(&self, path: &Path) -> PathBuf {
-        path.strip_prefix(self.root()).unwrap_or(path).to_owned()
+    pub(super) fn name<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(self.root()).unwrap_or(path)
     }
 
     /// Takes over what a build of an earlier process read. Best effort: without

@@ -1,31 +1,34 @@
 //! One look at a source: what lies in it now?
 
+mod answers;
 mod dep_info;
 mod file_hashes;
+mod found;
 mod inputs;
+mod listings;
 mod stat;
 pub(crate) mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hotswap_artifact::{
-    BuildErrorKind, Cause, Diagnostics, Fingerprint, FingerprintHasher, ScanError, Source,
-};
+use hotswap_artifact::{BuildErrorKind, Cause, Diagnostics, Fingerprint, ScanError, Source};
 use hotswap_system::fs;
 
 use crate::build::ledger::{JobFile, JobInputs};
 use crate::build::messages;
-use crate::events::Interest;
+use crate::events::{Interest, Told};
 use crate::{BuildSettings, StopSignal};
-use file_hashes::{FileHashes, Hashed};
+use answers::Answers;
+use found::{Found, FoundFile};
 use inputs::Inputs;
 
 pub(crate) use dep_info::{parse as parse_dep_info, read as read_dep_info};
 pub(crate) use inputs::absolute;
+pub(crate) use stat::Identity;
 pub use stat::RACY_WINDOW;
 
 /// How often a scan starts over because a file vanished between being listed and
@@ -70,6 +73,14 @@ pub(crate) fn cause_of(paths: &[PathBuf]) -> Cause {
     Cause { first: paths.first().cloned(), count: paths.len() }
 }
 
+/// How much of a source is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Extent<'a> {
+    Everything,
+    /// Everything but the files that events speak for, and did not.
+    Told(&'a Told),
+}
+
 /// Looks at one source, again and again, and remembers what it need not read.
 ///
 /// ```
@@ -91,9 +102,16 @@ pub(crate) fn cause_of(paths: &[PathBuf]) -> Cause {
 pub struct Scanner {
     source_name: String,
     inputs: Inputs,
-    hashes: FileHashes,
-    /// What the last scan found, by name.
-    previous: Option<Arc<BTreeMap<PathBuf, Hashed>>>,
+    answers: Answers,
+    /// What lies there, by the answers.
+    found: Option<Arc<Found>>,
+    /// What the next scan is compared with.
+    previous: Option<Arc<Found>>,
+    /// Whether there is something to ask that was not asked for: the answers may be the
+    /// same, and what follows from them is not.
+    is_stale: bool,
+    /// How often everything was asked for.
+    looks: u64,
     scans: u64,
 }
 
@@ -128,8 +146,11 @@ impl Scanner {
         Self {
             source_name: source.to_string(),
             inputs: Inputs::new(&absolute(source), settings.clone(), stop),
-            hashes: FileHashes::new(),
+            answers: Answers::new(),
+            found: None,
             previous: None,
+            is_stale: true,
+            looks: 0,
             scans: 0,
         }
     }
@@ -147,19 +168,16 @@ impl Scanner {
     /// next scan is compared with the last one that succeeded. A manifest that
     /// cargo cannot read is no error here but a [`Scan::problem`].
     pub fn scan(&mut self) -> Result<Scan, ScanError> {
+        self.scan_extent(Extent::Everything)
+    }
+
+    /// Looks at so much of the source as is asked for.
+    pub(crate) fn scan_extent(&mut self, extent: Extent<'_>) -> Result<Scan, ScanError> {
         self.scans += 1;
-        let mut rescans = 0;
-        let found = loop {
-            match self.look() {
-                Ok(found) => break found,
-                Err(failure) if failure.vanished && rescans < RESCANS_MAX => rescans += 1,
-                Err(failure) => {
-                    let name = self.source_name.as_str();
-                    return Err(ScanError::new(name, failure.path, failure.error));
-                }
-            }
+        let found = match self.review(extent) {
+            Some(found) => found,
+            None => self.look()?,
         };
-        self.hashes.forget_before(self.scans);
         Ok(self.compare(found))
     }
 
@@ -170,26 +188,48 @@ impl Scanner {
     /// was written: it covers more.
     pub fn learn(&mut self, inputs: Vec<PathBuf>) -> BTreeSet<PathBuf> {
         let learned_before: BTreeSet<PathBuf> = self.inputs.learned_names().collect();
-        self.inputs.learn(inputs);
+        self.is_stale |= self.inputs.learn(inputs);
         let is_new = |name: &PathBuf| !learned_before.contains(name) && !self.has_seen(name);
         self.inputs.learned_names().filter(is_new).collect()
     }
 
     /// Watches for the files that a failed build missed, as its messages name them.
     pub fn learn_missing(&mut self, diagnostics: &Diagnostics) {
-        self.inputs.expect(messages::missing_files(diagnostics));
+        self.is_stale |= self.inputs.expect(messages::missing_files(diagnostics));
     }
 
     /// Asks cargo again at the next scan, though no manifest changed: after a
     /// failure that lay outside the source.
     pub fn retry(&mut self) {
         self.inputs.forget_resolution();
+        self.is_stale = true;
     }
 
     /// What of the file system the events of are of interest, by the last scan.
     pub(crate) fn interest(&self) -> Interest {
-        let names = self.previous.iter().flat_map(|found| found.keys());
-        self.inputs.interest(names.map(|name| self.inputs.path(name)))
+        self.inputs.interest(self.found.as_deref(), &self.answers)
+    }
+
+    /// How often it was found out anew which files and directories there are.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks
+    }
+
+    /// Relies on events for the files in these directories, until the next time that it is found
+    /// out which there are.
+    pub(crate) fn vouch(&mut self, told: &HashMap<&Path, Identity>) {
+        self.answers.vouch(told);
+    }
+
+    /// When the file system last noted a write to any of the files that the last scan found.
+    pub(crate) fn newest_change(&self) -> Option<SystemTime> {
+        let files = self.found.iter().flat_map(|found| found.files());
+        files.map(|file| file.hashed.stat.changed()).max()
+    }
+
+    /// Where the file of this name lies.
+    pub(crate) fn path(&self, name: &Path) -> PathBuf {
+        self.inputs.path(name)
     }
 
     /// What the last scan found, to compare with later.
@@ -205,14 +245,14 @@ impl Scanner {
     /// How many times the content of a file was read since the scanner was made.
     #[must_use]
     pub fn files_read(&self) -> u64 {
-        self.hashes.reads()
+        self.answers.reads()
     }
 
     /// Whether a file, by the name that the last scan gave it, may have been
     /// written since `moment`. Yes when it is not there.
     pub(crate) fn may_be_written_since(&self, name: &Path, moment: SystemTime) -> bool {
-        let found = self.previous.as_ref().and_then(|files| files.get(name));
-        found.is_none_or(|found| found.stat.may_be_written_since(moment))
+        let found = self.previous.as_ref().and_then(|found| found.get(name));
+        found.is_none_or(|file| file.hashed.stat.may_be_written_since(moment))
     }
 
     /// Whether a name that differs was written: not when it lies there still and
@@ -225,9 +265,9 @@ impl Scanner {
     pub(crate) fn job_inputs(&self) -> JobInputs {
         let packages = self.inputs.packages();
         let is_in_package = |path: &Path| packages.keys().any(|package| path.starts_with(package));
-        let found = self.previous.iter().flat_map(|found| found.iter());
-        let files = found.map(|(name, hashed)| JobFile {
-            name: name.clone(),
+        let found = self.previous.iter().flat_map(|found| found.files());
+        let files = found.map(|FoundFile { name, hashed }| JobFile {
+            name: name.to_path_buf(),
             path: self.inputs.path(name),
             digest: hashed.digest,
             modified: hashed.stat.modified(),
@@ -240,74 +280,90 @@ impl Scanner {
 
     /// Whether the last scan found this file, or a file below this directory.
     fn has_seen(&self, name: &Path) -> bool {
-        let from_here = |files: &BTreeMap<PathBuf, Hashed>| {
-            // Paths are ordered by their parts: what lies below follows.
-            let mut following = files.range(name.to_owned()..);
-            following.next().is_some_and(|(found, _)| found.starts_with(name))
-        };
-        self.previous.as_deref().is_some_and(from_here)
+        self.previous.as_ref().is_some_and(|found| found.has_at_or_below(name))
     }
 
-    fn look(&mut self) -> Result<BTreeMap<PathBuf, Hashed>, Failure> {
-        self.inputs.resolve(&mut self.hashes, self.scans)?;
-        let mut found = BTreeMap::new();
-        for (name, path) in self.inputs.list()? {
-            match self.hashes.hash(&path, self.scans) {
-                Ok(hashed) => drop(found.insert(name, hashed)),
+    /// What lies there, when nothing but the bytes of known files can differ from the last look.
+    fn review(&mut self, extent: Extent<'_>) -> Option<Arc<Found>> {
+        let found = self.found.as_ref().filter(|_| !self.is_stale)?;
+        let mut updates = Vec::new();
+        for path in self.answers.review(extent)? {
+            let index = found.position(self.inputs.name(&path))?;
+            let (before, hashed) = (found.files()[index].hashed, self.answers.hash(&path).ok()?);
+            // What steers cargo decides which files there are.
+            if before.digest != hashed.digest && Inputs::is_control_file(&path) {
+                return None;
+            }
+            if before != hashed {
+                updates.push((index, hashed));
+            }
+        }
+        if updates.is_empty() {
+            return Some(Arc::clone(found));
+        }
+        Some(Arc::new(found.with(updates)))
+    }
+
+    /// Asks for everything, and begins anew while files vanish.
+    fn look(&mut self) -> Result<Arc<Found>, ScanError> {
+        self.is_stale = true;
+        let mut rescans = 0;
+        loop {
+            match self.look_once() {
+                Ok(found) => {
+                    self.is_stale = !self.inputs.is_resolved();
+                    self.looks += 1;
+                    return Ok(Arc::new(found));
+                }
+                Err(failure) if failure.vanished && rescans < RESCANS_MAX => rescans += 1,
+                Err(failure) => {
+                    let name = self.source_name.as_str();
+                    return Err(ScanError::new(name, failure.path, failure.error));
+                }
+            }
+        }
+    }
+
+    fn look_once(&mut self) -> Result<Found, Failure> {
+        self.answers.begin();
+        self.inputs.resolve(&mut self.answers)?;
+        let mut files = Vec::new();
+        for path in self.inputs.list(&mut self.answers)? {
+            match self.answers.hash(&path) {
+                Ok(hashed) => {
+                    files.push(FoundFile { name: Arc::from(self.inputs.name(&path)), hashed });
+                }
                 Err(error) => {
                     return Err(Failure { vanished: walk::is_absent(&error), path, error });
                 }
             }
         }
-        Ok(found)
+        self.answers.end();
+        Ok(Found::new(files))
     }
 
-    fn compare(&mut self, found: BTreeMap<PathBuf, Hashed>) -> Scan {
-        let mut hasher = FingerprintHasher::new();
-        for (name, hashed) in &found {
-            hasher.piece(name.as_os_str().as_encoded_bytes());
-            hasher.piece(hashed.digest.as_bytes());
-        }
+    fn compare(&mut self, found: Arc<Found>) -> Scan {
         let (changed, touched) = match &self.previous {
-            Some(previous) => differences(previous, &found),
-            None => Default::default(),
+            Some(previous) if !Arc::ptr_eq(previous, &found) => found.differences(previous),
+            _ => Default::default(),
         };
         let scan = Scan {
-            fingerprint: hasher.finish(),
+            fingerprint: found.fingerprint(),
             changed,
             touched,
-            files: found.len(),
+            files: found.files().len(),
             problem: self.inputs.problem(),
             workspace_root: self.inputs.workspace_root().map(Path::to_owned),
             has_build_script: self.inputs.has_build_script(),
         };
-        self.previous = Some(Arc::new(found));
+        self.previous = Some(Arc::clone(&found));
+        self.found = Some(found);
         scan
     }
 }
 
 /// What one scan found.
-pub(crate) struct Snapshot(Option<Arc<BTreeMap<PathBuf, Hashed>>>);
-
-/// What differs in bytes, and what only in times.
-fn differences(
-    before: &BTreeMap<PathBuf, Hashed>,
-    after: &BTreeMap<PathBuf, Hashed>,
-) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let names: BTreeSet<&PathBuf> = before.keys().chain(after.keys()).collect();
-    let mut changed = Vec::new();
-    let mut touched = Vec::new();
-    for name in names {
-        match (before.get(name), after.get(name)) {
-            (Some(before), Some(after)) if before == after => {}
-            (Some(before), Some(after)) if before.digest == after.digest => {
-                touched.push(name.clone());
-            }
-            _ => changed.push(name.clone()),
-        }
-    }
-    (changed, touched)
-}
+pub(crate) struct Snapshot(Option<Arc<Found>>);
 
 /// Why a look came to nothing.
 struct Failure {

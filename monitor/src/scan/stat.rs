@@ -29,6 +29,27 @@ pub(crate) struct Stat {
     changed: FileTime,
     inode: u64,
     device: u64,
+    links: u64,
+}
+
+/// Which file or directory it is, by whatever name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+    /// Where the file system keeps it: the number of a directory that was removed may be another's soon.
+    born: Option<SystemTime>,
+}
+
+impl Identity {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino(), born: metadata.created().ok() }
+    }
+
+    /// Whether there is no other of this identity, at any time.
+    pub(crate) fn is_unique(&self) -> bool {
+        self.born.is_some()
+    }
 }
 
 impl Stat {
@@ -39,7 +60,13 @@ impl Stat {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
             inode: metadata.ino(),
             device: metadata.dev(),
+            links: metadata.nlink(),
         }
+    }
+
+    /// How many names the file has.
+    pub(crate) fn links(&self) -> u64 {
+        self.links
     }
 
     /// When the file was written, as it says itself.
@@ -59,6 +86,13 @@ impl Stat {
         // once in a hundred million times, by chance: then this is too careful).
         let granularity = if self.changed.1 == 0 { RACY_WINDOW } else { CLOCK_TICK };
         self.is_later_than(moment, granularity)
+    }
+
+    /// When the file, or what is noted of it, was last written: no program can set that.
+    pub(crate) fn changed(&self) -> SystemTime {
+        let (seconds, nanoseconds) = self.changed;
+        let since = Duration::from_secs(seconds.try_into().unwrap_or(0));
+        UNIX_EPOCH + since + Duration::from_nanos(nanoseconds.try_into().unwrap_or(0))
     }
 
     fn is_later_than(&self, moment: SystemTime, granularity: Duration) -> bool {

@@ -5,9 +5,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use hotswap_system::fault::{self, Operation};
 use hotswap_system::fs;
-use walkdir::{DirEntry, WalkDir};
+
+use super::answers::{Answers, Kind};
+use super::listings::{Listed, ListedKind, Listing};
+use super::stat::Identity;
 
 /// A path that could not be looked at.
 pub(crate) struct WalkFailure {
@@ -17,62 +19,106 @@ pub(crate) struct WalkFailure {
 
 /// Lists the regular files below `root` that may go into a build. Links are
 /// followed, a loop of links once. A root that does not exist has no files.
-pub(crate) fn files_below(root: &Path, not_below: &[PathBuf]) -> Result<Vec<PathBuf>, WalkFailure> {
-    let whole_package = has_build_script(root)?;
-    let mut doubt = None;
-    let is_input = |entry: &DirEntry| {
-        if entry.depth() == 0 {
-            return true;
-        }
-        let is_beside = entry.depth() == 1 && !whole_package && is_beside_the_library(entry);
-        if is_beside || not_below.iter().any(|path| entry.path() == path) {
-            return false;
-        }
-        match is_left_out(entry.path(), entry.file_name(), entry.file_type().is_dir()) {
-            Ok(is_left_out) => !is_left_out,
-            Err(error) => {
-                doubt = Some(WalkFailure { path: entry.path().to_owned(), error });
-                false
-            }
-        }
-    };
-    let mut files = Vec::new();
-    for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(is_input) {
-        let path = entry.as_ref().map_or(root, |entry| entry.path());
-        if let Err(error) = fault::check(Operation::List, path) {
-            return Err(WalkFailure { path: path.to_owned(), error });
-        }
-        match entry {
-            Ok(entry) if entry.file_type().is_file() => files.push(entry.into_path()),
-            Ok(_) => {}
-            Err(error) => pass_over(root, error)?,
-        }
-    }
-    doubt.map_or(Ok(files), Err)
+pub(super) fn files_below(
+    root: &Path,
+    not_below: &[PathBuf],
+    answers: &mut Answers,
+) -> Result<Vec<PathBuf>, WalkFailure> {
+    let fail = |error| WalkFailure { path: root.to_owned(), error };
+    let Some(Kind::Directory) = answers.kind(root).map_err(fail)? else { return Ok(Vec::new()) };
+    let (listing, identity) = answers.list(root).map_err(fail)?;
+    let whole_package = has_build_script(root, &listing, answers)?;
+    let mut walk =
+        Walk { answers, not_below, whole_package, within: vec![identity], files: Vec::new() };
+    walk.directory(root, &listing)?;
+    Ok(walk.files)
 }
 
-/// Lists the directories below `root`, itself included, that may hold such files.
-/// What cannot be read is left out: the scan says so.
-pub(crate) fn directories_below(root: &Path, not_below: &[PathBuf]) -> Vec<PathBuf> {
-    let may_hold_inputs = |entry: &DirEntry| {
-        entry.file_type().is_dir()
-            && (entry.depth() == 0
-                || !(is_left_out(entry.path(), entry.file_name(), true).unwrap_or(false)
-                    || not_below.iter().any(|path| entry.path() == path)))
-    };
-    let entries = WalkDir::new(root).follow_links(true).into_iter().filter_entry(may_hold_inputs);
-    let is_seen = |entry: &DirEntry| fault::check(Operation::List, entry.path()).is_ok();
-    entries.flatten().filter(is_seen).map(DirEntry::into_path).collect()
+/// On the way through the directories below a root.
+struct Walk<'a> {
+    answers: &'a mut Answers,
+    not_below: &'a [PathBuf],
+    whole_package: bool,
+    /// The directories from the root to here: a link back to one of them is a loop.
+    within: Vec<Identity>,
+    files: Vec<PathBuf>,
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, directory: &Path, listing: &Listing) -> Result<(), WalkFailure> {
+        for entry in &listing.entries {
+            let path = directory.join(&entry.name);
+            let fail = |error| WalkFailure { path: path.clone(), error };
+            let is_in_root = self.within.len() == 1;
+            match self.kind(&path, entry).map_err(fail)? {
+                Some(Kind::File) => {
+                    let is_left_out = is_file_left_out(&entry.name)
+                        || (is_in_root && !self.whole_package && is_text_beside(&entry.name));
+                    if !is_left_out {
+                        if entry.kind == ListedKind::Link {
+                            self.answers.note_link(path.clone());
+                        }
+                        self.files.push(path);
+                    }
+                }
+                Some(Kind::Directory) => {
+                    let is_left_out = is_directory_left_out(&entry.name)
+                        || (is_in_root && !self.whole_package && is_folder_beside(&entry.name));
+                    if is_left_out || self.not_below.contains(&path) {
+                        continue;
+                    }
+                    let (listing, identity) = match self.answers.list(&path) {
+                        Ok(found) => found,
+                        // Gone since its directory was read.
+                        Err(error) if is_absent(&error) => continue,
+                        Err(error) => return Err(fail(error)),
+                    };
+                    if !listing.is_cache && !self.within.contains(&identity) {
+                        self.within.push(identity);
+                        self.directory(&path, &listing)?;
+                        self.within.pop();
+                    }
+                }
+                Some(Kind::Other) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What an entry is, or leads to. A link to nowhere, as Emacs makes them for its
+    /// locks, is nothing; if the build needs it, the build will say so.
+    fn kind(&mut self, path: &Path, entry: &Listed) -> io::Result<Option<Kind>> {
+        match entry.kind {
+            ListedKind::File => Ok(Some(Kind::File)),
+            ListedKind::Directory => Ok(Some(Kind::Directory)),
+            ListedKind::Link => match self.answers.kind(path) {
+                Err(_) if is_file_left_out(&entry.name) => Ok(None),
+                kind => kind,
+            },
+        }
+    }
 }
 
 /// Whether cargo runs a build script for the package, which may read anything. An error is no answer: the same
 /// files would have another fingerprint for a moment, and what is built of them would be remembered under that.
-fn has_build_script(package: &Path) -> Result<bool, WalkFailure> {
+fn has_build_script(
+    package: &Path,
+    listing: &Listing,
+    answers: &mut Answers,
+) -> Result<bool, WalkFailure> {
+    let is_listed = |name: &str| listing.entries.iter().any(|entry| entry.name == name);
     let (script, manifest) = (package.join("build.rs"), package.join("Cargo.toml"));
-    if fs::exists(&script).map_err(|error| WalkFailure { path: script, error })? {
+    if is_listed("build.rs")
+        && answers.kind(&script).map_err(|error| WalkFailure { path: script, error })?.is_some()
+    {
         return Ok(true);
     }
-    match fs::read(&manifest) {
+    // Asked for its hash first: what is read is not older than that.
+    let text = match answers.hash(&manifest) {
+        Ok(_) => fs::read(&manifest),
+        Err(error) => Err(error),
+    };
+    match text {
         Ok(text) => Ok(String::from_utf8_lossy(&text).lines().any(is_build_key)),
         Err(error) if is_absent(&error) => Ok(false),
         Err(error) => Err(WalkFailure { path: manifest, error }),
@@ -85,20 +131,16 @@ fn is_build_key(line: &str) -> bool {
     line.trim_start().strip_prefix("build").is_some_and(|rest| rest.trim_start().starts_with('='))
 }
 
-/// What no build reads: outputs, hidden files, what editors and engines leave. An error when a directory does not
-/// tell.
-fn is_left_out(path: &Path, name: &OsStr, is_directory: bool) -> io::Result<bool> {
-    if !is_directory {
-        return Ok(is_file_left_out(name));
-    }
+/// What no build reads: outputs, hidden directories. Directories that say that they are a cache are no inputs either.
+pub(super) fn is_directory_left_out(name: &OsStr) -> bool {
     match name.as_bytes() {
-        b".cargo" => Ok(false),
-        b"target" | [b'.', ..] => Ok(true),
-        _ => fs::exists(path.join("CACHEDIR.TAG")),
+        b".cargo" => false,
+        b"target" | [b'.', ..] => true,
+        _ => false,
     }
 }
 
-/// The same for a file, which its name tells.
+/// The same for a file: hidden files, what editors and engines leave.
 pub(crate) fn is_file_left_out(name: &OsStr) -> bool {
     let name = name.as_bytes();
     if name.starts_with(b".") {
@@ -116,31 +158,13 @@ pub(crate) fn is_file_left_out(name: &OsStr) -> bool {
 
 /// What lies in a package's root and does not go into its library. (Where it
 /// does, by `include_str!`, the `.d` file names it.)
-fn is_beside_the_library(entry: &DirEntry) -> bool {
-    if entry.file_type().is_dir() {
-        matches!(entry.file_name().to_str(), Some("tests" | "benches" | "examples"))
-    } else {
-        entry.path().extension() == Some(OsStr::new("md"))
-    }
+fn is_folder_beside(name: &OsStr) -> bool {
+    matches!(name.to_str(), Some("tests" | "benches" | "examples"))
 }
 
-/// Decides which errors of a walk mean nothing.
-fn pass_over(root: &Path, error: walkdir::Error) -> Result<(), WalkFailure> {
-    if error.loop_ancestor().is_some() {
-        return Ok(());
-    }
-    let path = error.path().unwrap_or(root).to_owned();
-    let error = error
-        .into_io_error()
-        .expect("a walk fails with a loop or an input/output error, and it is no loop");
-    // Gone since its directory was read, or a link to nowhere, as Emacs makes
-    // them for its locks. If the build needs it, the build will say so.
-    let is_gone = is_absent(&error);
-    let is_left_out = path.file_name().is_some_and(|name| path != root && is_file_left_out(name));
-    if is_gone || is_left_out {
-        return Ok(());
-    }
-    Err(WalkFailure { path, error })
+/// The same for a file.
+fn is_text_beside(name: &OsStr) -> bool {
+    Path::new(name).extension() == Some(OsStr::new("md"))
 }
 
 /// Whether there is nothing at the path.
@@ -156,7 +180,8 @@ mod tests {
     use super::*;
 
     fn names(root: &Path) -> Vec<String> {
-        let files = files_below(root, &[]).map_err(|failure| failure.error).unwrap();
+        let files =
+            files_below(root, &[], &mut Answers::new()).map_err(|failure| failure.error).unwrap();
         let mut names: Vec<String> = files
             .iter()
             .map(|path| path.strip_prefix(root).unwrap().display().to_string())

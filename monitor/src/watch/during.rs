@@ -61,7 +61,7 @@ impl Watch {
             candidate: None,
             deadline: self.settings.deadline.saturating_add(DEADLINE_GRACE),
         }
-        .look_after(self.poll_every, self.settle);
+        .look_after(self.poll_every, self.settle.longest());
         let (result, superseded) = match looked {
             Looked::Done(result) => (result, None),
             Looked::Stopped => (self.backend.end(running), None),

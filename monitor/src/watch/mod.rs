@@ -3,12 +3,13 @@
 mod attempt;
 mod during;
 mod recall;
+mod settle;
 mod supervise;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 use hotswap_artifact::{
@@ -18,29 +19,24 @@ use hotswap_artifact::{
 use hotswap_system::clock;
 use hotswap_system::fault::{self, Operation};
 
-use crate::build::process::stopped_within;
 use crate::build::supervised::SupervisedBackend;
-use crate::events::Events;
-use crate::known_bad::{KnownBad, is_of_the_source};
+use crate::events::{Events, Told};
+use crate::known_bad::KnownBad;
 use crate::observation::Observer;
 use crate::requests::Requests;
-use crate::scan::cause_of;
+use crate::scan::{Extent, cause_of};
 use crate::{BuildSettings, Scan, Scanner, Step, StopSignal};
 use attempt::Attempt;
 use supervise::Retry;
 
-/// How long a source that never stands still is waited for.
-///
-/// 2 s: a checkout of a large tree is done by then; what moves on while it is
-/// built is discarded in any case.
-pub const SETTLE_MAX: Duration = Duration::from_secs(2);
+pub(crate) use settle::SettleTime;
+pub use settle::{SETTLE_MAX, SETTLE_MIN};
 
-/// The shortest settle time; a shorter one is taken as this.
+/// After how many periods everything is looked at, where events speak for files.
 ///
-/// 10 ms, one tick of the kernel's coarse clock at 100 Hz: a write after the last
-/// scan of a settled source is then bound to have another time than any before,
-/// so that a change made and taken back during a build is seen.
-pub const SETTLE_MIN: Duration = Duration::from_millis(10);
+/// Ten: what no event told of, as with a write through mapped memory, is found that much later, and a
+/// poll costs little more than a tenth.
+pub(crate) const SWEEP_PERIODS: u32 = 10;
 
 /// What the thread owns.
 pub(crate) struct Watch {
@@ -56,8 +52,10 @@ pub(crate) struct Watch {
     pub(crate) woken: Receiver<()>,
     pub(crate) stop: StopSignal,
     pub(crate) poll_every: Duration,
-    pub(crate) settle: Duration,
+    pub(crate) settle: SettleTime,
     pub(crate) events: EventsState,
+    /// What events told before the last look.
+    pub(crate) told: Told,
     pub(crate) memory: Memory,
 }
 
@@ -91,6 +89,12 @@ pub(crate) struct Memory {
     is_output_doubted: bool,
     /// When to try again what failed for a reason outside the source.
     retry: Option<Retry>,
+    /// When a look last found something.
+    moved: Option<Instant>,
+    /// When everything was looked at.
+    swept: Option<Instant>,
+    /// Up to which of the scanner's looks events follow it.
+    followed: u64,
     /// How often in a row the thread panicked, without a round that came to its end.
     panics: u32,
 }
@@ -170,7 +174,7 @@ impl Watch {
         let through = Ticket::default();
         let mut round = Round { trigger, through };
         self.released(&mut round)?;
-        let mut scan = match self.look(&mut round)? {
+        let mut scan = match self.glance(&mut round)? {
             Ok(scan) => scan,
             Err(error) => return self.unreadable(&round, error),
         };
@@ -202,6 +206,7 @@ impl Watch {
                     return self.unreadable(&round, error);
                 }
                 Attempt::Discarded(next, moved) => {
+                    self.memory.moved = Some(clock::now());
                     scan = next;
                     cause = moved;
                     if self.released(&mut round)? {
@@ -218,21 +223,49 @@ impl Watch {
         }
     }
 
-    /// Scans. Whatever was asked for until now is answered by what it finds.
+    /// Looks at everything. Whatever was asked for until now is answered by what it finds.
     fn look(&mut self, round: &mut Round) -> Result<Result<Scan, ScanError>, Stopped> {
-        round.through = self.requests.take().issued;
-        let has_event = self.requests.take_event();
-        let scanned = self.scanner.scan();
+        self.memory.swept = None;
+        self.glance(round)
+    }
+
+    /// Looks at what events named, and at everything that they do not speak for; at everything when
+    /// somebody asks, and from time to time.
+    fn glance(&mut self, round: &mut Round) -> Result<Result<Scan, ScanError>, Stopped> {
+        let asked = self.requests.take();
+        round.through = asked.issued;
+        self.told = match &self.events {
+            EventsState::On(events) => events.take_told(),
+            EventsState::Off | EventsState::Wanted => Told::anything(),
+        };
+        let is_alone = |trigger| matches!(trigger, Trigger::Poll | Trigger::Event);
+        let is_enough = is_alone(round.trigger)
+            && asked.trigger.is_none_or(is_alone)
+            && !self.is_asked(round)
+            && !self.told.is_anything()
+            && !self.is_sweep_due();
+        let scanned = if is_enough {
+            self.scanner.scan_extent(Extent::Told(&self.told))
+        } else {
+            self.memory.swept = Some(clock::now());
+            self.scanner.scan()
+        };
         if self.stop.is_stopped() {
             return Err(Stopped);
         }
-        self.follow(round.trigger, scanned.as_ref().ok(), has_event);
+        self.follow(round.trigger, scanned.is_ok());
         Ok(scanned)
     }
 
-    /// Has the events of what was found wake the thread. An event may tell of a
-    /// directory in which nothing lies yet.
-    fn follow(&mut self, trigger: Trigger, scan: Option<&Scan>, has_event: bool) {
+    /// Whether everything is to be looked at, whatever events say.
+    fn is_sweep_due(&self) -> bool {
+        let period = self.poll_every.saturating_mul(SWEEP_PERIODS);
+        self.memory.swept.is_none_or(|swept| clock::since(swept) >= period)
+    }
+
+    /// Has the events of what was found wake the thread.
+    fn follow(&mut self, trigger: Trigger, is_readable: bool) {
+        let is_new = self.memory.followed != self.scanner.looks();
         if let EventsState::Wanted = self.events {
             self.events = match Events::start(Arc::clone(&self.requests)) {
                 Ok(events) => EventsState::On(events),
@@ -241,50 +274,16 @@ impl Watch {
                     EventsState::Off
                 }
             };
-        } else if !has_event
-            && scan.is_some_and(|scan| scan.changed.is_empty() && scan.touched.is_empty())
-        {
+        } else if is_readable && !is_new {
             return;
         }
+        self.memory.followed = self.scanner.looks();
         let EventsState::On(events) = &mut self.events else { return };
-        for problem in events.follow(self.scanner.interest()) {
+        let problems = events.follow(self.scanner.interest());
+        self.scanner.vouch(&events.reach());
+        for problem in problems {
             self.observer.tell(self.memory.change, trigger, Step::Events { problem });
         }
-    }
-
-    /// Scans until the source has stayed the same for the settle time.
-    fn settle(
-        &mut self,
-        change: &Change,
-        round: &mut Round,
-        first: Scan,
-    ) -> Result<Result<Scan, ScanError>, Stopped> {
-        let begin = clock::now();
-        let fingerprint = first.fingerprint;
-        let cause = change.cause.clone();
-        self.tell(change, Step::Changed { fingerprint, cause });
-        if first.problem.is_some_and(|problem| !is_of_the_source(&problem)) {
-            // Cargo did not answer for a reason outside the source, which may be
-            // gone by now.
-            self.scanner.retry();
-        }
-        let settled = loop {
-            if stopped_within(&self.stop, self.settle) {
-                return Err(Stopped);
-            }
-            let scan = match self.look(round)? {
-                Ok(scan) => scan,
-                Err(error) => return Ok(Err(error)),
-            };
-            let is_still = scan.changed.is_empty() && scan.touched.is_empty();
-            if is_still || clock::since(begin) >= SETTLE_MAX {
-                break scan;
-            }
-        };
-        let fingerprint = settled.fingerprint;
-        let waited = clock::since(begin);
-        self.tell(change, Step::Settled { fingerprint, waited });
-        Ok(Ok(settled))
     }
 
     /// What is to be done about a settled source: nothing, or a build.

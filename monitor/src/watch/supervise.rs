@@ -66,6 +66,8 @@ impl Watch {
         self.memory.panics += 1;
         self.memory.decided = None;
         self.memory.own_touches = 0;
+        self.memory.followed = 0;
+        self.memory.swept = None;
         self.scanner = Scanner::with_stop(&self.source, &self.settings, self.stop.clone());
         if let EventsState::On(_) = self.events {
             self.events = EventsState::Wanted;

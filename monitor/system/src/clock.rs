@@ -1,7 +1,7 @@
 //! Time. Whatever waits or decides by time asks here; with the feature `simulation` a test may stop the clock and step it.
 
 use std::ops::Deref;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Receiver;
 
@@ -27,6 +27,23 @@ pub fn since(start: Instant) -> Duration {
 /// Now, as a calendar has it.
 #[must_use]
 pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Now, as the kernel notes it for a file that is written now: it ticks every 1 to 10 ms. Files may have later times than this,
+/// never earlier ones. Calendar time, which a test does not stop.
+#[must_use]
+#[cfg(target_os = "linux")]
+pub fn file_time() -> SystemTime {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let seconds = Duration::from_secs(time.tv_sec.try_into().unwrap_or(0));
+    UNIX_EPOCH + seconds + Duration::from_nanos(time.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// Now, as the system notes it for a file that is written now.
+#[must_use]
+#[cfg(not(target_os = "linux"))]
+pub fn file_time() -> SystemTime {
     SystemTime::now()
 }
 
