@@ -162,7 +162,7 @@ pub(crate) struct SourceArguments {
     #[arg(long, conflicts_with = "profile")]
     release: bool,
 
-    /// Builds with this profile of the manifest
+    /// Builds with this profile of the manifest: dev, say, with all that a debugger wants [default: hot, which is dev with the quickest settings for the module itself]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
@@ -191,7 +191,7 @@ impl SourceArguments {
             builder = builder.profile(Profile::Release);
         }
         if let Some(name) = &self.profile {
-            builder = builder.profile(Profile::Named(name.clone()));
+            builder = builder.profile(profile(name));
         }
         if self.locked {
             builder = builder.locked();
@@ -220,6 +220,14 @@ pub(crate) enum Color {
     Auto,
     Always,
     Never,
+}
+
+fn profile(name: &str) -> Profile {
+    match name {
+        "hot" => Profile::Hot,
+        "dev" => Profile::Dev,
+        name => Profile::Named(name.to_owned()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -8,7 +8,8 @@ use hotswap_monitor::{BuildBackend, Profile};
 use super::EngineBuilder;
 
 impl EngineBuilder {
-    /// The profile that the module is built with: the development profile by default.
+    /// What the module is compiled for: [`Profile::Hot`] by default, which is quick to edit. [`Profile::Dev`] is the
+    /// development profile as the manifest has it.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.watch.build.profile = profile;
         self

@@ -88,13 +88,13 @@ impl CargoBackend {
             })
             .args(project::features(settings));
         match &settings.profile {
-            Profile::Dev => {}
+            Profile::Hot | Profile::Dev => {}
             Profile::Release => drop(command.arg("--release")),
             Profile::Named(name) => drop(command.args(["--profile", name])),
         }
         command.args(settings.locked.then_some("--locked"));
         command.args(settings.offline.then_some("--offline"));
-        command.arg("--").args(&settings.rustc_args);
+        command.arg("--").args(settings.profile.rustc_args()).args(&settings.rustc_args);
         command
     }
 
@@ -264,6 +264,21 @@ mod tests {
              --target-dir /t --message-format=json --features a,b --no-default-features \
              --profile fast --locked --offline -- --cfg hot"
         );
+    }
+
+    #[test]
+    fn only_the_quick_profile_says_more_about_the_final_crate_than_the_manifest() {
+        let arguments_after_cargos = |profile| {
+            let settings = BuildSettings { profile, ..BuildSettings::default() };
+            let backend = CargoBackend::new("/src/game", settings);
+            let command = backend.command(Path::new("/src/game"), Path::new("/t"));
+            let arguments = command.get_args().map(|argument| argument.to_str().unwrap());
+            arguments.skip_while(|argument| *argument != "--").collect::<Vec<_>>().join(" ")
+        };
+        let hot = arguments_after_cargos(Profile::default());
+        assert_eq!(hot, "-- -Cdebuginfo=line-tables-only -Ccodegen-units=16");
+        assert_eq!(arguments_after_cargos(Profile::Dev), "--");
+        assert_eq!(arguments_after_cargos(Profile::Release), "--");
     }
 
     #[test]

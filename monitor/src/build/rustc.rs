@@ -48,7 +48,7 @@ impl RustcBackend {
         if settings.profile.directory() == "release" {
             command.arg("-Copt-level=3");
         } else {
-            command.arg("-Cdebuginfo=2");
+            command.arg("-Cdebuginfo=2").args(settings.profile.rustc_args());
         }
         for feature in &settings.features {
             command.arg("--cfg").arg(format!("feature={feature:?}"));
