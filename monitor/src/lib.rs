@@ -52,6 +52,9 @@
 //!   compiler, after its bytes were hashed again. A compiler's error that names a
 //!   place is remembered there in the same way. What is torn, damaged or gone is
 //!   built again.
+//! - An edit of nothing but the crate's own sources goes to the compiler without cargo,
+//!   as cargo ran it last: never when a manifest, a lock file, a configuration, another
+//!   crate, what a build script reads, the toolchain or the environment differs.
 //! - While a [`Hold`] is open no build begins; when the last one is dropped there is
 //!   one, of the final content.
 //! - A build is bounded in time, in output and, when asked for, in memory, each with
@@ -116,7 +119,7 @@ mod store;
 mod watch;
 
 pub use build::{
-    BuildBackend, BuildJob, Built, CargoBackend, PrebuiltBackend, Recipe, RustcBackend,
+    BuildBackend, BuildJob, Built, CargoBackend, PrebuiltBackend, Recipe, RustcBackend, Tool,
 };
 pub use builder::{
     MonitorBuilder, NOTIFICATIONS_MAX, POLL_PERIOD_MAX, POLL_PERIOD_MIN, StartError, StartErrorKind,

@@ -120,3 +120,24 @@ fn bu_4_what_was_built_before_is_not_built_again_unless_asked() {
     assert_eq!(reopened(module.engine()), [true, false]);
     assert_eq!(reopened(module.engine().rebuild_always()), [false, true]);
 }
+
+/// An edit of the module's own source needs no cargo, and the log says so.
+#[test]
+fn an_edit_of_the_module_alone_goes_straight_to_the_compiler() {
+    let module = CrateFixture::new("direct", &versioned(1));
+    let log = module.path().join("hotswap.log");
+    let engine = module.engine().log_file(&log).open().expect("opens");
+    for number in [2, 3] {
+        module.edit(&versioned(number));
+        engine.sync().expect("it builds");
+        assert_eq!(engine.call_with::<u64>("version", ()), Ok(number));
+    }
+    let manifest = std::fs::read_to_string(module.path().join("Cargo.toml")).expect("ours");
+    module
+        .write("Cargo.toml", &format!("{manifest}\n[features]\ndefault = [\"more\"]\nmore = []\n"));
+    engine.sync().expect("it builds");
+    let lines = log_lines(&log);
+    let built = lines.iter().filter(|line| line.event == "build.ok");
+    let by: Vec<_> = built.map(|line| line.field("by")).collect();
+    assert_eq!(by, ["cargo", "rustc", "rustc", "cargo"]);
+}

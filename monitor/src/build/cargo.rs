@@ -6,12 +6,15 @@ use hotswap_artifact::{BuildErrorKind, Source};
 use hotswap_system::fs;
 use hotswap_system::process::Command;
 
+use super::basis::Found;
+use super::direct::Direct;
 use super::ledger::Ledger;
-use super::messages::{self, Library, Messages};
+use super::messages::{self, Compiled, Library, Messages};
 use super::process::{self, Ended, Finished, Limits};
+use super::recording::Recorder;
 use super::{
-    BuildBackend, BuildJob, Built, Recipe, environment, must_have_manifest, read_inputs, recipe,
-    target_dir,
+    BuildBackend, BuildJob, Built, Recipe, Tool, environment, must_have_manifest, read_inputs,
+    recipe, target_dir,
 };
 use crate::project::{self, Project};
 use crate::{BuildSettings, Profile, StopSignal, file_package};
@@ -27,20 +30,28 @@ pub struct CargoBackend {
     settings: BuildSettings,
     /// Open from the beginning of a build until it is known what moved.
     ledger: Option<Ledger>,
+    /// How cargo compiled the crate last, while that can be done without it.
+    direct: Option<Direct>,
+    /// The same, until it is known that nothing moved meanwhile.
+    recorded: Option<Direct>,
 }
 
 impl CargoBackend {
     /// Builds the crate in a directory, which must be an absolute path.
     #[must_use]
     pub fn new(package: impl Into<PathBuf>, settings: BuildSettings) -> Self {
-        Self { source: Source::Crate(package.into()), settings, ledger: None }
+        Self::of(Source::Crate(package.into()), settings)
     }
 
     /// Builds a single file, an absolute path, as a package that is generated in
     /// the target directory.
     #[must_use]
     pub fn for_file(file: impl Into<PathBuf>, settings: BuildSettings) -> Self {
-        Self { source: Source::File(file.into()), settings, ledger: None }
+        Self::of(Source::File(file.into()), settings)
+    }
+
+    fn of(source: Source, settings: BuildSettings) -> Self {
+        Self { source, settings, ledger: None, direct: None, recorded: None }
     }
 
     /// Where the manifest is and where the build goes.
@@ -102,13 +113,18 @@ impl CargoBackend {
         &self,
         package: &Path,
         target_dir: &Path,
+        recorder: Option<&Recorder>,
         stop: &StopSignal,
-    ) -> Result<Built, BuildErrorKind> {
-        let command = self.command(package, target_dir);
-        let finished =
+    ) -> Result<(Built, Vec<Compiled>), BuildErrorKind> {
+        let mut command = self.command(package, target_dir);
+        if let Some(recorder) = recorder {
+            recorder.attach(&mut command);
+        }
+        let mut finished =
             process::run(command, &Limits::of(&self.settings), stop, Messages::default())
                 .map_err(|error| project::run_error(error, &self.settings.cargo_program()))?;
-        self.outcome(finished, package, target_dir.to_owned())
+        let compiled = finished.output.take_compiled();
+        Ok((self.outcome(finished, package, target_dir.to_owned())?, compiled))
     }
 
     /// Has cargo itself forget what it compiled for these packages.
@@ -116,7 +132,7 @@ impl CargoBackend {
         &self,
         package: &Path,
         target_dir: &Path,
-        names: &[&str],
+        names: &[String],
         stop: &StopSignal,
     ) -> Result<(), BuildErrorKind> {
         let mut command = Command::new(self.settings.cargo_program());
@@ -127,7 +143,7 @@ impl CargoBackend {
             .arg(package.join("Cargo.toml"))
             .arg("--target-dir")
             .arg(target_dir);
-        command.args(names.iter().flat_map(|name| ["--package", name]));
+        command.args(names.iter().flat_map(|name| ["--package", name.as_str()]));
         process::run(command, &Limits::of(&self.settings), stop, Messages::default())
             .map(drop)
             .map_err(|error| project::run_error(error, &self.settings.cargo_program()))
@@ -162,6 +178,7 @@ impl CargoBackend {
             Some(library) if status.success() => {
                 let mut built = Built::new(&library.path, target_dir);
                 built.fresh = library.fresh;
+                built.by = Tool::Cargo;
                 built.diagnostics = diagnostics;
                 built.inputs = read_inputs(&library.path.with_extension("d"), package)?;
                 Ok(built)
@@ -179,27 +196,47 @@ impl BuildBackend for CargoBackend {
     /// [`close`](BuildBackend::close) is called, and cargo is made to compile what
     /// it would miss. Without, cargo decides by time stamps.
     fn build(&mut self, job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind> {
-        self.ledger = None;
+        (self.ledger, self.recorded) = (None, None);
+        // Back again only when it answers.
+        let direct = self.direct.take();
         let (package, target_dir) = self.places(job, stop)?;
-        if let Some(inputs) = &job.inputs {
-            let profile = self.settings.profile.directory();
-            let deadline = self.settings.deadline;
-            let ledger = Ledger::open(&target_dir, profile, inputs.clone(), deadline, stop)?;
-            if job.is_output_doubted {
-                let names: Vec<&str> = ledger.packages().collect();
-                self.clean(&package, &target_dir, &names, stop)?;
-            }
-            self.ledger = Some(ledger);
-        }
-        let built = self.run(&package, &target_dir, stop)?;
-        let Some(ledger) = self.ledger.as_ref().filter(|ledger| ledger.is_forced() && built.fresh)
-        else {
-            return Ok(built);
+        let Some(inputs) = &job.inputs else {
+            return self.run(&package, &target_dir, None, stop).map(|(built, _)| built);
         };
-        // It keeps its fingerprints where we did not find them.
-        let names: Vec<&str> = ledger.packages().collect();
-        self.clean(&package, &target_dir, &names, stop)?;
-        self.run(&package, &target_dir, stop)
+        let profile = self.settings.profile.directory();
+        let deadline = self.settings.deadline;
+        let ledger = Ledger::open(&target_dir, profile, inputs.clone(), deadline, stop)?;
+        let names: Vec<String> = ledger.packages().map(str::to_owned).collect();
+        if job.is_output_doubted {
+            self.clean(&package, &target_dir, &names, stop)?;
+        }
+        let ledger = self.ledger.insert(ledger);
+        if let Some(mut direct) = direct
+            && !job.is_output_doubted
+            && !ledger.is_forced_beside()
+            && direct.holds(inputs)
+            && let Some(answer) = direct.build(ledger, &target_dir, &self.settings, stop)
+        {
+            self.direct = Some(direct);
+            return answer;
+        }
+        let is_forced = ledger.is_forced();
+        let recorder = Recorder::new(ledger.directory(), &package);
+        let (mut built, mut compiled) = self.run(&package, &target_dir, recorder.as_ref(), stop)?;
+        if is_forced && built.fresh {
+            // It keeps its fingerprints where we did not find them.
+            self.clean(&package, &target_dir, &names, stop)?;
+            (built, compiled) = self.run(&package, &target_dir, recorder.as_ref(), stop)?;
+        }
+        if let Some(invocation) = recorder.and_then(|recorder| recorder.take())
+            && let Some(read) = &built.inputs
+        {
+            let found = Found { inputs: read.clone(), compiled };
+            let directory = target_dir.join(profile);
+            let file = matches!(self.source, Source::File(_)).then(|| self.source.location());
+            self.recorded = Direct::new(invocation, found, &directory, &package, file, inputs);
+        }
+        Ok(built)
     }
 
     fn recipe(&self, job: &BuildJob) -> Option<Recipe> {
@@ -223,6 +260,11 @@ impl BuildBackend for CargoBackend {
     fn close(&mut self, moved: &[PathBuf]) {
         if let Some(ledger) = self.ledger.take() {
             ledger.close(moved);
+        }
+        if let Some(recorded) = self.recorded.take()
+            && moved.is_empty()
+        {
+            self.direct = Some(recorded);
         }
     }
 }
