@@ -87,7 +87,9 @@ pub use hotswap_module::{
     Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC, TARGET,
 };
 #[cfg(feature = "monitor")]
-pub use hotswap_monitor::{BuildBackend, BuildJob, Built, Profile, Recipe, StopSignal, Tool};
+pub use hotswap_monitor::{
+    BuildBackend, BuildJob, Built, Linker, Profile, Recipe, StopSignal, Tool,
+};
 pub use inspection::{Inspection, InspectionError};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use log_line::{LogLine, LogLineError, LogLineErrorKind, LogLines, log_lines};

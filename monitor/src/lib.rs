@@ -130,6 +130,6 @@ pub use hotswap_artifact::*;
 pub use monitor::Monitor;
 pub use observation::{Observation, Step};
 pub use scan::{RACY_WINDOW, Scan, Scanner};
-pub use settings::{BuildSettings, Profile};
+pub use settings::{BuildSettings, Linker, Profile};
 pub use stop::{StopHandle, StopSignal};
 pub use watch::{SETTLE_MAX, SETTLE_MIN};

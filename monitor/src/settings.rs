@@ -31,6 +31,8 @@ const OUTPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub struct BuildSettings {
     /// What the module is compiled for. Default: [`Profile::Hot`].
     pub profile: Profile,
+    /// What links the module. Default: [`Linker::Quickest`].
+    pub linker: Linker,
     /// The features to switch on, as after `--features`.
     pub features: Vec<String>,
     /// Whether the default features are on. Default: true.
@@ -86,6 +88,7 @@ impl Default for BuildSettings {
     fn default() -> Self {
         Self {
             profile: Profile::default(),
+            linker: Linker::default(),
             features: Vec::new(),
             default_features: true,
             locked: false,
@@ -122,6 +125,18 @@ fn program(chosen: Option<&PathBuf>, variable: &str, name: &str) -> PathBuf {
         .cloned()
         .or_else(|| inherited().map(PathBuf::from))
         .unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// What links a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Linker {
+    /// With [`Profile::Hot`] the linker `wild` where it is on `PATH`, neither cargo's configuration nor
+    /// [`rustc_args`](BuildSettings::rustc_args) choose one, and it can link the module; else the toolchain's.
+    #[default]
+    Quickest,
+    /// What the toolchain, or cargo's configuration, says.
+    Toolchain,
 }
 
 /// What a module is compiled for.

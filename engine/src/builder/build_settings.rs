@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hotswap_monitor::{BuildBackend, Profile};
+use hotswap_monitor::{BuildBackend, Linker, Profile};
 
 use super::EngineBuilder;
 
@@ -12,6 +12,12 @@ impl EngineBuilder {
     /// development profile as the manifest has it.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.watch.build.profile = profile;
+        self
+    }
+
+    /// What links the module: by default the linker `wild` where it is installed, see [`Linker::Quickest`].
+    pub fn linker(mut self, linker: Linker) -> Self {
+        self.watch.build.linker = linker;
         self
     }
 

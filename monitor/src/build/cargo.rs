@@ -1,5 +1,6 @@
 //! Builds a crate with cargo.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use hotswap_artifact::{BuildErrorKind, Source};
@@ -13,11 +14,11 @@ use super::messages::{self, Compiled, Library, Messages};
 use super::process::{self, Ended, Finished, Limits};
 use super::recording::Recorder;
 use super::{
-    BuildBackend, BuildJob, Built, Recipe, Tool, environment, must_have_manifest, read_inputs,
-    recipe, target_dir,
+    BuildBackend, BuildJob, Built, Recipe, Tool, environment, linker, must_have_manifest,
+    read_inputs, recipe, target_dir,
 };
 use crate::project::{self, Project};
-use crate::{BuildSettings, Profile, StopSignal, file_package};
+use crate::{BuildSettings, Linker, Profile, StopSignal, file_package};
 
 /// Builds a crate, or a single file with dependencies, by `cargo rustc`.
 ///
@@ -34,6 +35,20 @@ pub struct CargoBackend {
     direct: Option<Direct>,
     /// The same, until it is known that nothing moved meanwhile.
     recorded: Option<Direct>,
+}
+
+/// What a run of cargo needs.
+struct Run {
+    package: PathBuf,
+    target_dir: PathBuf,
+    recorder: Option<Recorder>,
+    linker_args: Vec<OsString>,
+}
+
+/// What it gave.
+struct Compilation {
+    built: Built,
+    compiled: Vec<Compiled>,
 }
 
 impl CargoBackend {
@@ -109,40 +124,47 @@ impl CargoBackend {
         command
     }
 
-    fn run(
-        &self,
-        package: &Path,
-        target_dir: &Path,
-        recorder: Option<&Recorder>,
-        stop: &StopSignal,
-    ) -> Result<(Built, Vec<Compiled>), BuildErrorKind> {
-        let mut command = self.command(package, target_dir);
-        if let Some(recorder) = recorder {
+    /// Runs cargo; without the linker that we chose, when that may be why it failed.
+    fn compile(&mut self, run: &mut Run, stop: &StopSignal) -> Result<Compilation, BuildErrorKind> {
+        let result = self.run(run, stop);
+        match &result {
+            Err(BuildErrorKind::Failed { diagnostics })
+                if !run.linker_args.is_empty() && !messages::names_a_place(diagnostics) => {}
+            _ => return result,
+        }
+        run.linker_args.clear();
+        let result = self.run(run, stop);
+        if result.is_ok() {
+            log::warn!("wild cannot link {}; the toolchain's linker is used", self.source);
+            self.settings.linker = Linker::Toolchain;
+        }
+        result
+    }
+
+    fn run(&self, run: &Run, stop: &StopSignal) -> Result<Compilation, BuildErrorKind> {
+        let mut command = self.command(&run.package, &run.target_dir);
+        command.args(&run.linker_args);
+        if let Some(recorder) = &run.recorder {
             recorder.attach(&mut command);
         }
         let mut finished =
             process::run(command, &Limits::of(&self.settings), stop, Messages::default())
                 .map_err(|error| project::run_error(error, &self.settings.cargo_program()))?;
         let compiled = finished.output.take_compiled();
-        Ok((self.outcome(finished, package, target_dir.to_owned())?, compiled))
+        let built = self.outcome(finished, &run.package, run.target_dir.clone())?;
+        Ok(Compilation { built, compiled })
     }
 
     /// Has cargo itself forget what it compiled for these packages.
-    fn clean(
-        &self,
-        package: &Path,
-        target_dir: &Path,
-        names: &[String],
-        stop: &StopSignal,
-    ) -> Result<(), BuildErrorKind> {
+    fn clean(&self, run: &Run, names: &[String], stop: &StopSignal) -> Result<(), BuildErrorKind> {
         let mut command = Command::new(self.settings.cargo_program());
         environment::scrub(&mut command);
         command
-            .current_dir(package)
+            .current_dir(&run.package)
             .args(["clean", "--offline", "--manifest-path"])
-            .arg(package.join("Cargo.toml"))
+            .arg(run.package.join("Cargo.toml"))
             .arg("--target-dir")
-            .arg(target_dir);
+            .arg(&run.target_dir);
         command.args(names.iter().flat_map(|name| ["--package", name.as_str()]));
         process::run(command, &Limits::of(&self.settings), stop, Messages::default())
             .map(drop)
@@ -200,41 +222,44 @@ impl BuildBackend for CargoBackend {
         // Back again only when it answers.
         let direct = self.direct.take();
         let (package, target_dir) = self.places(job, stop)?;
+        let mut run = Run { package, target_dir, recorder: None, linker_args: Vec::new() };
         let Some(inputs) = &job.inputs else {
-            return self.run(&package, &target_dir, None, stop).map(|(built, _)| built);
+            return self.run(&run, stop).map(|compilation| compilation.built);
         };
-        let profile = self.settings.profile.directory();
+        let profile = self.settings.profile.directory().to_owned();
         let deadline = self.settings.deadline;
-        let ledger = Ledger::open(&target_dir, profile, inputs.clone(), deadline, stop)?;
+        let ledger = Ledger::open(&run.target_dir, &profile, inputs.clone(), deadline, stop)?;
         let names: Vec<String> = ledger.packages().map(str::to_owned).collect();
         if job.is_output_doubted {
-            self.clean(&package, &target_dir, &names, stop)?;
+            self.clean(&run, &names, stop)?;
         }
         let ledger = self.ledger.insert(ledger);
         if let Some(mut direct) = direct
             && !job.is_output_doubted
             && !ledger.is_forced_beside()
             && direct.holds(inputs)
-            && let Some(answer) = direct.build(ledger, &target_dir, &self.settings, stop)
+            && let Some(answer) = direct.build(ledger, &run.target_dir, &self.settings, stop)
         {
             self.direct = Some(direct);
             return answer;
         }
         let is_forced = ledger.is_forced();
-        let recorder = Recorder::new(ledger.directory(), &package);
-        let (mut built, mut compiled) = self.run(&package, &target_dir, recorder.as_ref(), stop)?;
-        if is_forced && built.fresh {
+        run.recorder = Recorder::new(ledger.directory(), &run.package);
+        run.linker_args = linker::arguments(&self.settings, &run.package, ledger.directory());
+        let mut compilation = self.compile(&mut run, stop)?;
+        if is_forced && compilation.built.fresh {
             // It keeps its fingerprints where we did not find them.
-            self.clean(&package, &target_dir, &names, stop)?;
-            (built, compiled) = self.run(&package, &target_dir, recorder.as_ref(), stop)?;
+            self.clean(&run, &names, stop)?;
+            compilation = self.compile(&mut run, stop)?;
         }
-        if let Some(invocation) = recorder.and_then(|recorder| recorder.take())
+        let Compilation { built, compiled } = compilation;
+        if let Some(invocation) = run.recorder.and_then(|recorder| recorder.take())
             && let Some(read) = &built.inputs
         {
             let found = Found { inputs: read.clone(), compiled };
-            let directory = target_dir.join(profile);
+            let directory = run.target_dir.join(&profile);
             let file = matches!(self.source, Source::File(_)).then(|| self.source.location());
-            self.recorded = Direct::new(invocation, found, &directory, &package, file, inputs);
+            self.recorded = Direct::new(invocation, found, &directory, &run.package, file, inputs);
         }
         Ok(built)
     }

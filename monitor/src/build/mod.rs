@@ -6,6 +6,7 @@ mod direct;
 pub(crate) mod environment;
 mod guardian;
 pub(crate) mod ledger;
+mod linker;
 pub(crate) mod messages;
 pub(crate) mod output;
 mod prebuilt;

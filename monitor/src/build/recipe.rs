@@ -33,6 +33,8 @@ pub(super) fn recipe(
     // Named one by one: what only limits or colours a build is not part of it.
     let BuildSettings {
         profile,
+        // Whatever links it, it is the same code.
+        linker: _,
         features,
         default_features,
         locked: _,
