@@ -49,6 +49,7 @@ mod inspection;
 mod journal;
 mod load_error;
 mod log_line;
+mod opening;
 mod pin;
 #[cfg(test)]
 mod properties;
@@ -93,6 +94,7 @@ pub use hotswap_monitor::{
 pub use inspection::{Inspection, InspectionError};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use log_line::{LogLine, LogLineError, LogLineErrorKind, LogLines, log_lines};
+pub use opening::Opening;
 pub use pin::{Pin, PinKind};
 pub use provide::HostFunction;
 pub use status::{LastFailure, Status, VersionInfo, VersionState};

@@ -138,7 +138,8 @@ pub(crate) struct NewArguments {
 }
 
 const CHECK_AFTER_HELP: &str = "\
-The library is verified and loaded as `run` would do it, so its constructors run, but no function does.
+The library is verified and loaded as `run` would do it, so its constructors run, but no function does. It stays in the
+store of the target directory: what opens the same source with the same settings later needs no compiler.
 
 Example:
   hotswap check sample-engine --release
