@@ -182,7 +182,18 @@ pub(super) fn basis(own: &OwnSources, inputs: &JobInputs, invocation: &Invocatio
         hasher.piece(file.path.as_os_str().as_encoded_bytes());
         hasher.piece(file.digest.as_bytes());
     }
-    for path in steering(inputs.packages.keys().chain([&own.package])) {
+    let packages = inputs.packages.keys().chain([&own.package]);
+    hasher.piece(circumstances(packages, invocation).as_bytes());
+    hasher.finish()
+}
+
+/// The part of it that is no input of these packages: what steers cargo, the tools, the environment.
+pub(super) fn circumstances<'a>(
+    packages: impl Iterator<Item = &'a PathBuf>,
+    invocation: &Invocation,
+) -> Fingerprint {
+    let mut hasher = FingerprintHasher::new();
+    for path in steering(packages) {
         // What is there and cannot be read is unlike anything that was read.
         let content = match fs::read(&path) {
             Ok(bytes) => Fingerprint::of(&bytes).to_string(),
@@ -219,7 +230,8 @@ fn steering<'a>(packages: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
     files
 }
 
-/// What the run uses: the compiler, the crates that were compiled before, what a build script said.
+/// What the run uses: the compiler, the cargo that belongs to it, the crates that were compiled before, what a build
+/// script said.
 fn tools(invocation: &Invocation) -> Vec<PathBuf> {
     let mut tools = Vec::new();
     if invocation.program.components().count() > 1 {
@@ -233,6 +245,7 @@ fn tools(invocation: &Invocation) -> Vec<PathBuf> {
         let Some(equals) = crate_path.iter().position(|&byte| byte == b'=') else { continue };
         tools.push(PathBuf::from(OsStr::from_bytes(&crate_path[equals + 1..])));
     }
+    tools.extend(invocation.variable("CARGO").map(PathBuf::from));
     if let Some(output) = invocation.variable("OUT_DIR") {
         tools.push(Path::new(output).with_file_name("output"));
     }

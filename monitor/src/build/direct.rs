@@ -28,6 +28,8 @@ pub(super) struct Direct {
     own: OwnSources,
     /// What the invocation depends on, besides `own`, when it was recorded.
     basis: Fingerprint,
+    /// The packages with a path.
+    packages: Vec<PathBuf>,
     /// What the build by cargo read.
     inputs: Vec<PathBuf>,
     library: PathBuf,
@@ -64,6 +66,7 @@ impl Direct {
             invocation,
             own,
             basis,
+            packages: inputs.packages.keys().cloned().collect(),
             inputs: found.inputs,
             library,
             dep_info,
@@ -75,6 +78,11 @@ impl Direct {
     /// Whether nothing but the module's own sources changed since.
     pub(super) fn holds(&self, inputs: &JobInputs) -> bool {
         basis(&self.own, inputs, &self.invocation) == self.basis
+    }
+
+    /// Changes when the toolchain may have.
+    pub(super) fn circumstances(&self) -> Fingerprint {
+        basis::circumstances(self.packages.iter(), &self.invocation)
     }
 
     /// Compiles. `None` when cargo must be asked: what came of it is not the answer.
