@@ -1,5 +1,6 @@
 //! What a recorded run of the compiler depends on, besides the module's own sources.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -40,6 +41,8 @@ pub(super) struct OwnSources {
     inner: Vec<PathBuf>,
     /// Files and directories that a build script, or another crate, reads as well.
     read_by_others: Vec<PathBuf>,
+    /// All that the build by cargo read.
+    known: BTreeSet<PathBuf>,
 }
 
 impl OwnSources {
@@ -62,14 +65,15 @@ impl OwnSources {
             file: file.map(Path::to_owned),
             inner,
             read_by_others: Vec::new(),
+            known: found.inputs.iter().map(|path| without_dots(path)).collect(),
         };
         let output = Path::new(invocation.option("--out-dir")?);
         let own_dep_info = dep_info(invocation)?;
         let read_by_own = own.of_ours(&own_dep_info, &invocation.directory)?;
         // Cargo names what all packages with a path read, and what their build scripts say that they read.
         let by_others = |path: &PathBuf| own.concerns(path) && !read_by_own.contains(path);
-        let built_from = found.inputs.iter().map(|path| without_dots(path));
-        let mut read_by_others: Vec<PathBuf> = built_from.filter(by_others).collect();
+        let mut read_by_others: Vec<PathBuf> =
+            own.known.iter().filter(|path| by_others(path)).cloned().collect();
         // A file that is ours as well stands there once.
         for other in &found.compiled {
             for dep_info in dep_infos(&other.path)?.iter().filter(|path| **path != own_dep_info) {
@@ -119,6 +123,11 @@ impl OwnSources {
         (is_inside || self.file.as_deref() == Some(path))
             && !steers
             && !self.is_read_by_others(path)
+    }
+
+    /// Whether the build by cargo read this file.
+    pub(super) fn knows(&self, path: &Path) -> bool {
+        self.known.contains(&without_dots(path))
     }
 
     fn is_read_by_others(&self, path: &Path) -> bool {

@@ -113,6 +113,11 @@ impl Direct {
             Ok(diagnostics) => {
                 let read = read_inputs(&self.dep_info, &self.invocation.directory).ok()??;
                 fs::metadata(&self.library).ok()?;
+                let is_known = |path: &PathBuf| self.own.has(path) || self.own.knows(path);
+                if !read.iter().all(is_known) {
+                    // Cargo has to write down what the module reads elsewhere: the next process goes by that.
+                    return None;
+                }
                 let mut built = Built::new(&self.library, target_dir);
                 built.by = Tool::Rustc;
                 built.diagnostics = diagnostics;

@@ -51,6 +51,29 @@ fn an_edit_of_the_modules_own_sources_goes_straight_to_the_compiler() {
     assert_eq!(tool(&watched), Some(Tool::Rustc));
 }
 
+/// What the module reads elsewhere, the next process learns from cargo.
+#[test]
+fn a_file_outside_that_is_new_goes_to_cargo_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("game");
+    write_crate(&root, "game", &saying("<one>"));
+    write(directory.path(), "o.txt", "<aaaa>");
+    let watched = Watched::start(&root);
+    ready(watched.next());
+    watched.observations.try_iter().for_each(drop);
+    let include = "#[unsafe(no_mangle)] pub static O: &[u8; 6] = include_bytes!(\"../../o.txt\");";
+    for (text, by) in [("<two>", Tool::Cargo), ("<three>", Tool::Cargo), ("<four>", Tool::Rustc)] {
+        write(&root, "src/lib.rs", saying(text) + include);
+        let artifact = watched.ready();
+        assert!(contains(&artifact, text) && contains(&artifact, "<aaaa>"));
+        assert_eq!(tool(&watched), Some(by), "{text}");
+    }
+    drop(watched);
+    let watched = Watched::start(&root);
+    ready(watched.next());
+    assert_eq!(watched.builds(), 0, "it is known");
+}
+
 /// The errors are the same to the letter, whoever calls the compiler.
 #[test]
 fn an_error_reads_as_if_cargo_had_built() {
