@@ -21,6 +21,9 @@
 //! - **What was built before is not built again**, by another process either, and
 //!   environment variables are no part of what was (`env!`, build scripts that ask
 //!   for them): [`BuildSettings::reuse_builds`] switches that off.
+//! - **A compiler wrapper in cargo's configuration** (`sccache`), an `include` there, or
+//!   cargo's outputs for a target triple or in a build directory of their own: nothing
+//!   is recorded, and every edit goes through cargo.
 //! - **A process that leaves the build's process group** (a daemon that a build
 //!   script starts) is not ended with it.
 //! - **A host that is killed** takes its build along by way of `/bin/sh`; where there
