@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded, never, select, unbounded};
+use crossbeam_channel::{Receiver, bounded, never, unbounded};
 use hotswap_artifact::Source;
 use hotswap_module::__private::{Kind, link_services};
 use hotswap_module::{Interface, Linked};
@@ -19,7 +19,7 @@ use crate::audit::{Line, LogFile};
 use crate::control::Control;
 use crate::core::Core;
 use crate::engine::Engine;
-use crate::error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
+use crate::error::{OpenError, OpenErrorKind};
 use crate::event::{Event, Subscribers, subscriber};
 use crate::expectation::{Expectation, Expectations};
 use crate::exports::Exports;
@@ -27,6 +27,7 @@ use crate::history::History;
 use crate::hook::{self, LOAD_DEADLINE};
 use crate::image::Functions;
 use crate::journal::Journal;
+use crate::opening::Opening;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
 use crate::slot::Slot;
@@ -221,6 +222,28 @@ impl EngineBuilder {
     ///
     /// See [`OpenErrorKind`]. Nothing is left behind: no thread, no file, no process.
     pub fn open(self) -> Result<Engine, OpenError> {
+        self.start()?.wait()
+    }
+
+    /// Begins to open the engine, and does not wait for the first build: it runs while the host starts.
+    ///
+    /// ```no_run
+    /// use hotswap_engine::Engine;
+    ///
+    /// # fn load_level() {}
+    /// # fn main() -> Result<(), hotswap_engine::OpenError> {
+    /// let opening = Engine::builder("game-rules").start()?; // the compiler runs from here on
+    /// let level = load_level();
+    /// let engine = opening.wait()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with settings, the log or threads; what is wrong with the source,
+    /// [`Opening::wait`] says.
+    pub fn start(self) -> Result<Opening, OpenError> {
         let source_name = match &self.code {
             Code::Source(source) => source.to_string(),
             Code::Linked(linked) => format!("linked {}", linked.name()),
@@ -299,22 +322,7 @@ impl EngineBuilder {
         if let Some(control) = control.map_err(&fail)? {
             engine.keep(control);
         }
-        let closed = Err(ReloadError { current: None, kind: ReloadErrorKind::Closed });
-        let mut cancel = self.cancel;
-        let verdict = loop {
-            select! {
-                recv(first) -> verdict => break verdict.unwrap_or(closed),
-                recv(cancel) -> message => match message {
-                    Ok(()) => return Err(fail(OpenErrorKind::Cancelled)),
-                    // Nobody can cancel any more.
-                    Err(_) => cancel = never(),
-                },
-            }
-        };
-        match verdict {
-            Ok(_) => Ok(engine),
-            Err(error) => Err(fail(OpenErrorKind::First(Box::new(error)))),
-        }
+        Ok(Opening { source_name, engine, first, cancel: self.cancel })
     }
 }
 

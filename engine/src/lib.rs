@@ -55,6 +55,7 @@ mod journal;
 mod leftovers;
 mod load_error;
 mod log_line;
+mod opening;
 mod pin;
 #[cfg(test)]
 mod properties;
@@ -95,10 +96,13 @@ pub use hotswap_module::{
     Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC, TARGET,
 };
 #[cfg(feature = "monitor")]
-pub use hotswap_monitor::{BuildBackend, BuildJob, Built, Profile, Recipe, StopSignal};
+pub use hotswap_monitor::{
+    BuildBackend, BuildJob, Built, Linker, Profile, Recipe, StopSignal, Tool,
+};
 pub use inspection::{Inspection, InspectionError};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use log_line::{LogLine, LogLineError, LogLineErrorKind, LogLines, log_lines};
+pub use opening::Opening;
 pub use pin::{Pin, PinKind};
 pub use provide::HostFunction;
 pub use status::{LastFailure, Status, VersionInfo, VersionState};

@@ -21,6 +21,9 @@
 //! - **What was built before is not built again**, by another process either, and
 //!   environment variables are no part of what was (`env!`, build scripts that ask
 //!   for them): [`BuildSettings::reuse_builds`] switches that off.
+//! - **A compiler wrapper in cargo's configuration** (`sccache`), an `include` there, or
+//!   cargo's outputs for a target triple or in a build directory of their own: nothing
+//!   is recorded, and every edit goes through cargo.
 //! - **A process that leaves the build's process group** (a daemon that a build
 //!   script starts) is not ended with it.
 //! - **A host that is killed** takes its build along by way of `/bin/sh`; where there
@@ -52,6 +55,9 @@
 //!   compiler, after its bytes were hashed again. A compiler's error that names a
 //!   place is remembered there in the same way. What is torn, damaged or gone is
 //!   built again.
+//! - An edit of nothing but the crate's own sources goes to the compiler without cargo,
+//!   as cargo ran it last: never when a manifest, a lock file, a configuration, another
+//!   crate, what a build script reads, the toolchain or the environment differs.
 //! - While a [`Hold`] is open no build begins; when the last one is dropped there is
 //!   one, of the final content.
 //! - A build is bounded in time, in output and, when asked for, in memory, each with
@@ -118,7 +124,7 @@ mod store;
 mod watch;
 
 pub use build::{
-    BuildBackend, BuildJob, Built, CargoBackend, PrebuiltBackend, Recipe, RustcBackend,
+    BuildBackend, BuildJob, Built, CargoBackend, PrebuiltBackend, Recipe, RustcBackend, Tool,
 };
 pub use builder::{
     MonitorBuilder, NOTIFICATIONS_MAX, POLL_PERIOD_MAX, POLL_PERIOD_MIN, StartError, StartErrorKind,
@@ -129,6 +135,6 @@ pub use hotswap_artifact::*;
 pub use monitor::Monitor;
 pub use observation::{Observation, Step};
 pub use scan::{RACY_WINDOW, Scan, Scanner};
-pub use settings::{BuildSettings, Profile};
+pub use settings::{BuildSettings, Linker, Profile};
 pub use stop::{StopHandle, StopSignal};
 pub use watch::{SETTLE_MAX, SETTLE_MIN};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hotswap_artifact::{Artifact, BuildError, Cause, Fingerprint, ScanError, Trigger};
 
-use crate::EventsProblem;
+use crate::{EventsProblem, Tool};
 
 /// One step of one change, told on the monitor's own thread.
 ///
@@ -71,6 +71,8 @@ pub enum Step {
         elapsed: Duration,
         /// Whether cargo had it already and compiled nothing.
         fresh: bool,
+        /// What was run.
+        by: Tool,
         /// The number of warnings.
         warnings: usize,
     },

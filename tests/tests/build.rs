@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use hotswap_engine::{BuildErrorKind, EngineBuilder, Event, Function, ReloadErrorKind};
+use hotswap_engine::{BuildErrorKind, EngineBuilder, Event, Function, Linker, ReloadErrorKind};
 use hotswap_tests::deadline::event;
-use hotswap_tests::{CrateFixture, log_lines, versioned};
+use hotswap_tests::{CrateFixture, build_directory, isolated_under, log_lines, versioned};
 
 /// Distinct texts that do not compile: each is one real build.
 const BROKEN_TEXTS: u64 = 8;
@@ -119,4 +119,68 @@ fn bu_4_what_was_built_before_is_not_built_again_unless_asked() {
     };
     assert_eq!(reopened(module.engine()), [true, false]);
     assert_eq!(reopened(module.engine().rebuild_always()), [false, true]);
+}
+
+/// An edit of the module's own source needs no cargo, and the log says so.
+#[test]
+fn an_edit_of_the_module_alone_goes_straight_to_the_compiler() {
+    let module = CrateFixture::new("direct", &versioned(1));
+    let log = module.path().join("hotswap.log");
+    let engine = module.engine().log_file(&log).open().expect("opens");
+    for number in [2, 3] {
+        module.edit(&versioned(number));
+        engine.sync().expect("it builds");
+        assert_eq!(engine.call_with::<u64>("version", ()), Ok(number));
+    }
+    let manifest = std::fs::read_to_string(module.path().join("Cargo.toml")).expect("ours");
+    module
+        .write("Cargo.toml", &format!("{manifest}\n[features]\ndefault = [\"more\"]\nmore = []\n"));
+    engine.sync().expect("it builds");
+    let lines = log_lines(&log);
+    let built = lines.iter().filter(|line| line.event == "build.ok");
+    let by: Vec<_> = built.map(|line| line.field("by")).collect();
+    assert_eq!(by, ["cargo", "rustc", "rustc", "cargo"]);
+}
+
+/// A linker that is installed links the module, and one that cannot is done without.
+#[test]
+fn a_quicker_linker_is_used_as_long_as_it_can_link() {
+    let name = "a_quicker_linker_is_used_as_long_as_it_can_link";
+    let programs = build_directory().join("linker");
+    let path = std::env::var("PATH").expect("there is a path");
+    let path = format!("PATH={}:{path}", programs.display());
+    isolated_under(name, &["env", &path], || {
+        let calls = programs.join("calls");
+        let install = |end: &str| {
+            std::fs::create_dir_all(&programs).expect("the target directory is writable");
+            let script = format!("#!/bin/sh\necho called >>{calls:?}\n{end}\n");
+            let wild = programs.join("wild");
+            hotswap_system::fs::write_program(wild, &script).expect("as above");
+        };
+        let count = || std::fs::read_to_string(&calls).unwrap_or_default().lines().count();
+        let _earlier_run = std::fs::remove_file(&calls);
+        install("exec ld \"$@\"");
+        let module = CrateFixture::new("linked_otherwise", &versioned(1));
+        let engine = module.engine().open().expect("opens");
+        assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
+        assert_eq!(count(), 1);
+        install("exit 1");
+        module.edit(&versioned(2));
+        engine.sync().expect("it builds");
+        assert_eq!(engine.call_with::<u64>("version", ()), Ok(2));
+        let failed = count();
+        assert!(failed > 1, "it was tried again");
+        for number in [3, 4] {
+            module.edit(&versioned(number));
+            engine.sync().expect("it builds");
+            assert_eq!(engine.call_with::<u64>("version", ()), Ok(number));
+        }
+        assert_eq!(count(), failed, "it is not tried any more");
+        drop(engine);
+        install("exit 0");
+        module.edit(&versioned(5));
+        let engine = module.engine().linker(Linker::Toolchain).open().expect("opens");
+        assert_eq!(engine.call_with::<u64>("version", ()), Ok(5));
+        assert_eq!(count(), failed, "it is not wanted");
+    });
 }

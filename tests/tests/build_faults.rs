@@ -22,20 +22,25 @@ struct RealBuild {
     engine: Engine,
     log: PathBuf,
     number: u64,
+    /// Whether cargo is asked about each new version.
+    asks_cargo: bool,
 }
 
 impl RealBuild {
-    fn new() -> Self {
-        let module = CrateFixture::new("faults_of_a_build", &versioned(1));
+    fn new(name: &str, asks_cargo: bool) -> Self {
+        let module = CrateFixture::new(name, &versioned(1));
         let log = module.path().join("hotswap.log");
         let engine = module.engine().log_file(&log).open().expect("nothing is wrong yet");
-        Self { module, engine, log, number: 1 }
+        Self { module, engine, log, number: 1, asks_cargo }
     }
 
-    /// A new version, of which the manifest is new too: cargo is asked about it again.
+    /// A new version. Of one that cargo is asked about the manifest is new too.
     fn edit(&mut self) {
         self.number += 1;
         self.module.edit(&versioned(self.number));
+        if !self.asks_cargo {
+            return;
+        }
         let manifest = self.module.path().join("Cargo.toml");
         let text = std::fs::read_to_string(manifest).expect("ours");
         self.module.write("Cargo.toml", &format!("{text}# {}\n", self.number));
@@ -81,29 +86,44 @@ impl RealBuild {
     }
 }
 
-/// Of the many times that a process is run, the first two and the last fail.
+/// Fails each of the steps in these files.
+fn every_step_may_fail_once(mut build: RealBuild, files: &[&str]) {
+    let watching = fault::watch();
+    let steps = build.change(&watching, None);
+    let is_of_a_build = |site: &Site| files.iter().any(|file| site.file.contains(file));
+    let steps: Vec<_> = steps.into_iter().filter(|(site, _)| is_of_a_build(site)).collect();
+    assert!(!steps.is_empty(), "none is taken in {files:?}");
+    let mut failures = Vec::new();
+    for (site, count) in steps {
+        println!("{count} {site}");
+        // Of the many times that a step is taken, the first two and the last.
+        for number in BTreeSet::from([0, 1.min(count - 1), count - 1]) {
+            let fault = Fault { site, times: Times::Once(number), manner: Manner::Error };
+            let change = AssertUnwindSafe(|| drop(build.change(&watching, Some(fault))));
+            if let Err(payload) = catch_unwind(change) {
+                watching.heal();
+                failures.push(format!("{number} {site}\n    {}", text_of_panic(&*payload)));
+            }
+        }
+    }
+    drop(build);
+    until_all_threads_ended();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
 #[test]
 fn every_step_of_a_real_build_may_fail_once() {
     isolated("every_step_of_a_real_build_may_fail_once", || {
-        let mut build = RealBuild::new();
-        let watching = fault::watch();
-        let steps = build.change(&watching, None);
-        let is_of_a_build = |site: &Site| BUILD_FILES.iter().any(|file| site.file.contains(file));
-        let mut failures = Vec::new();
-        for (site, count) in steps.into_iter().filter(|(site, _)| is_of_a_build(site)) {
-            println!("{count} {site}");
-            for number in BTreeSet::from([0, 1.min(count - 1), count - 1]) {
-                let fault = Fault { site, times: Times::Once(number), manner: Manner::Error };
-                let change = AssertUnwindSafe(|| drop(build.change(&watching, Some(fault))));
-                if let Err(payload) = catch_unwind(change) {
-                    watching.heal();
-                    failures.push(format!("{number} {site}\n    {}", text_of_panic(&*payload)));
-                }
-            }
-        }
-        drop(build);
-        until_all_threads_ended();
-        assert!(failures.is_empty(), "{}", failures.join("\n"));
+        every_step_may_fail_once(RealBuild::new("faults_of_a_build", true), &BUILD_FILES);
+    });
+}
+
+/// Those that are taken only past cargo.
+#[test]
+fn every_step_of_a_direct_build_may_fail_once() {
+    isolated("every_step_of_a_direct_build_may_fail_once", || {
+        let files = ["monitor/src/build/direct.rs", "monitor/src/build/basis.rs"];
+        every_step_may_fail_once(RealBuild::new("faults_past_cargo", false), &files);
     });
 }
 

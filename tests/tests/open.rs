@@ -38,6 +38,30 @@ fn one_source_may_be_opened_several_times() {
     }
 }
 
+/// The host goes on while the first version is built; what came of that arrives when it asks.
+#[test]
+fn the_first_build_runs_while_the_host_starts() {
+    let module = CrateFixture::new("started", &versioned(1));
+    let (builder, events) = module.engine().subscribe();
+    let opening = builder.start().expect("nothing is wrong with the settings");
+    // Nobody waits for it.
+    event(&events, "the first version", |event| {
+        matches!(event, Event::Swapped { .. }).then_some(())
+    });
+    until("the answer", || opening.is_decided());
+    let engine = opening.wait().expect("it builds");
+    assert_eq!(engine.call_with::<u64>("version", ()), Ok(1));
+    drop(engine);
+    module.edit("missing!();");
+    let opening = module.engine().start().expect("the source is none of its business");
+    let error = opening.wait().expect_err("it does not compile");
+    assert!(error.to_string().contains("missing"), "{error}");
+    // Given up: whether the build has begun or not, it ends.
+    module.edit(&versioned(2));
+    drop(module.engine().start().expect("as above"));
+    assert_eq!(module.engine().open().expect("opens").call_with::<u64>("version", ()), Ok(2));
+}
+
 #[test]
 fn different_sources_are_different_engines() {
     let first = CrateFixture::new("opened_first", &versioned(1));

@@ -212,7 +212,8 @@ pub(crate) struct NewArguments {
 }
 
 const CHECK_AFTER_HELP: &str = "\
-The library is verified and loaded as `run` would do it, so its constructors run, but no function does.
+The library is verified and loaded as `run` would do it, so its constructors run, but no function does. It stays in the
+store of the target directory: what opens the same source with the same settings later needs no compiler.
 
 Example:
   hotswap check sample-engine --release
@@ -236,7 +237,7 @@ pub(crate) struct SourceArguments {
     #[arg(long, conflicts_with = "profile")]
     release: bool,
 
-    /// Builds with this profile of the manifest
+    /// Builds with this profile of the manifest: dev, say, with all that a debugger wants [default: hot, which is dev with the quickest settings for the module itself]
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
 
@@ -265,7 +266,7 @@ impl SourceArguments {
             builder = builder.profile(Profile::Release);
         }
         if let Some(name) = &self.profile {
-            builder = builder.profile(Profile::Named(name.clone()));
+            builder = builder.profile(profile(name));
         }
         if self.locked {
             builder = builder.locked();
@@ -294,6 +295,14 @@ pub(crate) enum Color {
     Auto,
     Always,
     Never,
+}
+
+fn profile(name: &str) -> Profile {
+    match name {
+        "hot" => Profile::Hot,
+        "dev" => Profile::Dev,
+        name => Profile::Named(name.to_owned()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

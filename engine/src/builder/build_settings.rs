@@ -3,14 +3,21 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hotswap_monitor::{BuildBackend, Profile};
+use hotswap_monitor::{BuildBackend, Linker, Profile};
 
 use super::EngineBuilder;
 
 impl EngineBuilder {
-    /// The profile that the module is built with: the development profile by default.
+    /// What the module is compiled for: [`Profile::Hot`] by default, which is quick to edit. [`Profile::Dev`] is the
+    /// development profile as the manifest has it.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.watch.build.profile = profile;
+        self
+    }
+
+    /// What links the module: by default the linker `wild` where it is installed, see [`Linker::Quickest`].
+    pub fn linker(mut self, linker: Linker) -> Self {
+        self.watch.build.linker = linker;
         self
     }
 

@@ -145,11 +145,12 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
             core.tell(&Event::BuildStarted { fingerprint: *fingerprint });
             Line::info("build.intent").field("fp", Sha1(*fingerprint))
         }
-        Step::BuildOk { fingerprint, elapsed, fresh, warnings } => Line::info("build.ok")
+        Step::BuildOk { fingerprint, elapsed, fresh, by, warnings } => Line::info("build.ok")
             .field("fp", Sha1(*fingerprint))
             .field("build_ms", elapsed.as_millis())
             .field("fresh", fresh)
             .field("warnings", warnings)
+            .field("by", by)
             .field("outcome", "ok"),
         Step::BuildFailed { elapsed, error } => Line::error("build.fail")
             .field("fp", Sha1(error.fingerprint))

@@ -1,20 +1,25 @@
 //! Builds a crate with cargo.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use hotswap_artifact::{BuildErrorKind, Source};
+use hotswap_artifact::{BuildErrorKind, Fingerprint, Source};
 use hotswap_system::fs;
 use hotswap_system::process::Command;
+use parking_lot::Mutex;
 
+use super::basis::Found;
+use super::direct::Direct;
 use super::ledger::Ledger;
-use super::messages::{self, Library, Messages};
+use super::messages::{self, Compiled, Library, Messages};
 use super::process::{self, Ended, Finished, Limits};
+use super::recording::Recorder;
 use super::{
-    BuildBackend, BuildJob, Built, Recipe, environment, must_have_manifest, read_inputs, recipe,
-    target_dir,
+    BuildBackend, BuildJob, Built, Recipe, Tool, environment, linker, must_have_manifest,
+    read_inputs, recipe, target_dir,
 };
 use crate::project::{self, Project};
-use crate::{BuildSettings, Profile, StopSignal, file_package};
+use crate::{BuildSettings, Linker, Profile, StopSignal, file_package};
 
 /// Builds a crate, or a single file with dependencies, by `cargo rustc`.
 ///
@@ -27,20 +32,51 @@ pub struct CargoBackend {
     settings: BuildSettings,
     /// Open from the beginning of a build until it is known what moved.
     ledger: Option<Ledger>,
+    /// How cargo compiled the crate last, while that can be done without it.
+    direct: Option<Direct>,
+    /// The same, until it is known that nothing moved meanwhile.
+    recorded: Option<Direct>,
+    /// The toolchain, and under which circumstances it was asked for its version.
+    versions: Mutex<Option<(Fingerprint, Vec<u8>)>>,
+}
+
+/// What a run of cargo needs.
+struct Run {
+    package: PathBuf,
+    target_dir: PathBuf,
+    recorder: Option<Recorder>,
+    linker_args: Vec<OsString>,
+}
+
+/// What it gave.
+struct Compilation {
+    built: Built,
+    compiled: Vec<Compiled>,
 }
 
 impl CargoBackend {
     /// Builds the crate in a directory, which must be an absolute path.
     #[must_use]
     pub fn new(package: impl Into<PathBuf>, settings: BuildSettings) -> Self {
-        Self { source: Source::Crate(package.into()), settings, ledger: None }
+        Self::of(Source::Crate(package.into()), settings)
     }
 
     /// Builds a single file, an absolute path, as a package that is generated in
     /// the target directory.
     #[must_use]
     pub fn for_file(file: impl Into<PathBuf>, settings: BuildSettings) -> Self {
-        Self { source: Source::File(file.into()), settings, ledger: None }
+        Self::of(Source::File(file.into()), settings)
+    }
+
+    fn of(source: Source, settings: BuildSettings) -> Self {
+        Self {
+            source,
+            settings,
+            ledger: None,
+            direct: None,
+            recorded: None,
+            versions: Mutex::new(None),
+        }
     }
 
     /// Where the manifest is and where the build goes.
@@ -88,46 +124,58 @@ impl CargoBackend {
             })
             .args(project::features(settings));
         match &settings.profile {
-            Profile::Dev => {}
+            Profile::Hot | Profile::Dev => {}
             Profile::Release => drop(command.arg("--release")),
             Profile::Named(name) => drop(command.args(["--profile", name])),
         }
         command.args(settings.locked.then_some("--locked"));
         command.args(settings.offline.then_some("--offline"));
-        command.arg("--").args(&settings.rustc_args);
+        command.arg("--").args(settings.profile.rustc_args()).args(&settings.rustc_args);
         command
     }
 
-    fn run(
-        &self,
-        package: &Path,
-        target_dir: &Path,
-        stop: &StopSignal,
-    ) -> Result<Built, BuildErrorKind> {
-        let command = self.command(package, target_dir);
-        let finished =
+    /// Runs cargo; without the linker that we chose, when that may be why it failed.
+    fn compile(&mut self, run: &mut Run, stop: &StopSignal) -> Result<Compilation, BuildErrorKind> {
+        let result = self.run(run, stop);
+        match &result {
+            Err(BuildErrorKind::Failed { diagnostics })
+                if !run.linker_args.is_empty() && !messages::names_a_place(diagnostics) => {}
+            _ => return result,
+        }
+        run.linker_args.clear();
+        let result = self.run(run, stop);
+        if result.is_ok() {
+            log::warn!("wild cannot link {}; the toolchain's linker is used", self.source);
+            self.settings.linker = Linker::Toolchain;
+        }
+        result
+    }
+
+    fn run(&self, run: &Run, stop: &StopSignal) -> Result<Compilation, BuildErrorKind> {
+        let mut command = self.command(&run.package, &run.target_dir);
+        command.args(&run.linker_args);
+        if let Some(recorder) = &run.recorder {
+            recorder.attach(&mut command);
+        }
+        let mut finished =
             process::run(command, &Limits::of(&self.settings), stop, Messages::default())
                 .map_err(|error| project::run_error(error, &self.settings.cargo_program()))?;
-        self.outcome(finished, package, target_dir.to_owned())
+        let compiled = finished.output.take_compiled();
+        let built = self.outcome(finished, &run.package, run.target_dir.clone())?;
+        Ok(Compilation { built, compiled })
     }
 
     /// Has cargo itself forget what it compiled for these packages.
-    fn clean(
-        &self,
-        package: &Path,
-        target_dir: &Path,
-        names: &[&str],
-        stop: &StopSignal,
-    ) -> Result<(), BuildErrorKind> {
+    fn clean(&self, run: &Run, names: &[String], stop: &StopSignal) -> Result<(), BuildErrorKind> {
         let mut command = Command::new(self.settings.cargo_program());
         environment::scrub(&mut command);
         command
-            .current_dir(package)
+            .current_dir(&run.package)
             .args(["clean", "--offline", "--manifest-path"])
-            .arg(package.join("Cargo.toml"))
+            .arg(run.package.join("Cargo.toml"))
             .arg("--target-dir")
-            .arg(target_dir);
-        command.args(names.iter().flat_map(|name| ["--package", name]));
+            .arg(&run.target_dir);
+        command.args(names.iter().flat_map(|name| ["--package", name.as_str()]));
         process::run(command, &Limits::of(&self.settings), stop, Messages::default())
             .map(drop)
             .map_err(|error| project::run_error(error, &self.settings.cargo_program()))
@@ -162,6 +210,7 @@ impl CargoBackend {
             Some(library) if status.success() => {
                 let mut built = Built::new(&library.path, target_dir);
                 built.fresh = library.fresh;
+                built.by = Tool::Cargo;
                 built.diagnostics = diagnostics;
                 built.inputs = read_inputs(&library.path.with_extension("d"), package)?;
                 Ok(built)
@@ -179,27 +228,50 @@ impl BuildBackend for CargoBackend {
     /// [`close`](BuildBackend::close) is called, and cargo is made to compile what
     /// it would miss. Without, cargo decides by time stamps.
     fn build(&mut self, job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind> {
-        self.ledger = None;
+        (self.ledger, self.recorded) = (None, None);
+        // Back again only when it answers.
+        let direct = self.direct.take();
         let (package, target_dir) = self.places(job, stop)?;
-        if let Some(inputs) = &job.inputs {
-            let profile = self.settings.profile.directory();
-            let deadline = self.settings.deadline;
-            let ledger = Ledger::open(&target_dir, profile, inputs.clone(), deadline, stop)?;
-            if job.is_output_doubted {
-                let names: Vec<&str> = ledger.packages().collect();
-                self.clean(&package, &target_dir, &names, stop)?;
-            }
-            self.ledger = Some(ledger);
-        }
-        let built = self.run(&package, &target_dir, stop)?;
-        let Some(ledger) = self.ledger.as_ref().filter(|ledger| ledger.is_forced() && built.fresh)
-        else {
-            return Ok(built);
+        let mut run = Run { package, target_dir, recorder: None, linker_args: Vec::new() };
+        let Some(inputs) = &job.inputs else {
+            return self.run(&run, stop).map(|compilation| compilation.built);
         };
-        // It keeps its fingerprints where we did not find them.
-        let names: Vec<&str> = ledger.packages().collect();
-        self.clean(&package, &target_dir, &names, stop)?;
-        self.run(&package, &target_dir, stop)
+        let profile = self.settings.profile.directory().to_owned();
+        let deadline = self.settings.deadline;
+        let ledger = Ledger::open(&run.target_dir, &profile, inputs.clone(), deadline, stop)?;
+        let names: Vec<String> = ledger.packages().map(str::to_owned).collect();
+        if job.is_output_doubted {
+            self.clean(&run, &names, stop)?;
+        }
+        let ledger = self.ledger.insert(ledger);
+        if let Some(mut direct) = direct
+            && !job.is_output_doubted
+            && !ledger.is_forced_beside()
+            && direct.holds(inputs)
+            && let Some(answer) = direct.build(ledger, &run.target_dir, &self.settings, stop)
+        {
+            self.direct = Some(direct);
+            return answer;
+        }
+        let is_forced = ledger.is_forced();
+        run.recorder = Recorder::new(ledger.directory(), &run.package);
+        run.linker_args = linker::arguments(&self.settings, &run.package, ledger.directory());
+        let mut compilation = self.compile(&mut run, stop)?;
+        if is_forced && compilation.built.fresh {
+            // It keeps its fingerprints where we did not find them.
+            self.clean(&run, &names, stop)?;
+            compilation = self.compile(&mut run, stop)?;
+        }
+        let Compilation { built, compiled } = compilation;
+        if let Some(invocation) = run.recorder.and_then(|recorder| recorder.take())
+            && let Some(read) = &built.inputs
+        {
+            let found = Found { inputs: read.clone(), compiled };
+            let directory = run.target_dir.join(&profile);
+            let file = matches!(self.source, Source::File(_)).then(|| self.source.location());
+            self.recorded = Direct::new(invocation, found, &directory, &run.package, file, inputs);
+        }
+        Ok(built)
     }
 
     fn recipe(&self, job: &BuildJob) -> Option<Recipe> {
@@ -207,6 +279,13 @@ impl BuildBackend for CargoBackend {
     }
 
     fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {
+        // Two processes less for each edit, and two of rustup's.
+        let circumstances = self.direct.as_ref().map(Direct::circumstances);
+        if let (Some(now), Some((then, versions))) = (circumstances, &*self.versions.lock())
+            && now == *then
+        {
+            return Some(versions.clone());
+        }
         let source = self.source.location();
         let directory = match self.source {
             Source::Crate(_) => source,
@@ -217,12 +296,19 @@ impl BuildBackend for CargoBackend {
         // Cargo takes the one on PATH, unless its configuration names another, which
         // the fingerprint or the recipe covers.
         versions.extend(recipe::version(Path::new("rustc"), directory, stop)?);
+        *self.versions.lock() =
+            circumstances.map(|circumstances| (circumstances, versions.clone()));
         Some(versions)
     }
 
     fn close(&mut self, moved: &[PathBuf]) {
         if let Some(ledger) = self.ledger.take() {
             ledger.close(moved);
+        }
+        if let Some(recorded) = self.recorded.take()
+            && moved.is_empty()
+        {
+            self.direct = Some(recorded);
         }
     }
 }
@@ -267,10 +353,25 @@ mod tests {
     }
 
     #[test]
+    fn only_the_quick_profile_says_more_about_the_final_crate_than_the_manifest() {
+        let arguments_after_cargos = |profile| {
+            let settings = BuildSettings { profile, ..BuildSettings::default() };
+            let backend = CargoBackend::new("/src/game", settings);
+            let command = backend.command(Path::new("/src/game"), Path::new("/t"));
+            let arguments = command.get_args().map(|argument| argument.to_str().unwrap());
+            arguments.skip_while(|argument| *argument != "--").collect::<Vec<_>>().join(" ")
+        };
+        let hot = arguments_after_cargos(Profile::default());
+        assert!(hot.starts_with("-- -Cdebuginfo=line-tables-only -Ccodegen-units=16"), "{hot}");
+        assert_eq!(arguments_after_cargos(Profile::Dev), "--");
+        assert_eq!(arguments_after_cargos(Profile::Release), "--");
+    }
+
+    #[test]
     fn a_directory_without_a_manifest_is_told_what_is_missing() {
         let directory = tempfile::tempdir().unwrap();
         let mut backend = CargoBackend::new(directory.path(), BuildSettings::default());
-        let job = BuildJob::new(hotswap_artifact::Fingerprint::of(b""));
+        let job = BuildJob::new(Fingerprint::of(b""));
         let error = backend.build(&job, &StopSignal::never()).unwrap_err();
         assert!(error.to_string().contains("no Cargo.toml in /"), "{error}");
     }

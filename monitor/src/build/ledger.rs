@@ -69,6 +69,10 @@ pub(crate) struct Ledger {
     directory: PathBuf,
     inputs: JobInputs,
     forced: bool,
+    /// The same, for anything but the sources of the package that is built.
+    forced_beside: bool,
+    /// Whether cargo's fingerprints of the package that is built were there, and are removed.
+    forgotten: bool,
     _lock: File,
 }
 
@@ -86,13 +90,24 @@ impl Ledger {
         let directory = target_dir.join("ledger").join(profile);
         fs::create_dir_all(&directory).map_err(|error| failed("create", &directory, error))?;
         let lock = lock(&directory.join(".lock"), deadline, stop)?;
-        let mut ledger = Self { directory, inputs, forced: false, _lock: lock };
+        let mut ledger = Self {
+            directory,
+            inputs,
+            forced: false,
+            forced_beside: false,
+            forgotten: false,
+            _lock: lock,
+        };
         ledger.forced = ledger.take_library(target_dir, profile)?;
+        ledger.forced_beside = ledger.forced;
         for (package, name) in &ledger.inputs.packages {
             let page = ledger.directory.join(name);
             if is_missed_by_cargo(&page, package, &ledger.inputs) {
                 ledger.forced = true;
-                forget(target_dir, profile, name)?;
+                let is_built = ledger.package() == Some(package.as_path());
+                ledger.forced_beside |= !is_built;
+                let forgotten = forget(target_dir, profile, name)?;
+                ledger.forgotten |= is_built && forgotten;
             }
             match fs::remove_file(&page) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -124,6 +139,32 @@ impl Ledger {
     /// it had been there: its answer must not be that all is fresh.
     pub(crate) fn is_forced(&self) -> bool {
         self.forced
+    }
+
+    /// The same, for anything but the sources of the package that is built.
+    pub(crate) fn is_forced_beside(&self) -> bool {
+        self.forced_beside
+    }
+
+    /// Has cargo compile the package that is built when it runs next, whatever it finds. Whether it had anything to
+    /// forget.
+    pub(crate) fn forget_package(
+        &self,
+        target_dir: &Path,
+        profile: &str,
+    ) -> Result<bool, BuildErrorKind> {
+        let name = self.package().and_then(|package| self.inputs.packages.get(package));
+        let forgotten = name.map(|name| forget(target_dir, profile, name)).transpose()?;
+        Ok(self.forgotten || forgotten == Some(true))
+    }
+
+    /// Where the pages lie, and what else only the owner of the lock may touch.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn package(&self) -> Option<&Path> {
+        self.inputs.library.as_ref().map(|(package, _)| package.as_path())
     }
 
     /// The names of the packages.
@@ -179,8 +220,9 @@ fn key(path: &Path) -> String {
     Fingerprint::of(path.as_os_str().as_encoded_bytes()).to_string()
 }
 
-/// Removes cargo's own fingerprints of a package, also below a target triple.
-fn forget(target_dir: &Path, profile: &str, name: &str) -> Result<(), BuildErrorKind> {
+/// Removes cargo's own fingerprints of a package, also below a target triple. Whether there were any.
+fn forget(target_dir: &Path, profile: &str, name: &str) -> Result<bool, BuildErrorKind> {
+    let mut has_any = false;
     let below = fs::read_dir(target_dir).into_iter().flatten().flatten();
     let triples = below.map(|entry| entry.path().join(profile));
     for directory in triples.chain([target_dir.join(profile)]) {
@@ -194,14 +236,19 @@ fn forget(target_dir: &Path, profile: &str, name: &str) -> Result<(), BuildError
             if is_of_package {
                 let path = entry.path();
                 fs::remove_dir_all(&path).map_err(|error| failed("remove", &path, error))?;
+                has_any = true;
             }
         }
     }
-    Ok(())
+    Ok(has_any)
 }
 
-/// Locks a file; other monitors, in this process or another, wait here.
-fn lock(path: &Path, deadline: Duration, stop: &StopSignal) -> Result<File, BuildErrorKind> {
+/// Locks a file; others who want it, in this process or another, wait here.
+pub(super) fn lock(
+    path: &Path,
+    deadline: Duration,
+    stop: &StopSignal,
+) -> Result<File, BuildErrorKind> {
     let file = File::create(path).map_err(|error| failed("create", path, error))?;
     match file.try_lock() {
         Ok(()) => return Ok(file),

@@ -17,6 +17,15 @@ pub(crate) struct Messages {
     warning_count: usize,
     first_error: Option<String>,
     libraries: Vec<Library>,
+    compiled: Vec<Compiled>,
+}
+
+/// Something that cargo compiled, or had compiled, of a package that has a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Compiled {
+    pub(crate) path: PathBuf,
+    /// The manifest of the package.
+    pub(crate) manifest: PathBuf,
 }
 
 /// A dynamic library that cargo says it has.
@@ -82,6 +91,11 @@ impl Messages {
         &self.libraries
     }
 
+    /// What was compiled of packages that have a path.
+    pub(crate) fn take_compiled(&mut self) -> Vec<Compiled> {
+        std::mem::take(&mut self.compiled)
+    }
+
     /// What the compiler said. When it named no error, though there was one, what
     /// went to standard error is the answer.
     pub(crate) fn into_diagnostics(self, failed: bool, stderr: &str) -> Diagnostics {
@@ -108,11 +122,12 @@ impl Messages {
             && (text.starts_with("aborting due to")
                 || text.ends_with("warning emitted")
                 || text.ends_with("warnings emitted"));
+        if is_summary {
+            // As cargo does it.
+            return;
+        }
         if let Some(rendered) = message["rendered"].as_str() {
             self.rendered.push(rendered.as_bytes());
-        }
-        if is_summary {
-            return;
         }
         match message["level"].as_str().unwrap_or_default() {
             "warning" => self.warning_count += 1,
@@ -129,19 +144,25 @@ impl Messages {
             let texts = value.as_array().into_iter().flatten();
             texts.filter_map(Value::as_str).map(str::to_owned).collect()
         };
+        let files = texts(&message["filenames"]);
+        let manifest = PathBuf::from(message["manifest_path"].as_str().unwrap_or_default());
+        if message["package_id"].as_str().is_some_and(|id| id.starts_with("path+")) {
+            let compiled = files
+                .first()
+                .map(|path| Compiled { path: PathBuf::from(path), manifest: manifest.clone() });
+            self.compiled.extend(compiled);
+        }
         let is_cdylib = texts(&message["target"]["crate_types"])
             .iter()
             .any(|crate_type| crate_type == "cdylib");
         if !is_cdylib {
             return;
         }
-        let library = texts(&message["filenames"])
-            .into_iter()
-            .find(|name| name.ends_with(std::env::consts::DLL_SUFFIX));
+        let library = files.into_iter().find(|name| name.ends_with(std::env::consts::DLL_SUFFIX));
         if let Some(path) = library {
             self.libraries.push(Library {
                 path: PathBuf::from(path),
-                manifest: PathBuf::from(message["manifest_path"].as_str().unwrap_or_default()),
+                manifest,
                 fresh: message["fresh"].as_bool().unwrap_or_default(),
             });
         }
@@ -189,7 +210,7 @@ mod tests {
             "line_start":7,"column_start":5}]}}"#;
         let warning = r#"{"level":"warning","message":"unused","rendered":"warning: unused\n"}"#;
         let summary =
-            r#"{"level":"error","message":"aborting due to 1 previous error","rendered":""}"#;
+            r#"{"level":"error","message":"aborting due to 1 previous error","rendered":"a"}"#;
         for line in [error, warning, summary, "printed by a macro"] {
             messages.line(line.replace('\n', "").as_bytes());
         }

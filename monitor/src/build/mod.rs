@@ -1,14 +1,18 @@
 //! From a fingerprinted source to a library.
 
+mod basis;
 mod cargo;
+mod direct;
 pub(crate) mod environment;
 mod guardian;
 pub(crate) mod ledger;
+mod linker;
 pub(crate) mod messages;
 pub(crate) mod output;
 mod prebuilt;
 pub(crate) mod process;
 mod recipe;
+mod recording;
 mod rustc;
 pub(crate) mod supervised;
 
@@ -124,11 +128,36 @@ pub struct Built {
     pub target_dir: PathBuf,
     /// Whether nothing had to be compiled.
     pub fresh: bool,
+    /// What was run.
+    pub by: Tool,
     /// What the compiler said: warnings.
     pub diagnostics: Diagnostics,
     /// The files that the build was seen to read; `None` when nobody knows, then
     /// the scan looks at what it looked at before.
     pub inputs: Option<Vec<PathBuf>>,
+}
+
+/// What gave a library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tool {
+    /// Cargo, which looked at everything.
+    Cargo,
+    /// The compiler alone: a single file; or an edit of the module's own sources after a build by cargo, compiled as
+    /// cargo compiled the module then. Whatever else changed since, there is a build by cargo again.
+    Rustc,
+    /// Something else, or nothing: the library lay there.
+    Other,
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cargo => "cargo",
+            Self::Rustc => "rustc",
+            Self::Other => "other",
+        })
+    }
 }
 
 impl Built {
@@ -140,6 +169,7 @@ impl Built {
             origin: Origin::Built,
             target_dir: target_dir.into(),
             fresh: false,
+            by: Tool::Other,
             diagnostics: Diagnostics::default(),
             inputs: None,
         }

@@ -33,6 +33,8 @@ pub(super) fn recipe(
     // Named one by one: what only limits or colours a build is not part of it.
     let BuildSettings {
         profile,
+        // Whatever links it, it is the same code.
+        linker: _,
         features,
         default_features,
         locked: _,
@@ -72,14 +74,19 @@ pub(super) fn recipe(
     Some(Recipe::new(target_dir, text))
 }
 
-fn configuration(source: &Path) -> impl Iterator<Item = PathBuf> {
+/// Where cargo's configuration for this source may lie: beside it, above it, and in cargo's home.
+pub(super) fn configuration(source: &Path) -> impl Iterator<Item = PathBuf> {
     let above = source.ancestors().skip(1).map(|directory| directory.join(".cargo"));
-    let home = std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     above
-        .chain(home)
+        .chain(home("CARGO_HOME", ".cargo"))
         .flat_map(|directory| ["config.toml", "config"].map(|name| directory.join(name)))
+}
+
+/// The home of a tool: what the variable says, or below the user's.
+pub(super) fn home(variable: &str, below: &str) -> Option<PathBuf> {
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(below)))
 }
 
 /// What a compiler says its version is, asked where it will run: rustup chooses by

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hotswap_artifact::{BuildErrorKind, Source};
+use hotswap_artifact::{BuildErrorKind, Diagnostics, Source};
 use hotswap_system::fs;
 use hotswap_system::process::Command;
 
 use super::messages::{self, Messages};
 use super::output::LineSink;
 use super::process::{self, Ended, Limits};
-use super::{BuildBackend, BuildJob, Built, Recipe, environment, read_inputs, recipe, target_dir};
+use super::{
+    BuildBackend, BuildJob, Built, Recipe, Tool, environment, read_inputs, recipe, target_dir,
+};
 use crate::{BuildSettings, Profile, StopSignal, file_package, project};
 
 /// Builds one file without dependencies by `rustc --crate-type cdylib`.
@@ -48,7 +50,7 @@ impl RustcBackend {
         if settings.profile.directory() == "release" {
             command.arg("-Copt-level=3");
         } else {
-            command.arg("-Cdebuginfo=2");
+            command.arg("-Cdebuginfo=2").args(settings.profile.rustc_args());
         }
         for feature in &settings.features {
             command.arg("--cfg").arg(format!("feature={feature:?}"));
@@ -80,43 +82,51 @@ impl BuildBackend for RustcBackend {
         // in place would change what may be loaded.
         let _absent = fs::remove_file(&library);
 
-        let deadline = self.settings.deadline;
-        let limits = Limits::of(&self.settings);
-        let finished = process::run(self.command(&output), &limits, stop, Messages::default())
-            .map_err(|error| project::run_error(error, &self.settings.rustc_program()))?;
-        // rustc writes its JSON to standard error.
-        let mut messages = finished.output;
-        for line in finished.stderr.lines() {
-            LineSink::line(&mut messages, line.as_bytes());
-        }
-        match finished.ended {
-            Ended::Stopped => Err(BuildErrorKind::Stopped),
-            Ended::TimedOut => Err(BuildErrorKind::TimedOut {
-                deadline,
-                diagnostics: messages.into_diagnostics(false, ""),
-            }),
-            Ended::TooMuchOutput => Err(BuildErrorKind::TooMuchOutput {
-                output_bytes_max: limits.output_bytes_max,
-                diagnostics: messages.into_diagnostics(false, ""),
-            }),
-            Ended::Exited(status) if !status.success() => {
-                let diagnostics = messages.into_diagnostics(true, "");
-                Err(messages::failure(diagnostics, "", &self.settings))
-            }
-            Ended::Exited(_) => {
-                let mut built = Built::new(library, target_dir);
-                built.diagnostics = messages.into_diagnostics(false, "");
-                let dep_info = output.join(format!("{name}.d"));
-                built.inputs = read_inputs(&dep_info, self.directory())?;
-                Ok(built)
-            }
-        }
+        let diagnostics = run(self.command(&output), &self.settings, stop)?;
+        let mut built = Built::new(library, target_dir);
+        built.by = Tool::Rustc;
+        built.diagnostics = diagnostics;
+        built.inputs = read_inputs(&output.join(format!("{name}.d")), self.directory())?;
+        Ok(built)
     }
+
     fn recipe(&self, _job: &BuildJob) -> Option<Recipe> {
         recipe::recipe(&Source::File(self.file.clone()), None, &self.settings)
     }
 
     fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {
         recipe::version(&self.settings.rustc_program(), self.directory(), stop)
+    }
+}
+
+/// Runs rustc, which writes its JSON to standard error; what it said when it succeeded.
+pub(super) fn run(
+    command: Command,
+    settings: &BuildSettings,
+    stop: &StopSignal,
+) -> Result<Diagnostics, BuildErrorKind> {
+    let program = PathBuf::from(command.get_program());
+    let limits = Limits::of(settings);
+    let finished = process::run(command, &limits, stop, Messages::default())
+        .map_err(|error| project::run_error(error, &program))?;
+    let mut messages = finished.output;
+    for line in finished.stderr.lines() {
+        LineSink::line(&mut messages, line.as_bytes());
+    }
+    match finished.ended {
+        Ended::Stopped => Err(BuildErrorKind::Stopped),
+        Ended::TimedOut => Err(BuildErrorKind::TimedOut {
+            deadline: limits.deadline,
+            diagnostics: messages.into_diagnostics(false, ""),
+        }),
+        Ended::TooMuchOutput => Err(BuildErrorKind::TooMuchOutput {
+            output_bytes_max: limits.output_bytes_max,
+            diagnostics: messages.into_diagnostics(false, ""),
+        }),
+        Ended::Exited(status) if !status.success() => {
+            let diagnostics = messages.into_diagnostics(true, "");
+            Err(messages::failure(diagnostics, "", settings))
+        }
+        Ended::Exited(_) => Ok(messages.into_diagnostics(false, "")),
     }
 }

@@ -10,7 +10,7 @@ use hotswap_system::clock;
 
 use super::during::{Ended, Superseded};
 use super::{Change, Round, Stopped, Watch};
-use crate::build::Built;
+use crate::build::{Built, Tool};
 use crate::scan::cause_of;
 use crate::store::store;
 use crate::{Scan, Step};
@@ -36,6 +36,7 @@ pub(super) enum Attempt {
 struct Stored {
     artifact: Artifact,
     fresh: bool,
+    by: Tool,
     warnings: usize,
     elapsed: Duration,
 }
@@ -151,9 +152,8 @@ impl Watch {
         let fingerprint = after.fingerprint;
         self.memory.decided = Some(fingerprint);
         self.memory.retry = None;
-        let ok =
-            Step::BuildOk { fingerprint, elapsed, fresh: stored.fresh, warnings: stored.warnings };
-        self.tell(change, ok);
+        let Stored { fresh, by, warnings, .. } = stored;
+        self.tell(change, Step::BuildOk { fingerprint, elapsed, fresh, by, warnings });
         let mut artifact = stored.artifact;
         artifact.fingerprint = fingerprint;
         let step = Step::Stored { artifact: artifact.clone(), elapsed: stored.elapsed };
@@ -212,6 +212,7 @@ fn stored(built: &Built, scan: &Scan, build_time: Duration) -> Result<Stored, Bu
     Ok(Stored {
         artifact,
         fresh: built.fresh,
+        by: built.by,
         warnings: built.diagnostics.warning_count,
         elapsed: clock::since(begin),
     })

@@ -4,7 +4,7 @@ use std::fs::TryLockError;
 pub use std::fs::{Metadata, ReadDir};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -46,6 +46,34 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> 
         return Err(error);
     }
     std::fs::write(path, bytes)
+}
+
+/// Writes a whole file that can be run. What lies there is replaced.
+///
+/// # Errors
+///
+/// As [`std::fs::write`].
+#[track_caller]
+pub fn write_program(path: impl AsRef<Path>, text: &str) -> io::Result<()> {
+    let path = path.as_ref();
+    check(Operation::Write, path)?;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o755).open(path)?.write_all(text.as_bytes())
+}
+
+/// Gives a file one more name that leads to it, without its being there.
+///
+/// # Errors
+///
+/// As [`std::os::unix::fs::symlink`].
+#[track_caller]
+pub fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
+    check(Operation::Link, link.as_ref())?;
+    std::os::unix::fs::symlink(original, link)
 }
 
 /// Makes a directory and those above it.
