@@ -406,7 +406,6 @@ impl Swapper {
         let from = (before != NO_VERSION).then_some(before);
         let numbers =
             |line: Line| line.maybe("from", from.map(VersionId::number)).field("to", to.number());
-        self.core.journal.intent(Some(tx), numbers(Line::info("swap.intent")));
         {
             let mut history = self.core.history.lock();
             history.became_current(&version);

@@ -12,7 +12,7 @@ pub struct LogLine {
     pub time: String,
     /// The number of the line.
     pub seq: u64,
-    /// `INFO`, `WARN`, `ERROR`.
+    /// `INFO`, `WARN`, `ERROR`, `ALERT`.
     pub level: String,
     /// The dotted name of the event.
     pub event: String,

@@ -21,6 +21,7 @@ pub(crate) const RESERVED: &[&str] = &[
     "pin",
     "provide",
     "reload",
+    "reopen_log",
     "require",
     "resume",
     "rollback",

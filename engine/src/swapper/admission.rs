@@ -22,7 +22,7 @@ use crate::services::{self, ImageContext};
 use crate::stage;
 use crate::verify::{self, Verified};
 use crate::version::{Provenance, Version};
-use crate::version_id::VersionId;
+use crate::version_id::{NO_VERSION, VersionId};
 
 /// A refusal, and the event that the log has it under.
 pub(super) type Refusal = (LoadErrorKind, &'static str);
@@ -67,7 +67,20 @@ impl Swapper {
         let line = Line::info("stage.ok").field("path", file.path().display());
         self.core.journal.write(Some(tx), line.field("stage_us", clock::since(start).as_micros()));
         drop(contents);
-        self.load(&verified, file, newcomer, id).map(Admitted::Ready)
+        let version = self.load(&verified, file, newcomer, id)?;
+        // The last thing that may refuse it: from here on it becomes current.
+        let from = Some(self.core.current()).filter(|current| *current != NO_VERSION);
+        let line = Line::info("swap.intent").maybe("from", from.map(VersionId::number));
+        self.announce(tx, line.field("to", id.number())).map_err(|kind| (kind, "swap.abort"))?;
+        Ok(Admitted::Ready(version))
+    }
+
+    /// Writes down what is about to happen. What cannot be written down does not happen, unless the host wants it to.
+    fn announce(&self, tx: &Tx, line: Line) -> Result<(), LoadErrorKind> {
+        self.core.journal.announce(tx, line).map_err(|error| LoadErrorKind::Log {
+            path: self.core.journal.path().map(Into::into),
+            error: Arc::new(error),
+        })
     }
 
     /// Refuses a newcomer that the process has no room for, before anything of it is loaded.
@@ -132,7 +145,9 @@ impl Swapper {
     ) -> Result<Arc<Version>, Refusal> {
         let Newcomer { artifact, tx, .. } = newcomer;
         let start = clock::now();
-        self.core.journal.intent(Some(tx), Line::info("load.intent").field("to", id.number()));
+        // Loading it runs code of it: its constructors and hooks.
+        self.announce(tx, Line::info("load.intent").field("to", id.number()))
+            .map_err(|kind| (kind, "load.refused"))?;
         let context = Arc::new(ImageContext::of(&self.core));
         let (image, functions) = Image::load(verified, file, Arc::clone(&context))
             .map_err(|kind| (kind, "load.refused"))?;
