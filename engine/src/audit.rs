@@ -21,6 +21,7 @@ mod rotation;
 mod scribe;
 mod settings;
 mod tail;
+mod trail;
 mod verify;
 mod writer;
 
@@ -39,6 +40,9 @@ pub use self::finding::{Finding, FindingKind, Severity};
 pub(crate) use self::format::{json_line, plain_line};
 pub(crate) use self::log_file::{LogFile, Stamp};
 pub(crate) use self::settings::LogSettings;
+pub use self::trail::{
+    Built, Change, EngineRun, Outcome, RunState, RunVersion, Trail, story, trail,
+};
 pub use self::verify::{Findings, verify};
 
 /// The version of this format, told by every `log.open` line.

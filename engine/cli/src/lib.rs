@@ -1,11 +1,12 @@
 //! What the binary `hotswap` does; `hotswap --help` describes it.
 //!
-//! Results (what functions print, the table of `check`) go to stdout, everything about
+//! Results (what functions print, the tables of `check` and `audit`) go to stdout, everything about
 //! them to stderr. Not a library for others: use `hotswap_engine` instead.
 
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod audit;
 mod caller;
 mod check;
 mod crate_name;
@@ -56,6 +57,7 @@ fn carry_out(arguments: &Arguments, screen: &Arc<Screen>) -> Result<ExitCode, Fa
         Some(Command::New(new)) => new::new(new),
         Some(Command::Check(check)) => check::check(check, screen, &Interrupts::install()?),
         Some(Command::Run(run)) => run::run(run, screen, &Interrupts::install()?),
+        Some(Command::Audit(audit)) => audit::audit(audit, arguments.color),
         None => demonstration::demonstrate(screen),
     }
 }

@@ -60,7 +60,7 @@ pub enum FindingKind {
     #[error("does not follow the line before it: one of the two was replaced")]
     Unlinked,
     /// Lines are not there.
-    #[error("follows a gap: lines {first:06} to {last:06} are missing")]
+    #[error("follows a gap: {}", gap(*first, *last))]
     Missing {
         /// The first of them.
         first: u64,
@@ -143,6 +143,14 @@ pub enum FindingKind {
     /// The log begins with a later line: what was before is not beside it any more.
     #[error("is the first one here; those before it were put aside, and are not beside the log")]
     BeginsLate,
+}
+
+fn gap(first: u64, last: u64) -> String {
+    if first == last {
+        format!("line {first:06} is missing")
+    } else {
+        format!("lines {first:06} to {last:06} are missing")
+    }
 }
 
 impl FindingKind {
