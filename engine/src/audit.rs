@@ -10,6 +10,7 @@
 mod chain;
 mod copy;
 mod error;
+mod events;
 mod facade;
 mod finding;
 mod format;
@@ -36,6 +37,7 @@ pub(crate) use self::chain::Chain;
 pub(crate) use self::chain::JOINT_BYTES;
 pub(crate) use self::copy::CopySettings;
 pub use self::error::LogError;
+pub use self::events::{EVENTS, LogEvent};
 pub use self::finding::{Finding, FindingKind, Severity};
 pub(crate) use self::format::{json_line, plain_line};
 pub(crate) use self::log_file::{LogFile, Stamp};

@@ -35,7 +35,7 @@ use crate::audit::{LINE_BYTES_MAX, Level, quote};
 pub struct LogLine {
     /// When it was written, to the microsecond, by the system's clock: it may go back. `mono_us` does not.
     pub time: SystemTime,
-    /// The number of the line. The next one has the next number, in the next process as well.
+    /// The number of the line. The next one has the next number, in the next file and the next process as well.
     pub seq: u64,
     /// How much it matters.
     pub level: Level,
@@ -60,8 +60,8 @@ impl LogLine {
 /// passed over. No more than the longest line there can be is held in memory, whatever is read.
 ///
 /// A crash can tear a line. At the end of a file that is [`LogLineErrorKind::Torn`]; the next process
-/// completes it with a newline, and then it may read like a whole line with less in it: the numbers of
-/// the lines around it have no gap, and what it was to tell has no later line.
+/// completes it with a newline, and then it may read like a whole line with less in it. But it does not end in a
+/// hash: [`verify`](crate::audit::verify()) tells the two apart.
 ///
 /// ```
 /// use hotswap_engine::{LogLineErrorKind, log_lines};

@@ -28,6 +28,7 @@ pub(super) struct LogCopy {
 struct Open {
     file: File,
     identity: (u64, u64),
+    is_file: bool,
 }
 
 impl LogCopy {
@@ -55,14 +56,14 @@ impl LogCopy {
             return Ok(());
         }
         let path = &self.settings.path;
-        let identity = |found: fs::Metadata| (found.dev(), found.ino());
-        let named = fs::metadata(path).ok().map(identity);
+        let identity = |found: &fs::Metadata| (found.dev(), found.ino());
+        let named = fs::metadata(path).ok().as_ref().map(identity);
         let open = match self.file.take() {
             Some(open) if named == Some(open.identity) => open,
             _ => {
                 let file = File::append(path)?;
-                let identity = identity(file.metadata()?);
-                Open { file, identity }
+                let found = file.metadata()?;
+                Open { file, identity: identity(&found), is_file: found.is_file() }
             }
         };
         // What there is of a line that could not be written must not run into the next.
@@ -71,8 +72,11 @@ impl LogCopy {
         open.file.write_all(format!("{joint}{text}").as_bytes())
     }
 
-    /// Puts it aside when the log is: that it could not be is no reason to stop.
+    /// Puts it aside when the log is, if it is a file that we write: no directory, and no pipe.
     pub(super) fn rotate(&mut self, files_max: u32) {
-        let _stays = shift(&self.settings.path, files_max);
+        if self.file.as_ref().is_some_and(|open| open.is_file) {
+            // That it could not be is no reason to stop.
+            let _stays = shift(&self.settings.path, files_max);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use hotswap_system::fs::File;
 
-use super::chain::{Chain, Joint};
+use super::chain::Joint;
 use crate::log_line::LogLine;
 
 /// How much of the end is read. 64 KiB: four of the longest lines, so that a whole one is among them.
@@ -17,8 +17,8 @@ const TIME_BYTES: usize = "2026-01-31T12:00:00.123456Z".len();
 /// What stands at the end of a file, and when it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tail {
-    /// The last whole line, if any.
-    pub(super) end: Option<Chain>,
+    /// The last whole line, if any, as it says of itself.
+    pub(super) last: Option<Joint>,
     /// How long the piece of a line is that stands behind the last newline.
     pub(super) torn_bytes: u64,
     /// How long the file is.
@@ -42,12 +42,12 @@ impl Tail {
         };
         // Of a line without its newline only the hash shows that it is whole.
         let whole = joint(torn).filter(|joint| joint.is_intact);
-        let end = whole.or_else(|| lines.find_map(joint)).map(|joint| joint.end);
+        let last = whole.or_else(|| lines.find_map(joint));
         let mut first = Vec::new();
         file.seek(SeekFrom::Start(0))?;
         file.read_at_most(TIME_BYTES as u64, &mut first)?;
         let first = String::from_utf8_lossy(&first);
         let began = humantime::parse_rfc3339(&first).ok();
-        Ok(Self { end, torn_bytes: torn.len() as u64, bytes, began })
+        Ok(Self { last, torn_bytes: torn.len() as u64, bytes, began })
     }
 }

@@ -171,11 +171,11 @@ impl Writer {
         }
         let tail = Tail::of(&mut self.file)?;
         // Some of what we could neither write nor take back may be whole.
-        if let Some(end) = tail.end
+        if let Some(last) = tail.last
             && self.bytes.is_none()
-            && end.seq > self.chain.seq
+            && last.end.seq > self.chain.seq
         {
-            self.chain = end;
+            self.chain = last.end;
         }
         self.torn_bytes = tail.torn_bytes;
         self.bytes = Some(tail.bytes);
@@ -343,7 +343,8 @@ fn identity(found: &fs::Metadata) -> (u64, u64) {
 
 /// Where a chain goes on that an earlier process left, and what is wrong with what it left.
 fn join(opened: &Opened, head: Option<Head>) -> (Chain, Option<Line>) {
-    let found = opened.tail.end.unwrap_or(Chain::START);
+    let found = opened.tail.last.map_or(Chain::START, |last| last.end);
+    let is_intact = opened.tail.last.is_none_or(|last| last.is_intact);
     let Some(head) = head else { return (found, None) };
     let line = |event, message| {
         Line::alert(event)
@@ -356,7 +357,7 @@ fn join(opened: &Opened, head: Option<Head>) -> (Chain, Option<Line>) {
         let is_new = opened.tail.bytes == 0 && head.inode != opened.identity.1;
         let message = "the log ends before what its head says: lines are gone";
         (head.end, (!is_new).then(|| line("log.truncated", message)))
-    } else if head.end.seq == found.seq && head.end.seal != found.seal {
+    } else if head.end.seq == found.seq && (head.end.seal != found.seal || !is_intact) {
         (found, Some(line("log.altered", "the last line is not the one that the head names")))
     } else {
         (found, None)
