@@ -17,6 +17,7 @@ mod format;
 mod head;
 mod intents;
 mod log_file;
+mod opened;
 mod reader;
 mod rotation;
 mod scribe;

@@ -88,7 +88,8 @@ impl Journal {
         self.log.reopen().map_err(LogError::at("reopen", self.path().unwrap_or(Path::new(""))))
     }
 
-    /// Writes what is about to happen, and waits until it stands there, or could not be written.
+    /// Writes what is about to happen, and waits until it stands there, or could not be written: for what must be possible in
+    /// any case.
     pub(crate) fn intent(&self, tx: Option<&Tx>, line: Line) {
         self.write(tx, line);
         self.flush();

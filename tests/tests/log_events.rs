@@ -255,8 +255,7 @@ fn a_hanging_log(directory: &Path) -> Vec<PathBuf> {
 
 /// A step that was taken.
 fn site(watching: &Watching, operation: Operation, file: &str) -> Site {
-    let passed = watching.passed().into_keys();
-    let found =
-        passed.filter(|site| site.operation == operation && site.file.contains(file)).next_back();
+    let mut passed = watching.passed().into_keys();
+    let found = passed.rfind(|site| site.operation == operation && site.file.contains(file));
     found.unwrap_or_else(|| panic!("no {operation:?} in {file}: {:#?}", watching.passed()))
 }

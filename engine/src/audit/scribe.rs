@@ -7,15 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use hotswap_system::clock;
 use hotswap_system::thread::panic_text;
 
 use super::facade::Facade;
-use super::writer::{CHECKPOINT_LINES, Writer};
+use super::writer::Writer;
 use super::{Line, Stamp};
 
 /// How long nothing is written before the head is brought up to date: longer than the lines of one swap are apart, so
 /// that none of them waits for it.
 const HEAD_DELAY: Duration = Duration::from_millis(50);
+
+/// How long the head may be behind while lines keep coming.
+const HEAD_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// What both sides of the queue know of it.
 #[derive(Debug, Default)]
@@ -60,25 +64,21 @@ pub(super) struct Scribe {
 impl Scribe {
     pub(super) fn run(&mut self) {
         self.tell_notices();
-        let mut lines = 0;
+        let mut behind_since = clock::now();
         loop {
             let is_behind = self.writer.as_ref().is_some_and(Writer::head_is_behind);
-            let entry = if is_behind && lines < CHECKPOINT_LINES {
+            let entry = if !is_behind {
+                let entry = self.entries.recv().map_err(|_| RecvTimeoutError::Disconnected);
+                behind_since = clock::now();
+                entry
+            } else if clock::since(behind_since) < HEAD_AGE_MAX {
                 self.entries.recv_timeout(HEAD_DELAY)
-            } else if is_behind {
-                Err(RecvTimeoutError::Timeout)
             } else {
-                self.entries.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                Err(RecvTimeoutError::Timeout)
             };
             match entry {
-                Ok(entry) => {
-                    lines += 1;
-                    self.serve(entry);
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    lines = 0;
-                    self.write_head();
-                }
+                Ok(entry) => self.serve(entry),
+                Err(RecvTimeoutError::Timeout) => self.write_head(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -138,7 +138,7 @@ impl Scribe {
             self.health.lost.fetch_add(1, Ordering::Relaxed);
             let Some(writer) = &mut self.writer else { return result };
             writer.lost += 1;
-            if writer.lost == 1 {
+            if writer.lost == overflow + 1 {
                 let path = writer.path().display();
                 let message = format!("cannot write {path}: {error}");
                 self.facade.tell(Line::error("log.lost").field("msg", message));
@@ -148,13 +148,10 @@ impl Scribe {
     }
 
     fn write_head(&mut self) {
-        // That it could not be written is said in the log.
-        let _lost =
-            self.with_writer(
-                |writer| {
-                    if writer.head_is_behind() { writer.write_head() } else { Ok(()) }
-                },
-            );
+        if self.writer.as_ref().is_some_and(Writer::head_is_behind) {
+            // That it could not be written is said in the log.
+            let _lost = self.with_writer(Writer::write_head);
+        }
     }
 
     /// Works on the file, if there is one.

@@ -135,7 +135,7 @@ pub struct EngineRun {
     pub started: SystemTime,
     /// Where it stands.
     pub state: RunState,
-    /// Its versions, oldest first.
+    /// Its versions; the one that became current last stands last.
     pub versions: Vec<RunVersion>,
 }
 
@@ -194,7 +194,7 @@ pub fn story(path: impl AsRef<Path>, tx: &str) -> Result<Vec<LogLine>, LogError>
         let Ok(line) = found.line else { return };
         let text = |key| line.field(key).map(str::to_owned);
         let is_its_own = text("tx").as_deref() == Some(tx);
-        if is_its_own && line.event == "swap.commit" {
+        if is_its_own && BECAME_CURRENT.contains(&line.event.as_str()) {
             replaced = text("from").map(|from| (text("engine"), Some(from)));
         }
         let is_its_end = matches!(line.event.as_str(), "version.unloaded" | "version.pinned")
@@ -208,6 +208,9 @@ pub fn story(path: impl AsRef<Path>, tx: &str) -> Result<Vec<LogLine>, LogError>
     })?;
     Ok(lines)
 }
+
+/// The lines that tell that a version became current.
+const BECAME_CURRENT: [&str; 2] = ["swap.commit", "rollback.done"];
 
 /// Puts lines together.
 #[derive(Default)]
@@ -305,8 +308,8 @@ impl TrailReader {
         if !matches!(line.event.as_str(), "version.draining" | "notify.sent") {
             change.current_before = before;
         }
-        if let (Outcome::Current { from, to, .. }, "swap.commit") =
-            (&change.outcome, line.event.as_str())
+        if let Outcome::Current { from, to, .. } = &change.outcome
+            && BECAME_CURRENT.contains(&line.event.as_str())
         {
             if let Some(from) = from {
                 let since_us = number(line, "mono_us").unwrap_or_default();
@@ -315,6 +318,8 @@ impl TrailReader {
             for version in versions.iter_mut().filter(|version| Some(version.version) == *from) {
                 version.state = VersionState::Draining;
             }
+            // It may have been current before.
+            versions.retain(|version| version.version != *to);
             versions.push(RunVersion {
                 version: *to,
                 state: VersionState::Current,
@@ -387,14 +392,18 @@ impl Change {
             "build.cancel" => Outcome::Superseded,
             "build.same" => Outcome::Same { version: number(line, "version").unwrap_or_default() },
             "swap.paused" => Outcome::Paused,
-            "verify.refused" | "stage.refused" | "load.refused" | "swap.abort" => {
+            "verify.refused"
+            | "stage.refused"
+            | "load.refused"
+            | "swap.abort"
+            | "rollback.impossible" => {
                 Outcome::Refused { code: text("err").unwrap_or_default(), message: message() }
             }
             "quarantine.hit" => {
                 let code = text("reason").unwrap_or_default();
                 Outcome::Refused { message: format!("refused before: {code}"), code }
             }
-            "swap.commit" => Outcome::Current {
+            "swap.commit" | "rollback.done" => Outcome::Current {
                 from: number(line, "from"),
                 to: number(line, "to").unwrap_or_default(),
                 publish_time: Duration::from_micros(number(line, "swap_us").unwrap_or_default()),

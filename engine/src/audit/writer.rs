@@ -1,8 +1,6 @@
 //! The file that is written: whole lines, each joined to the one before, whatever happens to the file meanwhile.
 
-use std::fs::TryLockError;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +10,7 @@ use hotswap_system::{clock, process};
 use super::chain::Chain;
 use super::copy::LogCopy;
 use super::head::Head;
+use super::opened::{Opened, identity, join};
 use super::rotation::shift;
 use super::tail::Tail;
 use super::{BOOT, Line, LogSettings, SCHEMA, Stamp};
@@ -312,54 +311,5 @@ impl Writer {
         let told = self.append(&line, Stamp::now());
         self.head = Some(Head { end: self.chain, ..head });
         told
-    }
-}
-
-/// A file that was opened, and is locked.
-struct Opened {
-    file: File,
-    identity: (u64, u64),
-    tail: Tail,
-}
-
-impl Opened {
-    /// `None` when another process has it.
-    fn open(path: &Path) -> io::Result<Option<Self>> {
-        let mut file = File::append(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let found = file.metadata()?;
-        let tail = Tail::of(&mut file)?;
-        Ok(Some(Self { file, identity: identity(&found), tail }))
-    }
-}
-
-fn identity(found: &fs::Metadata) -> (u64, u64) {
-    (found.dev(), found.ino())
-}
-
-/// Where a chain goes on that an earlier process left, and what is wrong with what it left.
-fn join(opened: &Opened, head: Option<Head>) -> (Chain, Option<Line>) {
-    let found = opened.tail.last.map_or(Chain::START, |last| last.end);
-    let is_intact = opened.tail.last.is_none_or(|last| last.is_intact);
-    let Some(head) = head else { return (found, None) };
-    let line = |event, message| {
-        Line::alert(event)
-            .field("last_seq", found.seq)
-            .field("head_seq", head.end.seq)
-            .field("msg", message)
-    };
-    if head.end.seq > found.seq {
-        // The file was put aside, and the path names a new one.
-        let is_new = opened.tail.bytes == 0 && head.inode != opened.identity.1;
-        let message = "the log ends before what its head says: lines are gone";
-        (head.end, (!is_new).then(|| line("log.truncated", message)))
-    } else if head.end.seq == found.seq && (head.end.seal != found.seal || !is_intact) {
-        (found, Some(line("log.altered", "the last line is not the one that the head names")))
-    } else {
-        (found, None)
     }
 }

@@ -50,7 +50,10 @@ pub(super) fn outcome(change: &Change) -> String {
         change.current_before.map_or(String::new(), |version| format!("v{version} stays: "));
     match &change.outcome {
         Outcome::Current { from: None, to, .. } => format!("v{to} is current, the first"),
-        Outcome::Current { from: Some(_), to, .. } => format!("v{to} is current: {}", cost(change)),
+        Outcome::Current { from: Some(from), to, .. } => {
+            let again = if to < from { " again" } else { "" };
+            format!("v{to} is current{again}: {}", cost(change))
+        }
         Outcome::Same { version } => format!("v{version} stays: the same code, nothing to swap"),
         Outcome::Unchanged => format!("{stays}the source is what it was"),
         Outcome::NotBuilt { message } => {
