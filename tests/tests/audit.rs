@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hotswap_engine::audit::{Finding, FindingKind, Findings, Severity, verify};
+use hotswap_engine::audit::{Finding, FindingKind, Findings, Outcome, Severity, trail, verify};
 use hotswap_tests::{again, is_isolated, log_lines, prebuilt};
 
 /// The log of an engine that swapped twice, in a directory of its own.
@@ -220,6 +220,9 @@ fn au_3_an_intent_of_a_killed_process_has_no_outcome() {
     let engine = prebuilt::engine(&prebuilt::numbered(1)).log_file(&log).open().expect("opens");
     drop(engine);
     assert_eq!(unfinished(&log), told(true));
+    let outcome = Outcome::Unknown { last_event: "load.intent".to_owned(), is_over: true };
+    let changes = trail(&log).expect("readable").changes;
+    assert!(changes.iter().any(|change| change.outcome == outcome), "{changes:#?}");
     // The numbers and the chain go on.
     let lines = log_lines(&log);
     assert_eq!(lines.last().map(|line| line.seq), Some(lines.len() as u64));

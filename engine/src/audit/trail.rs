@@ -110,10 +110,13 @@ pub enum Outcome {
     Superseded,
     /// It waits for swaps to be resumed.
     Paused,
-    /// No line tells: it is under way, its process was killed, or the engine was closed.
+    /// No line tells.
     Unknown {
         /// The last thing that is told of it.
         last_event: String,
+        /// Whether nothing more can come: the engine was closed, or another process writes the log. Otherwise it is under way,
+        /// or its process was killed.
+        is_over: bool,
     },
 }
 
@@ -257,6 +260,7 @@ impl TrailReader {
                 if let Some(index) = self.engines.get(name) {
                     self.trail.engines[*index].state = RunState::Stopped(line.time);
                 }
+                self.over(|change| change.engine == name);
             }
             ("version.unloaded" | "version.pinned", Some(name)) => self.version_ended(name, line),
             (_, Some(name)) => self.of_a_change(name, line),
@@ -272,6 +276,16 @@ impl TrailReader {
             }
         }
         self.engines.clear();
+        self.over(|_| true);
+    }
+
+    /// What has no outcome by now has none.
+    fn over(&mut self, of: impl Fn(&Change) -> bool) {
+        for change in self.trail.changes.iter_mut().filter(|change| of(change)) {
+            if let Outcome::Unknown { is_over, .. } = &mut change.outcome {
+                *is_over = true;
+            }
+        }
     }
 
     fn version_ended(&mut self, engine: &str, line: &LogLine) {
@@ -345,7 +359,7 @@ impl Change {
             fingerprint: None,
             content: None,
             built: None,
-            outcome: Outcome::Unknown { last_event: line.event.clone() },
+            outcome: Outcome::Unknown { last_event: line.event.clone(), is_over: false },
             current_before: None,
             took: Duration::ZERO,
             first_mono_us: number(line, "mono_us"),
@@ -411,7 +425,7 @@ impl Change {
                 drained_after: None,
             },
             event => {
-                if let Outcome::Unknown { last_event } = &mut self.outcome {
+                if let Outcome::Unknown { last_event, .. } = &mut self.outcome {
                     *last_event = event.to_owned();
                 }
                 return;

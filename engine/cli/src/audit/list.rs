@@ -64,7 +64,9 @@ pub(super) fn json(change: &Change) -> Value {
         Outcome::Unreadable { message } => json!({"is": "unreadable", "msg": message}),
         Outcome::Superseded => json!({"is": "superseded"}),
         Outcome::Paused => json!({"is": "paused"}),
-        Outcome::Unknown { last_event } => json!({"is": "unknown", "last_event": last_event}),
+        Outcome::Unknown { last_event, is_over } => {
+            json!({"is": "unknown", "last_event": last_event, "is_over": is_over})
+        }
         _ => Value::Null,
     };
     json!({

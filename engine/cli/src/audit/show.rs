@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use hotswap_engine::audit::{Change, Outcome, story, trail};
+use hotswap_engine::audit::{Built, Change, Outcome, story, trail};
 use hotswap_engine::{LogLevel, LogLine};
 
 use super::{Report, words};
@@ -67,7 +67,9 @@ fn head(change: &Change) -> String {
     if let Some(content) = &change.content {
         rows.push(("library", format!("sha256:{content}")));
     }
-    if change.built.is_some() {
+    if let (Some(Built::Offered), Some(path)) = (change.built, &change.cause) {
+        rows.push(("built", format!("offered as {path}")));
+    } else if change.built.is_some() {
         rows.push(("built", words::built(change)));
     }
     rows.push(("result", words::outcome(change)));

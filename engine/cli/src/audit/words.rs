@@ -23,6 +23,12 @@ pub(super) fn short(hash: &str) -> &str {
 /// Why a change came: who looked, and what had changed.
 pub(super) fn why(change: &Change) -> String {
     let cause = change.cause.as_deref().filter(|cause| *cause != "start");
+    // Of a library that somebody offers `show` tells where it lies.
+    let is_offer = change.built == Some(Built::Offered);
+    let cause = cause.map(|cause| match cause.rsplit_once('/') {
+        Some((_, name)) if is_offer => name,
+        _ => cause,
+    });
     match (change.trigger.as_deref(), cause) {
         (Some(trigger), Some(cause)) => format!("{trigger}: {cause}"),
         (Some(only), None) | (None, Some(only)) => only.to_owned(),
@@ -33,6 +39,9 @@ pub(super) fn why(change: &Change) -> String {
 /// How the library came to be.
 pub(super) fn built(change: &Change) -> String {
     match change.built {
+        Some(Built::Compiled(_)) if change.source.as_deref() == Some("prebuilt") => {
+            "prebuilt".to_owned()
+        }
         Some(Built::Compiled(time)) => {
             let tried = matches!(change.outcome, Outcome::NotBuilt { .. });
             let verb = if tried { "failed after" } else { "compiled in" };
@@ -65,8 +74,11 @@ pub(super) fn outcome(change: &Change) -> String {
         }
         Outcome::Superseded => format!("{stays}something newer was saved meanwhile"),
         Outcome::Paused => format!("{stays}it waits, swaps are paused"),
-        Outcome::Unknown { last_event } => {
-            format!("no outcome after {last_event}: under way, or its process ended")
+        Outcome::Unknown { last_event, is_over: true } => {
+            format!("no outcome: its process ended after {last_event}")
+        }
+        Outcome::Unknown { last_event, is_over: false } => {
+            format!("no outcome yet: under way since {last_event}, or its process was killed")
         }
         _ => "this program is older than the log".to_owned(),
     }
