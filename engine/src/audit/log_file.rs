@@ -24,6 +24,10 @@ const QUEUE_LINES_MAX: usize = 1_024;
 /// How long whoever waits for a line waits. 1 s: a disk that takes longer does not answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long whoever must know that a line is written waits. 5 s: a machine that is busy gets there, and only the swapper
+/// waits.
+const INTENT_PATIENCE: Duration = Duration::from_secs(5);
+
 /// One log: a file, or only the `log` facade. All engines of a process that log to one path share one of these.
 pub(crate) struct LogFile {
     /// The name in the table of open ones.
@@ -141,10 +145,15 @@ impl LogFile {
             queue.try_send(Entry::Line { line, at: Stamp::now() }).is_err()
         };
         if is_full {
-            // Relaxed: counts only.
-            self.health.overflow.fetch_add(1, Ordering::Relaxed);
-            self.health.lost.fetch_add(1, Ordering::Relaxed);
+            self.overflowed();
         }
+    }
+
+    /// Counts a line that found no room.
+    fn overflowed(&self) {
+        // Relaxed: counts only.
+        self.health.overflow.fetch_add(1, Ordering::Relaxed);
+        self.health.lost.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits until everything handed over is written, or could not be; not for long, and not at all while
@@ -153,25 +162,34 @@ impl LogFile {
         // Relaxed: a hint whether waiting is worth it.
         if self.health.stalled_since_ms.load(Ordering::Relaxed) == 0 {
             // Who must know whether something is written asks for an intent.
-            let _gave_up = self.ask(|done| (Entry::Flush(done), Stamp::now()));
+            let _gave_up = self.ask(PATIENCE, |done| (Entry::Flush(done), Stamp::now()));
         }
     }
 
     /// Writes a line and waits until it stands in the file: on the disk, if that was asked for.
     pub(crate) fn intent(&self, line: Line) -> io::Result<()> {
-        self.ask(|written| {
+        let asked = self.ask(INTENT_PATIENCE, |written| {
             let at = Stamp::now();
             (Entry::Intent { line, at, written }, at)
+        });
+        asked.inspect_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                self.overflowed();
+            }
         })?
     }
 
     /// Follows the path if it names another file by now.
     pub(crate) fn reopen(&self) -> io::Result<()> {
-        self.ask(|done| (Entry::Reopen(done), Stamp::now()))?
+        self.ask(PATIENCE, |done| (Entry::Reopen(done), Stamp::now()))?
     }
 
     /// Waits for an answer of the thread, but not for a disk that hangs.
-    fn ask<T>(&self, entry: impl FnOnce(Sender<T>) -> (Entry, Stamp)) -> io::Result<T> {
+    fn ask<T>(
+        &self,
+        patience: Duration,
+        entry: impl FnOnce(Sender<T>) -> (Entry, Stamp),
+    ) -> io::Result<T> {
         let closed = || io::Error::other("the log was closed");
         let queue = self.queue.as_ref().ok_or_else(closed)?;
         let (reply, answer) = bounded(1);
@@ -180,12 +198,17 @@ impl LogFile {
             let (entry, at) = entry(reply);
             (queue.try_send(entry).is_ok(), at)
         };
-        let answer = if is_asked { answer.recv_timeout(PATIENCE).ok() } else { None };
-        answer.ok_or_else(|| {
-            // Relaxed: as in `flush`.
-            self.health.stalled_since_ms.store(begin.milliseconds(), Ordering::Relaxed);
-            io::Error::new(io::ErrorKind::TimedOut, "it did not answer within a second")
-        })
+        let refusal = if !is_asked {
+            io::Error::new(io::ErrorKind::WouldBlock, "too many lines wait to be written")
+        } else if let Ok(answer) = answer.recv_timeout(patience) {
+            return Ok(answer);
+        } else {
+            let message = format!("it did not answer within {} s", patience.as_secs());
+            io::Error::new(io::ErrorKind::TimedOut, message)
+        };
+        // Relaxed: as in `flush`.
+        self.health.stalled_since_ms.store(begin.milliseconds(), Ordering::Relaxed);
+        Err(refusal)
     }
 }
 
