@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hotswap_engine::ContentHash;
 use hotswap_engine::audit::{Finding, FindingKind, Findings, Outcome, Severity, trail, verify};
 use hotswap_tests::{again, is_isolated, log_lines, prebuilt};
 
@@ -136,8 +137,6 @@ fn au_4_every_moved_or_copied_line_is_found() {
 /// Also a line that somebody made up with a hash that is right.
 #[test]
 fn au_4_an_inserted_or_replaced_line_is_found() {
-    use hotswap_engine::ContentHash;
-
     let log = Log::new();
     let lines = log.lines();
     let made_up = |line: &str| {
@@ -278,6 +277,38 @@ fn what_was_cut_off_between_two_processes_is_an_alert() {
         assert_eq!(told, [event]);
         assert_eq!(verify(log.path()).expect("readable").severity(), Some(Severity::Broken));
     }
+}
+
+/// What somebody can make who knows how it is made: lines with these events, in a chain that is right.
+fn forged(events: impl Iterator<Item = &'static str>) -> String {
+    let mut prev = "0".repeat(32);
+    let mut log = String::new();
+    for (index, event) in events.enumerate() {
+        let seq = index + 1;
+        let text =
+            format!("2026-01-31T12:00:00.000000Z {seq:06} INFO  {event} mono_us={seq} prev={prev}");
+        prev = ContentHash::of(text.as_bytes()).to_string()[..32].to_owned();
+        log += &format!("{text} h={prev}\n");
+    }
+    log
+}
+
+/// There is no key: who makes all of it anew must still have known what the engine would have written.
+#[test]
+fn a_log_without_checkpoints_is_not_the_engines() {
+    let log = Log::new();
+    fs::remove_file(log.directory.path().join("hotswap.log.head")).expect("it was written");
+    let lines = |count| ["log.open"].into_iter().chain(std::iter::repeat_n("manual.pause", count));
+    assert_eq!(codes(&log.findings_of(forged(lines(100)))), ["no_head"]);
+    let findings = log.findings_of(forged(lines(300)));
+    assert_eq!(codes(&findings), ["no_checkpoint", "no_head"]);
+    assert_eq!(findings.first_broken_seq(), Some(111));
+    // As docs::log says of who can rewrite everything.
+    let with_checkpoints = lines(300).enumerate().map(|(index, event)| match index {
+        100 | 200 | 300 => "log.checkpoint",
+        _ => event,
+    });
+    assert_eq!(codes(&log.findings_of(forged(with_checkpoints))), ["no_head"]);
 }
 
 /// Every hundred lines one tells the end of the chain.

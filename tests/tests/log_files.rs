@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hotswap_engine::audit::{FindingKind, Severity, verify};
 use hotswap_engine::{Engine, LogLine};
-use hotswap_tests::{log_lines, prebuilt};
+use hotswap_tests::{again, is_isolated, log_lines, prebuilt};
 
 /// A directory for a log.
 struct Place(tempfile::TempDir);
@@ -254,4 +254,35 @@ fn a_synced_log_brings_announcements_to_the_disk() {
         swap(&engine, 2);
         assert_eq!(syncs() - before, 2, "of load.intent and swap.intent");
     });
+}
+
+/// Two processes at once: each writes a file of its own, and both are whole.
+#[test]
+fn two_processes_never_mix_their_lines() {
+    const NAME: &str = "two_processes_never_mix_their_lines";
+    let directory = hotswap_tests::build_directory().join("two-processes");
+    let log = directory.join("hotswap.log");
+    let swaps = |engine: &Engine| (0..20).for_each(|number| swap(engine, number % 2 + 1));
+    let open = || prebuilt::engine(&prebuilt::numbered(1)).log_file(&log).open().expect("opens");
+    if is_isolated(NAME) {
+        return swaps(&open());
+    }
+    // Of an earlier run.
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).expect("writable");
+    let engine = open();
+    let other = again(NAME, &[]).spawn().expect("starts");
+    let beside = directory.join(format!("hotswap-{}.log", other.id()));
+    swaps(&engine);
+    let output = other.wait_with_output().expect("ends");
+    assert!(output.status.success(), "{output:?}");
+    // Held until then: the other one found it taken.
+    drop(engine);
+    for log in [&log, &beside] {
+        assert_eq!(codes(log), [""; 0], "{}", log.display());
+        let lines = log_lines(log);
+        assert_eq!(lines.iter().filter(|line| line.event == "swap.commit").count(), 21);
+    }
+    let first = &log_lines(&beside)[0];
+    assert_eq!(first.field("instead_of"), log.display().to_string());
 }
