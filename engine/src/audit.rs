@@ -1,10 +1,31 @@
-//! hotswap.log: one event, one line, one write.
+//! Reads hotswap.log: whether it is as it was written, and what it tells.
+//!
+//! [`verify`] checks a log with everything that was rotated away from it; [`crate::docs::log`] says what that proves, and
+//! what stands in each line.
 //!
 //! ```text
-//! 2026-01-31T12:00:00.123456Z 000042 INFO  swap.commit engine=game tx=5e21-1-3 mono_us=81234 from=7 to=8 .. msg="v8 is current"
+//! 2026-01-31T12:00:00.123456Z 000042 INFO  swap.commit mono_us=81234 engine=game tx=5e21-1-3 from=7 to=8 .. prev=c31d.. h=77e0..
 //! ```
 
+mod chain;
+mod copy;
+mod error;
+mod events;
+mod facade;
+mod finding;
+mod format;
+mod head;
+mod intents;
 mod log_file;
+mod opened;
+mod reader;
+mod rotation;
+mod scribe;
+mod settings;
+mod tail;
+mod trail;
+mod verify;
+mod writer;
 
 use std::fmt::{Display, Write as _};
 use std::sync::LazyLock;
@@ -12,7 +33,20 @@ use std::time::{Instant, SystemTime};
 
 use hotswap_system::{clock, process};
 
+#[cfg(test)]
+pub(crate) use self::chain::Chain;
+pub(crate) use self::chain::JOINT_BYTES;
+pub(crate) use self::copy::CopySettings;
+pub use self::error::LogError;
+pub use self::events::{EVENTS, LogEvent};
+pub use self::finding::{Finding, FindingKind, Severity};
+pub(crate) use self::format::{json_line, plain_line};
 pub(crate) use self::log_file::{LogFile, Stamp};
+pub(crate) use self::settings::LogSettings;
+pub use self::trail::{
+    Built, Change, EngineRun, Outcome, RunState, RunVersion, Trail, story, trail,
+};
+pub use self::verify::{Findings, verify};
 
 /// The version of this format, told by every `log.open` line.
 pub(crate) const SCHEMA: u32 = 1;
@@ -45,6 +79,8 @@ pub enum Level {
     Warn,
     /// Something failed: a build, a newcomer that was refused.
     Error,
+    /// The log itself cannot be trusted, or has a gap: somebody should come.
+    Alert,
 }
 
 impl Level {
@@ -53,6 +89,7 @@ impl Level {
             Self::Info => "INFO ",
             Self::Warn => "WARN ",
             Self::Error => "ERROR",
+            Self::Alert => "ALERT",
         }
     }
 
@@ -60,13 +97,13 @@ impl Level {
         match self {
             Self::Info => log::Level::Info,
             Self::Warn => log::Level::Warn,
-            Self::Error => log::Level::Error,
+            Self::Error | Self::Alert => log::Level::Error,
         }
     }
 }
 
 /// A line being put together: the event, then `key=value` pairs in the order they are added.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Line {
     level: Level,
     event: &'static str,
@@ -88,6 +125,10 @@ impl Line {
 
     pub(crate) fn error(event: &'static str) -> Self {
         Self::new(Level::Error, event)
+    }
+
+    pub(crate) fn alert(event: &'static str) -> Self {
+        Self::new(Level::Alert, event)
     }
 
     /// Adds `key=value`, quoted where it must be.
@@ -154,20 +195,16 @@ pub(crate) fn quote(value: &str, line: &mut String) {
     line.push('"');
 }
 
-/// The line, with its newline.
-pub(crate) fn render(line: &Line, at: Stamp, seq: u64, lost: Option<u64>) -> String {
+/// The line up to what joins it to the one before.
+pub(crate) fn render(line: &Line, at: Stamp, seq: u64) -> String {
     let time = humantime::format_rfc3339_micros(at.wall);
     let mono_us = at.since_boot.as_micros();
-    let mut text = format!("{time} {seq:06} {} {}", line.level.padded(), line.event);
-    let _ = write!(text, " mono_us={mono_us}");
-    if let Some(lost) = lost {
-        let _ = write!(text, " lost_lines={lost}");
+    let (level, event) = (line.level.padded(), line.event);
+    let mut text = format!("{time} {seq:06} {level} {event} mono_us={mono_us}{}", line.fields);
+    let room = LINE_BYTES_MAX - JOINT_BYTES;
+    if text.len() > room {
+        crate::log_line::cut(&mut text, room);
     }
-    text.push_str(&line.fields);
-    if text.len() > LINE_BYTES_MAX {
-        crate::log_line::cut(&mut text);
-    }
-    text.push('\n');
     text
 }
 
@@ -193,8 +230,8 @@ mod tests {
     #[test]
     fn a_very_long_line_is_cut_and_stays_closed() {
         let line = Line::info("build.fail").field("msg", "x y".repeat(LINE_BYTES_MAX));
-        let text = render(&line, Stamp::now(), 7, None);
-        assert!(text.len() <= LINE_BYTES_MAX + 4);
-        assert!(text.ends_with("..\"\n"));
+        let text = render(&line, Stamp::now(), 7);
+        assert!(text.len() <= LINE_BYTES_MAX - JOINT_BYTES);
+        assert!(text.ends_with("..\""));
     }
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "monitor")]
 mod build_settings;
+mod log_settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use hotswap_module::{Interface, Linked};
 use hotswap_system::clock;
 use hotswap_system::process;
 
-use crate::audit::{Line, LogFile};
+use crate::audit::{Line, LogFile, LogSettings};
 use crate::control::Control;
 use crate::core::Core;
 use crate::engine::Engine;
@@ -26,7 +27,7 @@ use crate::exports::Exports;
 use crate::history::History;
 use crate::hook::{self, LOAD_DEADLINE};
 use crate::image::Functions;
-use crate::journal::Journal;
+use crate::journal::{Journal, Unwritten};
 use crate::opening::Opening;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
@@ -77,6 +78,8 @@ pub struct EngineBuilder {
     code: Code,
     name: Option<String>,
     log: Option<PathBuf>,
+    log_settings: LogSettings,
+    unwritten: Unwritten,
     provided: Provided,
     required: Vec<Expectation>,
     subscribers: Subscribers,
@@ -94,6 +97,8 @@ impl EngineBuilder {
             code,
             name: None,
             log: Some(DEFAULT_LOG.into()),
+            log_settings: LogSettings::default(),
+            unwritten: Unwritten::default(),
             provided: Provided::default(),
             required: Vec::new(),
             subscribers: Subscribers::default(),
@@ -131,19 +136,6 @@ impl EngineBuilder {
     /// source is polled.
     pub fn wake_on_events(mut self) -> Self {
         self.watch.wakes_on_events = true;
-        self
-    }
-
-    /// Where hotswap.log is written; by default `hotswap.log` in the working directory. Engines of one
-    /// process may share a file; when another process holds it, `<stem>-<pid>.log` beside it is used.
-    pub fn log_file(mut self, path: impl AsRef<Path>) -> Self {
-        self.log = Some(path.as_ref().into());
-        self
-    }
-
-    /// Writes no log file. Its lines still go to the `log` facade.
-    pub fn without_log(mut self) -> Self {
-        self.log = None;
         self
     }
 
@@ -255,7 +247,7 @@ impl EngineBuilder {
         }
         let name = self.name.unwrap_or_else(|| default_name(&self.code));
         let log = match self.log.as_deref() {
-            Some(path) => LogFile::open(path).map_err(|error| {
+            Some(path) => LogFile::open(path, self.log_settings).map_err(|error| {
                 fail(OpenErrorKind::Log { path: path.to_owned(), error: Arc::new(error) })
             }),
             None => LogFile::facade().map_err(|error| {
@@ -272,7 +264,7 @@ impl EngineBuilder {
             provided: self.provided,
             expectations: Expectations::new(self.required),
             subscribers: self.subscribers,
-            journal: Journal::new(name, log),
+            journal: Journal::new(name, log, self.unwritten),
             history: History::default().into(),
             load_deadline: self.load_deadline,
             requests,

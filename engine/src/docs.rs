@@ -111,3 +111,6 @@ pub mod edit_classes {}
 /// It runs on a thread of its own. One that does not return cannot be ended: its thread holds the refused version, which
 /// stays mapped until then.
 pub mod load_hooks {}
+
+#[doc = include_str!("docs/log.md")]
+pub mod log {}

@@ -9,6 +9,7 @@ use hotswap_artifact::Trigger;
 use hotswap_module::__private::RawCall;
 use hotswap_module::{Abi, Arguments, CallError, Caller, Linked};
 
+use crate::audit::LogError;
 use crate::builder::{Code, EngineBuilder};
 use crate::control::Control;
 use crate::core::{Core, can_wait};
@@ -326,6 +327,21 @@ impl Engine {
         let (subscriber, events) = subscriber();
         self.core().subscribers.add(subscriber);
         events
+    }
+
+    /// Has hotswap.log opened again if its path names another file by now, as after logrotate moved it away. Waits for
+    /// that, a second at most; nothing happens without a log.
+    ///
+    /// Each line notices by itself: this is for who wants the old file to be let go of at once.
+    ///
+    /// # Errors
+    ///
+    /// When the path cannot be opened, or the log does not answer.
+    pub fn reopen_log(&self) -> Result<(), LogError> {
+        if self.core().is_forked() {
+            return Ok(());
+        }
+        self.core().journal.reopen()
     }
 
     /// The name of this engine in the log.

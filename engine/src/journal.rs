@@ -1,11 +1,12 @@
 //! One engine's view of hotswap.log: every line carries the engine and, inside a change, its id.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::audit::{BOOT, Line, LogFile};
+use crate::audit::{BOOT, Line, LogError, LogFile};
 
 /// Engines of this process, counted: two may have one name.
 static ENGINES: AtomicU64 = AtomicU64::new(1);
@@ -30,14 +31,25 @@ pub(crate) struct Journal {
     /// How many lines were handed over, and of how many of them somebody has waited for.
     written: AtomicU64,
     flushed: AtomicU64,
+    unwritten: Unwritten,
+}
+
+/// What becomes of a swap that cannot be written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Unwritten {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is done all the same.
+    Swap,
 }
 
 impl Journal {
-    pub(crate) fn new(engine: String, log: Arc<LogFile>) -> Self {
+    pub(crate) fn new(engine: String, log: Arc<LogFile>, unwritten: Unwritten) -> Self {
         // Relaxed: only uniqueness matters, here and below.
         let number = ENGINES.fetch_add(1, Ordering::Relaxed);
         let (written, flushed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { engine, number, offers: AtomicU64::new(1), log, written, flushed }
+        Self { engine, number, offers: AtomicU64::new(1), log, written, flushed, unwritten }
     }
 
     /// The id of the monitor's change of this number.
@@ -68,7 +80,22 @@ impl Journal {
         self.written.fetch_add(1, Ordering::Release);
     }
 
-    /// Writes what is about to happen, and waits until it stands there.
+    /// Writes what is about to happen to what is current, and waits until it stands there. An error means that it must not
+    /// happen.
+    pub(crate) fn announce(&self, tx: &Tx, line: Line) -> io::Result<()> {
+        match (self.log.intent(line.of(&self.engine, Some(tx))), self.unwritten) {
+            (Err(error), Unwritten::Refuse) => Err(error),
+            (Err(_), Unwritten::Swap) | (Ok(()), _) => Ok(()),
+        }
+    }
+
+    /// Follows the log's path if it names another file by now.
+    pub(crate) fn reopen(&self) -> Result<(), LogError> {
+        self.log.reopen().map_err(LogError::at("reopen", self.path().unwrap_or(Path::new(""))))
+    }
+
+    /// Writes what is about to happen, and waits until it stands there, or could not be written: for what must be possible in
+    /// any case.
     pub(crate) fn intent(&self, tx: Option<&Tx>, line: Line) {
         self.write(tx, line);
         self.flush();

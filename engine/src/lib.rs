@@ -28,7 +28,7 @@
 
 #![doc(html_root_url = "https://docs.rs/hotswap-engine")]
 
-mod audit;
+pub mod audit;
 mod builder;
 mod check;
 #[cfg(not(feature = "control"))]

@@ -190,6 +190,18 @@ pub enum LoadErrorKind {
         /// What differs.
         reason: String,
     },
+    /// What was about to be done could not be written down, and is not done unwritten.
+    #[error(
+        "cannot write the log{}: no version becomes current unless the log says so first",
+        path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default()
+    )]
+    Log {
+        /// The log.
+        path: Option<PathBuf>,
+        /// What the system answered.
+        #[source]
+        error: Arc<io::Error>,
+    },
     /// The process has no room for another version.
     #[error("{what}: restart the program, or end what holds its earlier versions")]
     Exhausted {
@@ -224,13 +236,17 @@ impl LoadErrorKind {
                 | Self::Exhausted { .. }
                 | Self::Thread { .. }
                 | Self::Loader { .. }
+                | Self::Log { .. }
                 | Self::Panicked { .. }
         )
     }
 
     /// Whether it is tried again after some time, without being asked: a disk that is full now has room soon.
     pub(crate) const fn is_of_the_machine(&self) -> bool {
-        matches!(self, Self::File { .. } | Self::Thread { .. } | Self::Panicked { .. })
+        matches!(
+            self,
+            Self::File { .. } | Self::Thread { .. } | Self::Log { .. } | Self::Panicked { .. }
+        )
     }
 
     /// A short stable code for the log.
@@ -252,6 +268,7 @@ impl LoadErrorKind {
             Self::Hook { .. } => "hook",
             Self::Thread { .. } => "thread",
             Self::Loader { .. } => "loader",
+            Self::Log { .. } => "log",
             Self::WrongImage { .. } => "wrong_image",
             Self::Exhausted { .. } => "exhausted",
             Self::EarlyStart { .. } => "early_start",

@@ -35,7 +35,7 @@ use crate::audit::{LINE_BYTES_MAX, Level, quote};
 pub struct LogLine {
     /// When it was written, to the microsecond, by the system's clock: it may go back. `mono_us` does not.
     pub time: SystemTime,
-    /// The number of the line. The next one has the next number, in the next process as well.
+    /// The number of the line. The next one has the next number, in the next file and the next process as well.
     pub seq: u64,
     /// How much it matters.
     pub level: Level,
@@ -60,8 +60,8 @@ impl LogLine {
 /// passed over. No more than the longest line there can be is held in memory, whatever is read.
 ///
 /// A crash can tear a line. At the end of a file that is [`LogLineErrorKind::Torn`]; the next process
-/// completes it with a newline, and then it may read like a whole line with less in it: the numbers of
-/// the lines around it have no gap, and what it was to tell has no later line.
+/// completes it with a newline, and then it may read like a whole line with less in it. But it does not end in a
+/// hash: [`verify`](crate::audit::verify()) tells the two apart.
 ///
 /// ```
 /// use hotswap_engine::{LogLineErrorKind, log_lines};
@@ -100,6 +100,8 @@ pub struct LogLineError {
     pub line: Option<u64>,
     /// Where in the line, in characters from 1.
     pub column: usize,
+    /// How long the text is, without a newline; `LINE_BYTES_MAX + 1` of one that is longer.
+    pub(crate) line_bytes: u64,
     /// What is wrong there.
     pub kind: LogLineErrorKind,
 }
@@ -115,7 +117,7 @@ pub enum LogLineErrorKind {
     #[error("expected the number of the line, in six digits or more")]
     Seq,
     /// No level follows the number.
-    #[error("expected INFO, WARN or ERROR, padded to five characters")]
+    #[error("expected INFO, WARN, ERROR or ALERT, padded to five characters")]
     Level,
     /// No event follows the level.
     #[error("expected the name of an event")]
@@ -221,7 +223,7 @@ impl<'text> Cursor<'text> {
     /// What is wrong at this place.
     fn error(&self, kind: LogLineErrorKind) -> LogLineError {
         let column = self.text[..self.start].chars().count() + 1;
-        LogLineError { line: None, column, kind }
+        LogLineError { line: None, column, line_bytes: self.text.len() as u64, kind }
     }
 
     /// One column, and the space behind it if it is not the last.
@@ -246,10 +248,11 @@ impl<'text> Cursor<'text> {
 
     /// The level is padded, so it is no column like the others.
     fn level(&mut self) -> Result<Level, LogLineError> {
-        let level = [Level::Info, Level::Warn, Level::Error].into_iter().find(|level| {
-            let after = self.rest().strip_prefix(level.padded());
-            after.is_some_and(|after| after.starts_with(' '))
-        });
+        let level =
+            [Level::Info, Level::Warn, Level::Error, Level::Alert].into_iter().find(|level| {
+                let after = self.rest().strip_prefix(level.padded());
+                after.is_some_and(|after| after.starts_with(' '))
+            });
         let level = level.ok_or_else(|| self.error(LogLineErrorKind::Level))?;
         self.start += level.padded().len();
         self.space();
@@ -333,10 +336,10 @@ fn unquoted(text: &str) -> Option<(String, usize)> {
     None
 }
 
-/// Shortens a line to what it may have, so that it still reads back: a value that loses its end says so by two dots,
+/// Shortens a line to this length, so that it still reads back: a value that loses its end says so by two dots,
 /// a pair whose value has no room is left out.
-pub(crate) fn cut(line: &mut String) {
-    let longest = LINE_BYTES_MAX - ELLIPSIS.len() - 1;
+pub(crate) fn cut(line: &mut String, bytes_max: usize) {
+    let longest = bytes_max - ELLIPSIS.len() - 1;
     let end = (0..=longest).rev().find(|end| line.is_char_boundary(*end)).unwrap_or_default();
     // Where the last pair begins, and its value if that is quoted and goes on.
     let (mut pair, mut quote_start) = (0, None);
@@ -400,7 +403,7 @@ impl<R: BufRead> Iterator for LogLines<R> {
                 Err(error) => {
                     self.has_ended = true;
                     let kind = LogLineErrorKind::Read(Arc::new(error));
-                    let error = LogLineError { line: None, column: 1, kind };
+                    let error = LogLineError { line: None, column: 1, line_bytes: 0, kind };
                     return Some(Err(self.at_this_line(error)));
                 }
             }
@@ -413,6 +416,13 @@ impl<R: BufRead> Iterator for LogLines<R> {
 enum LineEnd {
     Newline,
     File,
+}
+
+impl<R> LogLines<R> {
+    /// The number of the line that was read last, from 1.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
 }
 
 impl<R: BufRead> LogLines<R> {
@@ -445,7 +455,8 @@ impl<R: BufRead> LogLines<R> {
 }
 
 fn parse(bytes: &[u8], end: &LineEnd) -> Result<LogLine, LogLineError> {
-    let error = |column, kind| Err(LogLineError { line: None, column, kind });
+    let line_bytes = bytes.len() as u64;
+    let error = |column, kind| Err(LogLineError { line: None, column, line_bytes, kind });
     if bytes.len() > LINE_BYTES_MAX {
         // First, since the end that was not kept may have been cut inside a character.
         return error(1, LogLineErrorKind::TooLong { bytes_max: LINE_BYTES_MAX });

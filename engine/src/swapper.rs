@@ -489,11 +489,14 @@ impl Swapper {
         let from = (before != NO_VERSION).then_some(before);
         let numbers =
             |line: Line| line.maybe("from", from.map(VersionId::number)).field("to", to.number());
-        let (intent, done) = match reason {
-            SwapReason::RolledBack => ("rollback.intent", "rollback.done"),
-            _ => ("swap.intent", "swap.commit"),
+        let done = match reason {
+            SwapReason::RolledBack => {
+                // Goes on where it cannot be written down: it must be possible in any case.
+                self.core.journal.intent(Some(tx), numbers(Line::info("rollback.intent")));
+                "rollback.done"
+            }
+            _ => "swap.commit",
         };
-        self.core.journal.intent(Some(tx), numbers(Line::info(intent)));
         {
             let mut history = self.core.history.lock();
             history.became_current(&version);

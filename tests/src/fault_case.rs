@@ -111,11 +111,17 @@ impl Case {
         self.fault.is_some_and(|fault| fault.manner == Manner::Panic)
     }
 
-    /// Whether the step fails when it is taken for the first time.
+    /// Whether the step fails again and again.
     #[must_use]
-    pub fn is_first_passing(&self) -> bool {
-        let is_first = |fault: Fault| matches!(fault.times, Times::Once(0) | Times::From(0));
-        self.fault.is_some_and(is_first)
+    pub fn is_for_good(&self) -> bool {
+        self.fault.is_some_and(|fault| matches!(fault.times, Times::From(_)))
+    }
+
+    /// Whether the first line of the log cannot be written.
+    #[must_use]
+    pub fn is_first_line(&self) -> bool {
+        let is_first = self.fault.is_some_and(|fault| fault.times == Times::Once(0));
+        is_first && self.is_at(&[Operation::Write], "engine/src/audit/writer.rs")
     }
 
     /// Whether a line of the log is lost.
@@ -127,6 +133,6 @@ impl Case {
         } else {
             &[Operation::Write]
         };
-        self.is_at(operations, "engine/src/audit/log_file.rs")
+        self.is_at(operations, "engine/src/audit/writer.rs")
     }
 }

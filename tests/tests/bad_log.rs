@@ -1,13 +1,17 @@
-//! A log that cannot be written: at the start an error that says what to choose, later lines that are counted, and an
-//! engine that goes on in any case.
+//! A log that cannot be written: at the start an error that says what to choose; later nothing becomes current that the log
+//! does not announce, unless the host wants it so, and lines that are missing are counted. Calls go on in any case.
 
 use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 
-use hotswap_engine::{Engine, OpenErrorKind};
+use hotswap_engine::audit::verify;
+use hotswap_engine::{
+    Engine, Event, LoadErrorKind, OpenErrorKind, ReloadError, ReloadErrorKind, Verdict,
+};
 use hotswap_system::fault::{Fault, Manner, Operation, Site, Times, Watching, watch};
-use hotswap_tests::deadline::until;
+use hotswap_tests::deadline::{event, until};
+use hotswap_tests::fault_world::FaultWorld;
 use hotswap_tests::{isolated, isolated_under, log_lines, prebuilt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -79,9 +83,8 @@ const LINES_OF_A_SWAP: u64 = 8;
 
 /// The steps that write lines, and how often each was taken.
 fn writes(watching: &Watching) -> Vec<(Site, u64)> {
-    let is_write = |site: &Site| {
-        site.operation == Operation::Write && site.file.starts_with("engine/src/audit")
-    };
+    let is_write =
+        |site: &Site| site.operation == Operation::Write && site.file.ends_with("audit/writer.rs");
     watching.passed().into_iter().filter(|(site, _)| is_write(site)).collect()
 }
 
@@ -91,36 +94,30 @@ fn wait_for_a_swap(watching: &Watching, before: u64) {
     until("the lines of a swap are tried", || count() >= before + LINES_OF_A_SWAP);
 }
 
-/// A limit of the file's size, as of a disk that is full, in the middle of a line; then there is room again.
-#[test]
-fn a_full_log_loses_lines_and_counts_them() {
-    // Without the signal that would end the process, a write beyond the limit is an error.
-    let launcher = ["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""];
-    isolated_under("a_full_log_loses_lines_and_counts_them", &launcher, || {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let log = directory.path().join("hotswap.log");
-        let libraries = [1, 2].map(prebuilt::numbered);
-        let watching = watch();
-        let engine = prebuilt::engine(&libraries[0]).log_file(&log).open().expect("opens");
-        engine.sync().expect("nothing is wrong");
-        // Room for the library that is copied, and for a part of the next line of a log that is made as long.
-        let library_bytes = fs::metadata(&libraries[1]).expect("there").len();
+/// Without the signal that would end the process, a write beyond the limit is an error.
+const WITHOUT_SIGNAL: [&str; 3] = ["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""];
+
+/// A limit of the file's size, as of a disk that is full, in the middle of a line.
+struct FullDisk {
+    limits: Rlimit,
+}
+
+impl FullDisk {
+    /// Leaves room for a library that is copied, and for a part of the next line of the log.
+    fn fill(log: &Path, library: &Path) -> Self {
+        let library_bytes = fs::metadata(library).expect("there").len();
         let limit = library_bytes + 4_096;
-        let written = fs::metadata(&log).expect("there").len();
-        pad(&log, limit - written - 40);
+        let written = fs::metadata(log).expect("there").len();
+        pad(log, limit - written - 40);
         let limits = getrlimit(Resource::Fsize);
-        watching.clear();
         setrlimit(Resource::Fsize, Rlimit { current: Some(limit), ..limits }).expect("lowered");
-        engine.offer(&libraries[1]).expect("the log does not matter");
-        assert_eq!(version(&engine), 2);
-        wait_for_a_swap(&watching, 0);
-        setrlimit(Resource::Fsize, limits).expect("raised again");
-        engine.offer(&libraries[0]).expect("swaps");
-        assert_eq!(version(&engine), 1);
-        drop(engine);
-        cut_padding(&log);
-        assert_mended(&log);
-    });
+        Self { limits }
+    }
+
+    /// There is room again.
+    fn mend(self) {
+        setrlimit(Resource::Fsize, self.limits).expect("raised again");
+    }
 }
 
 /// Fills a log up, as other lines would.
@@ -138,6 +135,91 @@ fn cut_padding(log: &Path) {
     fs::write(log, lines.join("\n") + "\n").expect("writable");
 }
 
+/// An answer that says what could not be written and why, and what is current.
+fn assert_refused(verdict: Result<Verdict, ReloadError>, log: &Path, why: &str) {
+    let error = verdict.expect_err("it is not announced");
+    let ReloadErrorKind::Load(load) = &error.kind else { panic!("{error}") };
+    assert!(matches!(load.kind, LoadErrorKind::Log { .. }), "{error}");
+    let told = format!("cannot write the log {}: ", log.display());
+    assert!(error.to_string().starts_with(&told), "{error}");
+    assert!(error.to_string().ends_with("v1 stays current"), "{error}");
+    assert_eq!(error.source().expect("what the system answered").to_string(), why);
+}
+
+#[test]
+fn a_full_log_refuses_swaps() {
+    isolated_under("a_full_log_refuses_swaps", &WITHOUT_SIGNAL, || {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let log = directory.path().join("hotswap.log");
+        let libraries = [1, 2].map(prebuilt::numbered);
+        let engine = prebuilt::engine(&libraries[0]).log_file(&log).open().expect("opens");
+        engine.sync().expect("nothing is wrong");
+        let disk = FullDisk::fill(&log, &libraries[1]);
+        for _ in 0..2 {
+            assert_refused(engine.offer(&libraries[1]), &log, "File too large (os error 27)");
+            assert_eq!(version(&engine), 1);
+        }
+        assert!(engine.status().lost_log_lines > 0);
+        disk.mend();
+        engine.offer(&libraries[1]).expect("there is room again");
+        assert_eq!(version(&engine), 2);
+        drop(engine);
+        cut_padding(&log);
+        let lines = log_lines(&log);
+        let told: Vec<_> = lines.iter().filter(|line| line.event == "log.recovered").collect();
+        assert_eq!(told.len(), 1, "{lines:#?}");
+        assert_eq!(told[0].level, "ALERT");
+        // Nothing happened that is not told.
+        let findings = verify(&log).expect("readable").findings;
+        let codes: Vec<_> = findings.iter().map(|finding| finding.kind.code()).collect();
+        assert_eq!(codes, ["lost"], "{findings:#?}");
+    });
+}
+
+/// What was saved meanwhile becomes current by itself when the log can be written again.
+#[test]
+fn a_swap_that_could_not_be_announced_is_tried_again() {
+    isolated("a_swap_that_could_not_be_announced_is_tried_again", || {
+        let world = FaultWorld::new();
+        let watching = watch();
+        let engine = world.engine().open().expect("opens");
+        engine.sync().expect("nothing is wrong");
+        let events = engine.subscribe();
+        let [(site, _)] = writes(&watching)[..] else { panic!("one place writes lines") };
+        watching.inject(Fault { site, times: Times::From(0), manner: Manner::Error });
+        world.edit(2);
+        assert_refused(engine.sync(), &world.log(), "No space left on device (os error 28)");
+        assert_eq!(version(&engine), 1);
+        watching.heal();
+        event(&events, "a swap", |event| matches!(event, Event::Swapped { .. }).then_some(()));
+        assert_eq!(version(&engine), 2);
+    });
+}
+
+#[test]
+fn a_full_log_loses_lines_and_counts_them() {
+    isolated_under("a_full_log_loses_lines_and_counts_them", &WITHOUT_SIGNAL, || {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let log = directory.path().join("hotswap.log");
+        let libraries = [1, 2].map(prebuilt::numbered);
+        let watching = watch();
+        let engine = prebuilt::engine(&libraries[0]).log_file(&log).swap_unlogged();
+        let engine = engine.open().expect("opens");
+        engine.sync().expect("nothing is wrong");
+        let disk = FullDisk::fill(&log, &libraries[1]);
+        watching.clear();
+        engine.offer(&libraries[1]).expect("the log does not matter");
+        assert_eq!(version(&engine), 2);
+        wait_for_a_swap(&watching, 0);
+        disk.mend();
+        engine.offer(&libraries[0]).expect("swaps");
+        assert_eq!(version(&engine), 1);
+        drop(engine);
+        cut_padding(&log);
+        assert_mended(&log);
+    });
+}
+
 /// The same with every write to the log failing half-way, wherever it stands in the engine.
 #[test]
 fn a_log_whose_writes_fail_loses_lines_and_counts_them() {
@@ -146,7 +228,8 @@ fn a_log_whose_writes_fail_loses_lines_and_counts_them() {
         let log = directory.path().join("hotswap.log");
         let libraries = [1, 2].map(prebuilt::numbered);
         let watching = watch();
-        let engine = prebuilt::engine(&libraries[0]).log_file(&log).open().expect("opens");
+        let engine = prebuilt::engine(&libraries[0]).log_file(&log).swap_unlogged();
+        let engine = engine.open().expect("opens");
         engine.sync().expect("nothing is wrong");
         let [(site, _)] = writes(&watching)[..] else { panic!("one place writes lines") };
         watching.inject(Fault { site, times: Times::From(0), manner: Manner::Error });

@@ -302,12 +302,15 @@ impl Run {
         drop(engine);
         until_all_threads_ended();
         self.leaves_nothing(false);
-        // Of a writer that ended in a failure nobody counts the lines.
-        if self.case.is_of_the_log() && self.case.work != Work::Close {
+        // Of a writer that ended in a failure nobody counts the lines: of an engine that was closed, or never opened,
+        // since what cannot be announced is refused.
+        let ended_in_it = self.case.work == Work::Close
+            || (self.case.work == Work::Open && self.case.is_for_good());
+        if self.case.is_of_the_log() && !ended_in_it {
             let lost = |line: &LogLine| line.field("lost_lines").parse::<u64>().unwrap_or(0);
             let lost: u64 = self.log().iter().map(lost).sum();
             // A log whose first line cannot be written is not opened at all.
-            let first = u64::from(self.case.work == Work::Open && self.case.is_first_passing());
+            let first = u64::from(self.case.work == Work::Open && self.case.is_first_line());
             assert_eq!(
                 lost + first,
                 self.watching.fired(),

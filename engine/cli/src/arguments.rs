@@ -22,6 +22,7 @@ Examples:
   hotswap run game --call f1 --every 250ms --release
   hotswap rollback                       in another terminal: the version before runs again
   hotswap check game                     builds and verifies it, lists what it exports
+  hotswap audit list                     what ran when, from hotswap.log
   hotswap                                the demonstration, on sample-engine
 
 Exit codes: 0 done or ended by Ctrl-C, 1 refused or failed, 2 usage; 130 after a second Ctrl-C.
@@ -82,6 +83,8 @@ pub(crate) enum Command {
     Freeze(ControlArguments),
     /// Lets what was refused at load or rolled back be tried again
     ClearQuarantine(ControlArguments),
+    /// Tells what hotswap.log says, and whether it can be believed
+    Audit(AuditArguments),
 }
 
 const RUN_AFTER_HELP: &str = "\
@@ -225,6 +228,61 @@ Exit codes: 0 it can run, 1 it does not build or is refused, 2 usage. No log is 
 pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) source: SourceArguments,
+}
+
+const AUDIT_AFTER_HELP: &str = "\
+Only the log is read, with the files beside it that were put aside (hotswap.log.1, ..): no program needs to run.
+
+Examples:
+  hotswap audit list                     what ran when, from which source, at what cost
+  hotswap audit show v8                  everything about how v8 came to be
+  hotswap audit verify /var/log/game/hotswap.log && deploy
+
+Exit codes: 0 done (verify: as it was written, to its end), 1 failed (verify: not as it was written), 2 usage,
+3 (verify only) as it was written, as far as can be told: its end is not proven, or something has no outcome.";
+
+#[derive(Debug, Args)]
+#[command(after_help = AUDIT_AFTER_HELP)]
+pub(crate) struct AuditArguments {
+    #[command(subcommand)]
+    pub(crate) command: AuditCommand,
+
+    /// For people, or one JSON object a line
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// The log that is read unless another is named.
+const DEFAULT_LOG: &str = "hotswap.log";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Finds lines that were changed, removed, moved or cut off, and what was begun and has no outcome
+    Verify {
+        /// The log
+        #[arg(default_value = DEFAULT_LOG)]
+        log: PathBuf,
+    },
+    /// One line for each change: what ran when, from which source, built how, at what cost to callers
+    List {
+        /// The log
+        #[arg(default_value = DEFAULT_LOG)]
+        log: PathBuf,
+    },
+    /// The whole story of one change
+    Show {
+        /// Its id in `list`, the end of the id, or the version that it brought: v8
+        change: String,
+        /// The log
+        #[arg(default_value = DEFAULT_LOG)]
+        log: PathBuf,
+    },
+    /// What runs now: each engine with its versions that are not gone
+    Versions {
+        /// The log
+        #[arg(default_value = DEFAULT_LOG)]
+        log: PathBuf,
+    },
 }
 
 /// What is built, and how.

@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
-use crate::arguments::{ControlArguments, Format};
+use crate::arguments::{Color, ControlArguments, Format};
 use crate::failure::Failure;
+use crate::paint::Paint;
 use crate::span::readable;
 use crate::table::table;
 
@@ -22,6 +23,7 @@ pub(crate) fn control(
     command: &str,
     version: Option<u64>,
     arguments: &ControlArguments,
+    color: Color,
 ) -> Result<ExitCode, Failure> {
     let request =
         json!({ "command": command, "version": version, "reason": arguments.reason.as_deref() });
@@ -33,11 +35,11 @@ pub(crate) fn control(
     let text = match arguments.format {
         Format::Json => format!("{answer:#}\n"),
         Format::Table => {
-            let now = SystemTime::now();
+            let (now, paint) = (SystemTime::now(), Paint::choose(color, &stdout()));
             match command {
-                "status" => status(answer, now),
-                "versions" => versions(answer, now),
-                "history" => history(answer, now),
+                "status" => status(answer, now, paint),
+                "versions" => versions(answer, now, paint),
+                "history" => history(answer, now, paint),
                 _ => format!("{}\n", answer["message"].as_str().unwrap_or_default()),
             }
         }
@@ -75,7 +77,7 @@ fn ask(socket: &Path, request: &Value) -> Result<Value, anyhow::Error> {
     serde_json::from_slice(&answer).context("the answer is no JSON: is this a hotswap program?")
 }
 
-fn status(status: &Value, now: SystemTime) -> String {
+fn status(status: &Value, now: SystemTime, paint: Paint) -> String {
     let text = |key: &str| status[key].as_str().unwrap_or_default();
     let number = |key: &str| status[key].as_u64().unwrap_or_default();
     let switch = match (status["frozen"].as_bool(), status["paused"].as_bool()) {
@@ -101,10 +103,10 @@ fn status(status: &Value, now: SystemTime) -> String {
     if number("lost_log_lines") > 0 {
         lines.push_str(&format!("{} log lines were lost\n", number("lost_log_lines")));
     }
-    format!("{lines}\n{}", versions(&status["versions"], now))
+    format!("{lines}\n{}", versions(&status["versions"], now, paint))
 }
 
-fn versions(versions: &Value, now: SystemTime) -> String {
+fn versions(versions: &Value, now: SystemTime, paint: Paint) -> String {
     let row = |version: &Value| {
         let pins = version["pins"].as_array().into_iter().flatten();
         let pins: Vec<_> = pins.map(holder).collect();
@@ -119,8 +121,9 @@ fn versions(versions: &Value, now: SystemTime) -> String {
             if pins.is_empty() { "-".to_owned() } else { pins.join("; ") },
         ]
     };
-    let rows = versions.as_array().into_iter().flatten().map(row);
-    table(["VERSION", "STATE", "CURRENT SINCE", "BUILT IN", "SOURCE", "HELD BY"], rows)
+    let rows: Vec<_> = versions.as_array().into_iter().flatten().map(row).collect();
+    let titles = ["VERSION", "STATE", "CURRENT SINCE", "BUILT IN", "SOURCE", "HELD BY"];
+    table(titles, &rows, paint)
 }
 
 fn holder(pin: &Value) -> String {
@@ -129,7 +132,7 @@ fn holder(pin: &Value) -> String {
     format!("{kind} {origin} for {}", readable(age))
 }
 
-fn history(history: &Value, now: SystemTime) -> String {
+fn history(history: &Value, now: SystemTime, paint: Paint) -> String {
     let row = |transition: &Value| {
         let from = transition["from"].as_u64();
         [
@@ -140,8 +143,8 @@ fn history(history: &Value, now: SystemTime) -> String {
             transition["cause"].as_str().unwrap_or("-").to_owned(),
         ]
     };
-    let rows = history.as_array().into_iter().flatten().map(row);
-    table(["WHEN", "FROM", "TO", "WHY", "WHAT CHANGED"], rows)
+    let rows: Vec<_> = history.as_array().into_iter().flatten().map(row).collect();
+    table(["WHEN", "FROM", "TO", "WHY", "WHAT CHANGED"], &rows, paint)
 }
 
 /// A time as people say it.
@@ -188,7 +191,7 @@ VERSION  STATE    CURRENT SINCE  BUILT IN  SOURCE        HELD BY
 v1       warm     10.0 s ago     160 ms    0123456789ab  guard src/main.rs:7:5 on main for 4.0 s
 v2       current  5.0 s ago      -         -             -
 ";
-        assert_eq!(status(&answer, now()), expected);
+        assert_eq!(status(&answer, now(), Paint::Plain), expected);
     }
 
     #[test]
@@ -202,6 +205,6 @@ WHEN        FROM  TO  WHY    WHAT CHANGED
 10.0 s ago  -     v1  start  -
 1.0 s ago   v1    v2  poll   src/lib.rs +2
 ";
-        assert_eq!(history(&answer, now()), expected);
+        assert_eq!(history(&answer, now(), Paint::Plain), expected);
     }
 }

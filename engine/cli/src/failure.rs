@@ -1,5 +1,6 @@
 //! Why a command failed, as it is printed at its end.
 
+use hotswap_engine::audit::LogError;
 use hotswap_engine::{OpenError, OpenErrorKind};
 
 use crate::narration;
@@ -23,6 +24,12 @@ impl From<OpenError> for Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Other(error)
+    }
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        Self::Other(error.into())
     }
 }
 

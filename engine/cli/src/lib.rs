@@ -1,11 +1,12 @@
 //! What the binary `hotswap` does; `hotswap --help` describes it.
 //!
-//! Results (what functions print, the table of `check`) go to stdout, everything about
+//! Results (what functions print, the tables of `check` and `audit`) go to stdout, everything about
 //! them to stderr. Not a library for others: use `hotswap_engine` instead.
 
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod audit;
 mod caller;
 mod check;
 mod control;
@@ -58,25 +59,38 @@ fn carry_out(arguments: &Arguments, screen: &Arc<Screen>) -> Result<ExitCode, Fa
         Some(Command::New(new)) => new::new(new),
         Some(Command::Check(check)) => check::check(check, screen, &Interrupts::install()?),
         Some(Command::Run(run)) => run::run(run, screen, &Interrupts::install()?),
-        Some(Command::Status(control)) => control::control("status", None, control),
-        Some(Command::Versions(control)) => control::control("versions", None, control),
-        Some(Command::History(control)) => control::control("history", None, control),
-        Some(Command::Reload(control)) => control::control("reload", None, control),
-        Some(Command::Pause(control)) => control::control("pause", None, control),
-        Some(Command::Resume(control)) => control::control("resume", None, control),
-        Some(Command::Freeze(control)) => control::control("freeze", None, control),
+        Some(Command::Status(control)) => {
+            control::control("status", None, control, arguments.color)
+        }
+        Some(Command::Versions(control)) => {
+            control::control("versions", None, control, arguments.color)
+        }
+        Some(Command::History(control)) => {
+            control::control("history", None, control, arguments.color)
+        }
+        Some(Command::Reload(control)) => {
+            control::control("reload", None, control, arguments.color)
+        }
+        Some(Command::Pause(control)) => control::control("pause", None, control, arguments.color),
+        Some(Command::Resume(control)) => {
+            control::control("resume", None, control, arguments.color)
+        }
+        Some(Command::Freeze(control)) => {
+            control::control("freeze", None, control, arguments.color)
+        }
         Some(Command::ClearQuarantine(control)) => {
-            control::control("clear-quarantine", None, control)
+            control::control("clear-quarantine", None, control, arguments.color)
         }
         Some(Command::Rollback(rollback)) => {
-            control::control("rollback", rollback.version, &rollback.control)
+            control::control("rollback", rollback.version, &rollback.control, arguments.color)
         }
         Some(Command::StayOn(version)) => {
-            control::control("stay-on", Some(version.version), &version.control)
+            control::control("stay-on", Some(version.version), &version.control, arguments.color)
         }
         Some(Command::Unload(version)) => {
-            control::control("unload", Some(version.version), &version.control)
+            control::control("unload", Some(version.version), &version.control, arguments.color)
         }
+        Some(Command::Audit(audit)) => audit::audit(audit, arguments.color),
         None => demonstration::demonstrate(screen),
     }
 }

@@ -1,21 +1,36 @@
-//! Columns for people.
+//! Columns that are as wide as what is in them.
 
-/// Columns as wide as what is in them, under a line of names.
-pub(crate) fn table<const N: usize>(
-    names: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
+use crate::paint::Paint;
+
+/// Rows below a line of titles. The last column may be of any length.
+pub(crate) fn table<const COLUMNS: usize>(
+    titles: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+    paint: Paint,
 ) -> String {
-    let rows: Vec<_> = [names.map(str::to_owned)].into_iter().chain(rows).collect();
-    let mut widths = [0; N];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        let line: Vec<_> = cells.collect();
-        format!("{}\n", line.join("  ").trim_end())
+    let titles = titles.map(str::to_owned);
+    let width = |column: usize| {
+        let cells = rows.iter().chain([&titles]);
+        cells.map(|row| row[column].chars().count()).max().unwrap_or(0)
     };
-    rows.iter().map(line).collect()
+    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
+    let line = |row: &[String; COLUMNS]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut text = paint.faint(&line(&titles)) + "\n";
+    rows.iter().for_each(|row| text += &(line(row) + "\n"));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_they_must_be() {
+        let rows = [["v1", "a"].map(str::to_owned), ["v10", ""].map(str::to_owned)];
+        let text = table(["NO", "WHAT"], &rows, Paint::Plain);
+        assert_eq!(text, "NO   WHAT\nv1   a\nv10\n");
+    }
 }

@@ -10,7 +10,7 @@ pub(crate) fn files(name: &str) -> [File; 3] {
     [
         ("Cargo.toml", manifest(name, &module_dependency())),
         ("src/lib.rs", LIBRARY.to_owned()),
-        (".gitignore", "/target\nhotswap*.log\n".to_owned()),
+        (".gitignore", "/target\nhotswap*.log*\n".to_owned()),
     ]
 }
 

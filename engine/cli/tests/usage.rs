@@ -6,7 +6,7 @@ use harness::{Place, finish, hotswap};
 
 #[test]
 fn help_says_what_it_does_with_examples_and_exit_codes() {
-    let expected: [(&[&str], &[&str]); 4] = [
+    let expected: [(&[&str], &[&str]); 5] = [
         (
             &["--help"],
             &[
@@ -15,6 +15,7 @@ fn help_says_what_it_does_with_examples_and_exit_codes() {
                 "\n  run ",
                 "\n  new ",
                 "\n  check ",
+                "\n  audit ",
                 "hotswap.log",
                 "RUST_LOG",
             ],
@@ -37,6 +38,10 @@ fn help_says_what_it_does_with_examples_and_exit_codes() {
         (
             &["check", "--help"],
             &["Usage: hotswap check [OPTIONS] <PATH>", "--features <A,B>", "--locked", "--offline"],
+        ),
+        (
+            &["audit", "--help"],
+            &["\n  verify ", "\n  list ", "\n  show ", "\n  versions ", "--format <FORMAT>"],
         ),
     ];
     for (arguments, parts) in expected {

@@ -23,6 +23,7 @@ pub(crate) const RESERVED: &[&str] = &[
     "pin",
     "provide",
     "reload",
+    "reopen_log",
     "require",
     "resume",
     "rollback",

@@ -7,7 +7,7 @@ use proptest::collection::{hash_set, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::audit::{Line, Stamp, render};
+use crate::audit::{Chain, JOINT_BYTES, Line, Stamp, render};
 use crate::properties::config;
 
 const WHOLE: &str = "2026-01-31T12:00:00.123456Z 000042 INFO  swap.commit tx=a-1-2";
@@ -170,7 +170,7 @@ fn line_of(level: Level, fields: &[(String, String)]) -> Line {
 }
 
 fn level() -> impl Strategy<Value = Level> {
-    prop::sample::select(vec![Level::Info, Level::Warn, Level::Error])
+    prop::sample::select(vec![Level::Info, Level::Warn, Level::Error, Level::Alert])
 }
 
 proptest! {
@@ -181,21 +181,16 @@ proptest! {
         level in level(),
         fields in fields(),
         seq in prop_oneof![1..2_000_000_u64, any::<u64>()],
-        lost in prop::option::of(any::<u64>()),
     ) {
-        let text = render(&line_of(level, &fields), Stamp::now(), seq, lost);
+        let text = render(&line_of(level, &fields), Stamp::now(), seq) + "\n";
         let mut lines = log_lines(text.as_bytes());
         let line = lines.next().expect("one line").expect("well-formed");
         prop_assert!(lines.next().is_none(), "one line: {text}");
         prop_assert_eq!((line.level, line.seq, line.event.as_str()), (level, seq, "swap.commit"));
         let columns = format!(" {level:<5} swap.commit ");
         prop_assert!(text.contains(&columns));
-        let ours = 1 + usize::from(lost.is_some());
         prop_assert_eq!(line.field("mono_us"), Some(line.fields[0].1.as_str()));
-        if let Some(lost) = lost {
-            prop_assert_eq!(&line.fields[1], &("lost_lines".to_owned(), lost.to_string()));
-        }
-        prop_assert_eq!(&line.fields[ours..], &fields);
+        prop_assert_eq!(&line.fields[1..], &fields);
         prop_assert_eq!(format!("{line}\n"), text);
     }
 
@@ -246,9 +241,11 @@ proptest! {
 /// Places a character of its own writing just where a line is cut, in front of it and behind it.
 fn assert_cut_reads_back(before: usize, value: &str) {
     let line = Line::info("build.fail").field("x", "y".repeat(before)).field("msg", value);
-    let text = render(&line, Stamp::now(), 7, None);
+    let mut chain = Chain::START;
+    let text = chain.add(&line, Stamp::now());
     let told = text.trim_end_matches('\n');
     assert!(told.len() <= LINE_BYTES_MAX, "{}", told.len());
+    let (told, _) = told.split_once(" prev=").expect("it has room");
     let read: LogLine = told.parse().unwrap_or_else(|error| panic!("{before} {value:?}: {error}"));
     // What is left of the value says that there was more.
     match read.field("msg") {
@@ -257,7 +254,7 @@ fn assert_cut_reads_back(before: usize, value: &str) {
             let left = left.strip_suffix("..").expect("it says that it is cut");
             assert!(value.starts_with(left), "{left:?} of {value:?}");
         }
-        None => assert!(told.len() > LINE_BYTES_MAX - 16, "there was room for it"),
+        None => assert!(told.len() > LINE_BYTES_MAX - JOINT_BYTES - 16, "there was room for it"),
     }
 }
 
@@ -266,7 +263,8 @@ fn a_line_that_is_too_long_is_cut_so_that_it_reads_back() {
     let values =
         ["plain_and_long", "\u{1b}[1m\u{1b}[0m", "a\\", "\\\\ \"\\\"", "é é\u{85}é", "", " "];
     for value in values {
-        for before in LINE_BYTES_MAX - 100..LINE_BYTES_MAX - 50 {
+        let room = LINE_BYTES_MAX - JOINT_BYTES;
+        for before in room - 100..room - 50 {
             assert_cut_reads_back(before, value);
         }
     }

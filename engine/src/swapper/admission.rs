@@ -23,7 +23,7 @@ use crate::services::{self, ImageContext};
 use crate::stage::{self, Contents, Staged};
 use crate::verify::{self, Verified};
 use crate::version::{Provenance, Version};
-use crate::version_id::VersionId;
+use crate::version_id::{NO_VERSION, VersionId};
 
 /// A refusal, and the event that the log has it under.
 pub(super) type Refusal = (LoadErrorKind, &'static str);
@@ -112,7 +112,29 @@ impl Swapper {
         drop(contents);
         let line = Line::info("stage.ok").field("path", file.path().display());
         self.core.journal.write(Some(tx), line.field("stage_us", stage_time.as_micros()));
-        self.load(&verified, file, newcomer, id).map(Admitted::Ready)
+        let version = self.load(&verified, file, newcomer, id)?;
+        if newcomer.reason != SwapReason::RolledBack {
+            // The last thing that may refuse it: from here on it becomes current.
+            let from = Some(self.core.current()).filter(|current| *current != NO_VERSION);
+            let line = Line::info("swap.intent").maybe("from", from.map(VersionId::number));
+            let line = line.field("to", id.number());
+            self.announce(newcomer, line).map_err(|kind| (kind, "swap.abort"))?;
+        }
+        Ok(Admitted::Ready(version))
+    }
+
+    /// Writes down what is about to happen. What cannot be written down does not happen, unless the host wants it to; a way
+    /// back is possible in any case.
+    fn announce(&self, newcomer: &Newcomer, line: Line) -> Result<(), LoadErrorKind> {
+        let Newcomer { tx, reason, .. } = newcomer;
+        if *reason == SwapReason::RolledBack {
+            self.core.journal.intent(Some(tx), line);
+            return Ok(());
+        }
+        self.core.journal.announce(tx, line).map_err(|error| LoadErrorKind::Log {
+            path: self.core.journal.path().map(Into::into),
+            error: Arc::new(error),
+        })
     }
 
     /// Refuses a newcomer that the process has no room for, before anything of it is loaded.
@@ -169,7 +191,9 @@ impl Swapper {
     ) -> Result<Arc<Version>, Refusal> {
         let Newcomer { artifact, tx, .. } = newcomer;
         let start = clock::now();
-        self.core.journal.intent(Some(tx), Line::info("load.intent").field("to", id.number()));
+        // Loading it runs code of it: its constructors and hooks.
+        self.announce(newcomer, Line::info("load.intent").field("to", id.number()))
+            .map_err(|kind| (kind, "load.refused"))?;
         let context = Arc::new(ImageContext::of(&self.core, self.core.slot.bell()));
         let (image, functions) = Image::load(verified, file, Arc::clone(&context))
             .map_err(|kind| (kind, "load.refused"))?;

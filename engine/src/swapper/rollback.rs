@@ -43,7 +43,7 @@ impl Swapper {
             None => Err(self.error(ReloadErrorKind::NoEarlierVersion)),
         };
         returned.inspect_err(|error| {
-            let line = Line::error("rollback.impossible").field("from", current.number());
+            let line = Line::alert("rollback.impossible").field("from", current.number());
             let line = line.maybe("to", target.map(VersionId::number));
             self.core.journal.write(Some(&tx), line.failure(&error.code(), error));
             self.core.refused(&Arc::new(error.clone()));

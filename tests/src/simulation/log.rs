@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use hotswap_engine::audit::{Severity, verify};
+
 use crate::log_lines::{LogLine, log_lines};
 
 /// Checks that the log reads back, that its numbers go up by one, and that what was done was announced before.
@@ -17,6 +19,10 @@ pub(super) fn check(path: &Path) {
     let numbers: Vec<_> = lines.iter().map(|line| line.seq).collect();
     assert_eq!(numbers, (1..=lines.len() as u64).collect::<Vec<_>>(), "numbers go up by one");
     assert!(lines.iter().any(|line| line.event == "swap.commit"), "nothing was swapped");
+    let findings = verify(path).expect("readable").findings;
+    let broken: Vec<_> =
+        findings.iter().filter(|finding| finding.kind.severity() == Severity::Broken).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
     if !lines.iter().any(is_after_loss) {
         announced(&lines, "swap.intent", &["swap.commit"]);
         announced(&lines, "rollback.intent", &["rollback.done"]);

@@ -1,0 +1,103 @@
+//! What a log tells of the changes that it is about, and of what runs.
+
+use hotswap_engine::audit::{Built, Change, Outcome, RunState, story, trail};
+use hotswap_engine::{Engine, VersionState};
+use hotswap_tests::fault_world::FaultWorld;
+use hotswap_tests::prebuilt;
+
+/// Looks, and waits until everything about what was found is written.
+fn look(engine: &Engine) {
+    let _either = engine.sync();
+    let _as_before = engine.sync();
+}
+
+#[test]
+fn each_change_is_told_from_its_source_to_what_became_of_it() {
+    let world = FaultWorld::new();
+    let engine = world.engine().name("told").open().expect("opens");
+    look(&engine);
+    let second = world.edit(2);
+    look(&engine);
+    world.edit_text("broken\n");
+    look(&engine);
+    // Taken back, in other words: what was built before is found, and runs already.
+    world.edit_text(&(second + "// and a comment\n"));
+    look(&engine);
+    let guard = engine.pin();
+    engine.offer(prebuilt::numbered(3)).expect("swaps");
+    engine.offer(world.path("nothing.so")).expect_err("there is none");
+    engine.pause();
+    world.edit(1);
+    engine.sync().expect_err("swaps are paused");
+    drop(guard);
+    drop(engine);
+
+    let trail = trail(world.log()).expect("readable");
+    let outcomes: Vec<&Outcome> = trail.changes.iter().map(|change| &change.outcome).collect();
+    let expected = [
+        "Current { from: None, to: 1,",
+        "Current { from: Some(1), to: 2,",
+        "NotBuilt { message: \"source.rs:1:1: not a version\" }",
+        "Same { version: 2 }",
+        "Current { from: Some(2), to: 3,",
+        "Refused { code: \"load.file\", message: \"cannot read ",
+        "Paused",
+    ];
+    assert_eq!(outcomes.len(), expected.len(), "{outcomes:#?}");
+    for (outcome, expected) in outcomes.iter().zip(expected) {
+        let told = format!("{outcome:?}");
+        assert!(told.starts_with(expected), "{told}, expected {expected}");
+    }
+    let change = |index: usize| -> &Change { &trail.changes[index] };
+    assert!(trail.changes.iter().all(|change| change.engine == "told"));
+    assert!(matches!(change(1).built, Some(Built::Compiled(_))), "{:?}", change(1));
+    assert_eq!(change(4).built, Some(Built::Offered));
+    assert_eq!(change(1).trigger.as_deref(), Some("manual"));
+    assert_eq!(change(1).cause.as_deref(), Some("source.rs"));
+    assert_eq!(change(4).trigger.as_deref(), Some("offer"));
+    assert_eq!(change(2).current_before, Some(2));
+    assert!(change(1).fingerprint.as_deref().is_some_and(|text| text.starts_with("sha1:")));
+    assert_eq!(change(1).content.as_deref().map(str::len), Some(64));
+    let Outcome::Current { drained_after, calls, .. } = change(1).outcome else { panic!() };
+    assert!(drained_after.is_some() && calls == 0, "nobody was in it");
+
+    // The whole story of one, with the end of what it replaced.
+    let lines = story(world.log(), &change(1).tx).expect("readable");
+    assert_eq!(lines.first().map(|line| line.event.as_str()), Some("detect.change"));
+    assert_eq!(lines.last().map(|line| line.event.as_str()), Some("version.unloaded"));
+    assert!(lines.iter().any(|line| line.event == "swap.commit"));
+
+    // What ran, and that it ended.
+    let [run] = &trail.engines[..] else { panic!("{:#?}", trail.engines) };
+    assert!(matches!(run.state, RunState::Stopped(_)), "{run:#?}");
+    assert_eq!(run.pid, Some(std::process::id()));
+    let states: Vec<_> = run.versions.iter().map(|version| version.state).collect();
+    assert_eq!(states, [VersionState::Unloaded; 3]);
+    assert_eq!(run.versions[2].tx, change(4).tx);
+}
+
+/// The current version is told from the log alone, by any process, while the engine runs.
+#[test]
+fn what_runs_is_told_by_the_log_alone() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("hotswap.log");
+    let open = |name: &str| {
+        prebuilt::engine(&prebuilt::numbered(1)).name(name).log_file(&log).open().expect("opens")
+    };
+    let (first, second) = (open("first"), open("second"));
+    second.offer(prebuilt::numbered(2)).expect("swaps");
+    let current = || -> Vec<(String, u64, RunState)> {
+        let trail = trail(&log).expect("readable");
+        let runs = trail.engines.iter().map(|run| {
+            let current = run.versions.iter().filter(|one| one.state == VersionState::Current);
+            (run.engine.clone(), current.map(|one| one.version).sum(), run.state)
+        });
+        runs.collect()
+    };
+    let running = RunState::Running;
+    assert_eq!(current(), [("first".to_owned(), 1, running), ("second".to_owned(), 2, running)]);
+    drop(first);
+    let told = current();
+    assert!(matches!(told[0].2, RunState::Stopped(_)), "{told:?}");
+    assert_eq!(told[1], ("second".to_owned(), 2, running));
+}

@@ -1,0 +1,294 @@
+//! Every event that there is, written by what it tells of, with all its keys: `log_lines` refuses a line that lacks one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use hotswap_engine::audit::{EVENTS, verify};
+use hotswap_engine::{
+    BuildBackend, BuildErrorKind, BuildJob, Built, Engine, EngineBuilder, StopSignal,
+};
+use hotswap_system::fault::{Fault, Manner, Operation, Site, Times, Watching, watch};
+use hotswap_tests::deadline::until;
+use hotswap_tests::fake_compiler::{FakeCompiler, text_of};
+use hotswap_tests::fault_world::FaultWorld;
+use hotswap_tests::prebuilt::{self, Kind, library};
+use hotswap_tests::{isolated, log_lines};
+
+/// Only a defect that ends the monitor's thread for good causes it.
+const NEVER: &str = "monitor.stop";
+
+#[test]
+fn every_event_is_written_with_its_keys() {
+    isolated("every_event_is_written_with_its_keys", || {
+        let mut seen = BTreeSet::new();
+        for session in [sources, pauses, offers, ways_back, refusals, defects, files, a_hanging_log]
+        {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            for log in session(directory.path()) {
+                seen.extend(log_lines(&log).into_iter().map(|line| line.event));
+            }
+        }
+        let names = EVENTS.iter().map(|event| event.name.to_owned());
+        let missing: Vec<_> = names.filter(|name| name != NEVER && !seen.contains(name)).collect();
+        assert!(missing.is_empty(), "nobody wrote {missing:?}");
+    });
+}
+
+fn look(engine: &Engine) {
+    let _either = engine.sync();
+    let _as_before = engine.sync();
+}
+
+/// All that a source can go through.
+fn sources(_: &Path) -> Vec<PathBuf> {
+    let world = FaultWorld::new();
+    let engine = world.engine().open().expect("opens");
+    look(&engine);
+    let second = world.edit(2);
+    look(&engine);
+    for text in ["broken\n", &second, "also broken\n", "broken\n", &(second.clone() + "// more\n")]
+    {
+        world.edit_text(text);
+        look(&engine);
+    }
+    fs::remove_file(world.path("source.rs")).expect("ours");
+    look(&engine);
+    world.edit(1);
+    look(&engine);
+    drop(engine);
+    // Built before, by another engine; no events of the file system.
+    let watching = watch();
+    drop(world.engine().wake_on_events().open().expect("opens"));
+    let site = site(&watching, Operation::Watch, "");
+    watching.inject(Fault { site, times: Times::From(0), manner: Manner::Error });
+    let engine = world.engine().wake_on_events().open().expect("polls");
+    look(&engine);
+    drop(engine);
+    // The source changes while it is built.
+    let source = world.path("restless.rs");
+    fs::write(&source, text_of(1)).expect("ours");
+    let compiler = FakeCompiler::new(&source, &world.path("restless"));
+    let restless = Restless { compiler, source: source.clone(), is_edited: false };
+    let log = world.path("restless.log");
+    let engine = Engine::builder(&source).backend(restless).log_file(&log);
+    drop(engine.target_dir(world.path("restless")).open().expect("opens"));
+    let logs = [world.log(), log].map(|log| {
+        let kept = hotswap_tests::build_directory().join(log.file_name().expect("a name"));
+        fs::copy(&log, &kept).expect("readable");
+        kept
+    });
+    logs.to_vec()
+}
+
+/// Edits the source under the compiler's hands, once.
+#[derive(Debug)]
+struct Restless {
+    compiler: FakeCompiler,
+    source: PathBuf,
+    is_edited: bool,
+}
+
+impl BuildBackend for Restless {
+    fn build(&mut self, job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind> {
+        if !std::mem::replace(&mut self.is_edited, true) {
+            fs::write(&self.source, text_of(2)).expect("ours");
+        }
+        self.compiler.build(job, stop)
+    }
+}
+
+/// A watched library in this directory.
+fn watched(directory: &Path) -> (PathBuf, EngineBuilder) {
+    let library = directory.join("library.so");
+    fs::copy(prebuilt::numbered(1), &library).expect("ours");
+    let engine = prebuilt::engine(&library).log_file(directory.join("hotswap.log"));
+    (library, engine)
+}
+
+/// Replaces a library as a compiler does: by another file.
+fn replace(library: &Path, by: &Path) {
+    let new = library.with_extension("new");
+    fs::copy(by, &new).expect("ours");
+    fs::rename(new, library).expect("ours");
+}
+
+fn pauses(directory: &Path) -> Vec<PathBuf> {
+    let (library, engine) = watched(directory);
+    let engine = engine.open().expect("opens");
+    engine.pause();
+    replace(&library, &prebuilt::numbered(2));
+    engine.sync().expect_err("swaps are paused");
+    let guard = engine.pin();
+    engine.resume();
+    drop(guard);
+    engine.call("starts_panicking_thread").expect("starts");
+    let log = directory.join("hotswap.log");
+    let is_told = || log_lines(&log).iter().any(|line| line.event == "module.panic");
+    until("the panic is told", is_told);
+    drop(engine);
+    vec![log]
+}
+
+/// Enough of them for a checkpoint.
+fn offers(directory: &Path) -> Vec<PathBuf> {
+    let (_, engine) = watched(directory);
+    let engine = engine.open().expect("opens");
+    for number in (0..14).map(|number| number % 2 + 1) {
+        engine.offer(prebuilt::numbered(number)).expect("swaps");
+    }
+    drop(engine);
+    vec![directory.join("hotswap.log")]
+}
+
+fn ways_back(directory: &Path) -> Vec<PathBuf> {
+    let (library, engine) = watched(directory);
+    let socket = directory.join("control.sock");
+    let engine = engine.keep_versions(1).drain_deadline(Duration::ZERO).control(&socket);
+    let engine = engine.open().expect("opens");
+    let first = engine.version();
+    engine.rollback().expect_err("it is the first");
+    let guard = engine.pin();
+    replace(&library, &prebuilt::numbered(2));
+    look(&engine);
+    let log = directory.join("hotswap.log");
+    let is_told = || log_lines(&log).iter().any(|line| line.event == "version.overdue");
+    until("somebody is told that the guard is there", is_told);
+    drop(guard);
+    engine.rollback().expect("it is kept");
+    engine.clear_quarantine();
+    look(&engine);
+    engine.stay_on(first).expect("it is kept");
+    engine.resume();
+    for number in [1, 2] {
+        engine.offer(prebuilt::numbered(number)).expect("swaps");
+    }
+    let mut stream = UnixStream::connect(&socket).expect("it listens");
+    stream.write_all(b"{\"command\": \"freeze\"}\n").expect("it reads");
+    stream.read_to_end(&mut Vec::new()).expect("it answers");
+    engine.offer(prebuilt::numbered(1)).expect_err("it is frozen");
+    drop(engine);
+    vec![log]
+}
+
+fn refusals(directory: &Path) -> Vec<PathBuf> {
+    let (path, engine) = watched(directory);
+    let watching = watch();
+    let engine = engine.open().expect("opens");
+    // No module; and again, after something else.
+    let plain =
+        library("told_plain", "#[unsafe(no_mangle)]\npub extern \"C\" fn f() {}\n", Kind::Plain);
+    let bad = fs::read(plain).expect("readable");
+    for text in [&bad, &fs::read(prebuilt::numbered(2)).expect("readable"), &bad] {
+        fs::write(directory.join("next"), text).expect("ours");
+        replace(&path, &directory.join("next"));
+        look(&engine);
+    }
+    // A load hook that refuses.
+    let hooked = prebuilt::source("hooked.rs").replace("BODY", "Err(\"not today\".to_owned())");
+    engine.offer(library("told_hooked", &hooked, Kind::Module)).expect_err("its hook refuses it");
+    // No room for a copy of it.
+    let makes = [Operation::Create, Operation::Write, Operation::Link];
+    let is_of_stage = |site: &Site| site.file.ends_with("engine/src/stage.rs");
+    let steps = watching.passed().into_keys();
+    let steps = steps.filter(|site| is_of_stage(site) && makes.contains(&site.operation));
+    let fails = |site| Fault { site, times: Times::From(0), manner: Manner::Error };
+    watching.inject_all(steps.map(fails).collect());
+    engine.offer(prebuilt::numbered(1)).expect_err("there is no room");
+    // The sixth line of an offer is what announces the swap.
+    let write = site(&watching, Operation::Write, "engine/src/audit/writer.rs");
+    watching.inject(Fault { site: write, times: Times::Once(5), manner: Manner::Error });
+    engine.offer(prebuilt::numbered(1)).expect_err("it is not announced");
+    watching.heal();
+    // The head cannot be written.
+    fs::create_dir(directory.join("hotswap.log.head.new")).expect("ours");
+    engine.offer(prebuilt::numbered(1)).expect("swaps");
+    drop(engine);
+    vec![directory.join("hotswap.log")]
+}
+
+fn defects(directory: &Path) -> Vec<PathBuf> {
+    let (path, engine) = watched(directory);
+    let watching = watch();
+    let engine = engine.open().expect("opens");
+    engine.offer(prebuilt::numbered(2)).expect("swaps");
+    let panics = |operation, file: &str| {
+        let site = site(&watching, operation, file);
+        watching.inject(Fault { site, times: Times::Once(0), manner: Manner::Panic });
+    };
+    panics(Operation::Unload, "engine/src/image.rs");
+    engine.offer(prebuilt::numbered(1)).expect("swaps");
+    panics(Operation::Open, "engine/src/stage.rs");
+    engine.offer(prebuilt::numbered(2)).expect_err("it panicked");
+    look(&engine);
+    panics(Operation::Stat, "monitor/src/");
+    replace(&path, &prebuilt::numbered(2));
+    engine.sync().expect_err("it panicked");
+    watching.heal();
+    drop(engine);
+    vec![directory.join("hotswap.log")]
+}
+
+/// What may become of the file itself.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let (library, engine) = watched(directory);
+    let log = directory.join("hotswap.log");
+    // A copy that is a directory.
+    let engine = engine.log_bytes_max(3_000).log_json(directory).open().expect("opens");
+    engine.offer(prebuilt::numbered(2)).expect("swaps");
+    engine.offer(prebuilt::numbered(1)).expect("swaps");
+    drop(engine);
+    let text = fs::read_to_string(&log).expect("readable");
+    fs::write(&log, text.replace("engine.stop mono_us=", "engine.stop mono_us=1")).expect("ours");
+    drop(prebuilt::engine(&library).log_file(&log).open().expect("opens"));
+    let cut = directory.join("cut.log");
+    let engine = prebuilt::engine(&library).log_file(&cut).open().expect("opens");
+    fs::File::options().write(true).open(&cut).and_then(|file| file.set_len(0)).expect("cut");
+    drop(engine);
+    let mut files = verify(&log).expect("readable").files;
+    files.push(cut);
+    files
+}
+
+/// A pipe that nobody reads stands for a disk that does not answer: nothing becomes current meanwhile.
+fn a_hanging_log(directory: &Path) -> Vec<PathBuf> {
+    let (_, engine) = watched(directory);
+    let pipe = directory.join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    let engine = engine.log_json(&pipe).open().expect("opens");
+    let mut swapped = 1;
+    let error = loop {
+        match engine.offer(prebuilt::numbered(swapped % 2 + 1)) {
+            Ok(_) => swapped += 1,
+            Err(error) => break error,
+        }
+        assert!(swapped < 1_000, "a pipe takes 64 KiB");
+    };
+    assert!(error.to_string().contains("cannot write the log"), "{error}");
+    assert_eq!(engine.call_with::<u64>("version", ()), Ok((swapped - 1) % 2 + 1), "as before");
+    let reader = fs::File::open(&pipe).expect("it is there");
+    let drained = std::thread::spawn(move || {
+        let mut reader = reader;
+        // Until the log is closed.
+        let _bytes = reader.read_to_end(&mut Vec::new());
+    });
+    let log = directory.join("hotswap.log");
+    let is_told = || log_lines(&log).iter().any(|line| line.event == "log.stalled");
+    until("the log answers", is_told);
+    engine.offer(prebuilt::numbered(swapped % 2 + 1)).expect("it can be announced");
+    drop(engine);
+    drained.join().expect("it ends with the log");
+    vec![log]
+}
+
+/// A step that was taken.
+fn site(watching: &Watching, operation: Operation, file: &str) -> Site {
+    let mut passed = watching.passed().into_keys();
+    let found = passed.rfind(|site| site.operation == operation && site.file.contains(file));
+    found.unwrap_or_else(|| panic!("no {operation:?} in {file}: {:#?}", watching.passed()))
+}
