@@ -176,6 +176,24 @@ fn a_full_log_refuses_swaps() {
     });
 }
 
+/// The way back is open in any case: to what is mapped, which needs no disk at all.
+#[test]
+fn a_full_log_allows_the_way_back() {
+    isolated_under("a_full_log_allows_the_way_back", &WITHOUT_SIGNAL, || {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let log = directory.path().join("hotswap.log");
+        let libraries = [1, 2].map(prebuilt::numbered);
+        let engine = prebuilt::engine(&libraries[0]).keep_versions(1).log_file(&log);
+        let engine = engine.open().expect("opens");
+        engine.offer(&libraries[1]).expect("swaps");
+        let disk = FullDisk::fill(&log, &libraries[1]);
+        assert_refused(engine.offer(&libraries[0]), &log, "File too large (os error 27)");
+        assert!(engine.rollback().expect("it is mapped").is_swapped());
+        assert_eq!(version(&engine), 1);
+        disk.mend();
+    });
+}
+
 /// What was saved meanwhile becomes current by itself when the log can be written again.
 #[test]
 fn a_swap_that_could_not_be_announced_is_tried_again() {
