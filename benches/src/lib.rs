@@ -20,6 +20,7 @@ pub mod build;
 pub mod call;
 mod command;
 pub mod detect;
+pub mod latency;
 pub mod load;
 pub mod machine;
 pub mod memory;

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// The plots, by the names of their files.
-const PLOTS: [&str; 9] = [
+const PLOTS: [&str; 10] = [
     "calls",
     "detection",
     "edits",
     "events",
+    "latency",
     "load",
     "look",
     "memory_kept",
@@ -39,7 +40,9 @@ fn a_quick_report_stands_alone_and_has_every_figure() {
         assert!(markdown.contains(&format!("]({plot}.svg)")), "the Markdown has no {plot}");
         is_a_picture(&directory.path().join(plot).with_extension("svg"));
     }
-    for section in ["calls", "polling", "detection", "edits", "load", "memory", "figures"] {
+    for section in
+        ["figures", "calls", "latency", "polling", "detection", "edits", "load", "memory"]
+    {
         assert!(ids.contains(section), "the page has no section {section}");
     }
     every_figure_has_its_floor(&markdown);

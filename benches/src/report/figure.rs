@@ -64,6 +64,8 @@ pub(super) enum Target {
     /// So many times the floor.
     Times(f64),
     Seconds(f64),
+    /// So many seconds more than the floor.
+    SecondsMore(f64),
     Share(f64),
     Bytes(f64),
 }
@@ -77,6 +79,7 @@ impl Figure {
     pub(super) fn is_met(&self) -> bool {
         match self.target {
             Target::Times(most) => self.ratio().is_some_and(|ratio| ratio <= most),
+            Target::SecondsMore(most) => self.ours.value <= self.floor.value + most,
             Target::Seconds(most) | Target::Share(most) | Target::Bytes(most) => {
                 self.ours.value <= most
             }
@@ -113,6 +116,7 @@ impl Target {
         let most = match self {
             Self::Times(most) => times(most),
             Self::Seconds(most) => time(most),
+            Self::SecondsMore(most) => format!("floor + {}", time(most)),
             Self::Share(most) => share(most),
             Self::Bytes(most) => bytes(most),
         };

@@ -1,8 +1,11 @@
 //! The figures to reach, from what was measured.
 
+use std::time::Duration;
+
 use crate::Samples;
 use crate::call::{CallCost, CallPath};
 use crate::detect::Wake;
+use crate::latency::UnderSwaps;
 use crate::memory::bytes_per_swap;
 use crate::module_crate::Size;
 use crate::poll_frequency::PollShare;
@@ -12,6 +15,7 @@ use super::findings::{EditCost, Findings};
 use super::quantity::{Unit, count, files_named, time};
 
 pub(super) const BENCH_CALL: &str = "cargo bench -p hotswap-benches --bench call";
+pub(super) const BENCH_SWAP: &str = "cargo bench -p hotswap-benches --bench swap";
 pub(super) const BENCH_POLL: &str = "cargo bench -p hotswap-benches --bench poll_frequency";
 pub(super) const BENCH_DETECT: &str = "cargo bench -p hotswap-benches --bench detect";
 pub(super) const BENCH_BUILD: &str = "cargo bench -p hotswap-benches --bench build";
@@ -22,6 +26,7 @@ pub(super) const REPORT: &str = "cargo run --release -p hotswap-benches --bin re
 
 pub(super) fn figures(found: &Findings) -> Vec<Figure> {
     let mut figures = calls(found);
+    figures.extend(latency(found));
     figures.extend(load(found));
     for edits in &found.edits {
         figures.extend(edit_to_live(edits));
@@ -94,6 +99,42 @@ fn worst_call(found: &Findings, path: CallPath, most: f64) -> Figure {
     let all = of(&found.calls, false).into_iter().chain(of(&found.calls_under_swaps, true));
     let worst = all.max_by(|one, other| one.0.total_cmp(&other.0));
     worst.expect("a path is measured at least once").1
+}
+
+fn latency(found: &Findings) -> Vec<Figure> {
+    let [spared, busy] = &found.latency;
+    let rate = |found: &UnderSwaps| {
+        format!(
+            "{} swaps a second, {} callers",
+            count(found.swaps_per_second as u64),
+            found.callers
+        )
+    };
+    let reading = |what: &str, time: Duration, found: &UnderSwaps| {
+        Reading::one(what, Unit::Seconds, time.as_secs_f64(), rate(found))
+    };
+    let mut figures = Vec::new();
+    for (name, calls) in [("handle", &spared.handle), ("name", &spared.name)] {
+        let figure = |share: &str, raw, ours, most| Figure {
+            what: format!("one call by {name} under swaps, {share}"),
+            floor: reading("raw pointer, both with a look at the clock", raw, spared),
+            ours: reading(name, ours, spared),
+            target: Target::SecondsMore(most),
+            command: BENCH_SWAP,
+        };
+        figures.push(figure("99 %", spared.raw.p99, calls.p99, 20e-9));
+        figures.push(figure("99.9 %", spared.raw.p999, calls.p999, 250e-9));
+    }
+    let publish = |share: &str, floor, ours, most| Figure {
+        what: format!("publish while every core calls, {share}"),
+        floor: reading("with a core to spare", floor, spared),
+        ours: reading("every core busy", ours, busy),
+        target: Target::Seconds(most),
+        command: BENCH_SWAP,
+    };
+    figures.push(publish("median", spared.publish.median, busy.publish.median, 50e-6));
+    figures.push(publish("99 %", spared.publish.p99, busy.publish.p99, 2e-3));
+    figures
 }
 
 fn load(found: &Findings) -> [Figure; 1] {
@@ -190,7 +231,7 @@ fn share_of(found: &Findings, files: usize, wake: Wake) -> Option<&PollShare> {
 }
 
 fn idle_shares(found: &Findings) -> Vec<Figure> {
-    let second = Wake::Every(std::time::Duration::from_secs(1));
+    let second = Wake::Every(Duration::from_secs(1));
     let window = time(found.long_window.as_secs_f64());
     let figure = |sources: usize, most| {
         let share = share_of(found, sources, second)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::build::{BareCrate, EditToLive, LiveCrate};
 use crate::call::{CallCost, Calls};
 use crate::detect::{Delays, Wake, bare_event, delays};
+use crate::latency::{UnderSwaps, under_swaps};
 use crate::load::{BuiltArtifacts, Libraries, Offers, bytes_read, read_once, tiny_c};
 use crate::memory::{self, AfterSwaps};
 use crate::module_crate::Size;
@@ -13,7 +14,7 @@ use crate::peers;
 use crate::poll_frequency::{IdlePoll, PollShare, Trees, shares};
 use crate::timed::interleaved;
 use crate::tree::Tree;
-use crate::{Comparison, Outcome, Samples, Workshop};
+use crate::{Comparison, Outcome, Samples, Workshop, sample_library};
 
 use super::plan::Plan;
 
@@ -23,6 +24,8 @@ pub(super) struct Findings {
     pub(super) calls: Vec<CallCost>,
     pub(super) calls_under_swaps: Vec<CallCost>,
     pub(super) swaps_per_second: f64,
+    /// With a processor left for the swapper, and with none.
+    pub(super) latency: [UnderSwaps; 2],
     pub(super) idle_polls: Vec<IdlePoll>,
     pub(super) shares: Vec<PollShare>,
     /// How long the processor time of the long periods was watched.
@@ -80,6 +83,8 @@ impl Findings {
         let idle_calls = calls.measure(plan.call_samples)?;
         let (calls_under_swaps, swaps_per_second) = calls.measure_under_swaps(plan.call_samples)?;
         drop(calls);
+        say("latency");
+        let latency = latency(plan)?;
         say("polls");
         let mut trees = Trees::new(workshop, plan.files)?;
         let idle_polls = trees.idle_polls(plan.poll_samples)?;
@@ -102,6 +107,7 @@ impl Findings {
             calls: idle_calls,
             calls_under_swaps,
             swaps_per_second,
+            latency,
             idle_polls,
             shares,
             long_window: plan.long_window,
@@ -144,6 +150,19 @@ fn load(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<Load
     let large_times_read = (bytes_read()? - before) as f64 / path.metadata()?.len() as f64;
     let large_bytes = plan.large_bytes;
     Ok(LoadCost { tiny, built, offered, large_bytes, large_read, large_offered, large_times_read })
+}
+
+/// How often the library is swapped while single calls are timed.
+const SWAPS_PER_SECOND: u32 = 1_000;
+
+fn latency(plan: &Plan) -> Outcome<[UnderSwaps; 2]> {
+    let library = sample_library()?;
+    let processors = thread::available_parallelism()?.get();
+    let measure = |callers| {
+        under_swaps(&library, callers, SWAPS_PER_SECOND, plan.latency)
+            .map_err(|error| error.to_string())
+    };
+    Ok([measure(processors.saturating_sub(1).max(1))?, measure(processors)?])
 }
 
 fn poll_shares(plan: &Plan, trees: &mut Trees) -> Outcome<Vec<PollShare>> {

@@ -9,6 +9,8 @@ pub struct Plan {
     /// Whether there are too few samples to rely on.
     pub is_quick: bool,
     pub(super) call_samples: usize,
+    /// How long calls meet swaps.
+    pub(super) latency: Duration,
     pub(super) poll_samples: usize,
     pub(super) load_samples: usize,
     /// Sources of the trees.
@@ -40,6 +42,7 @@ impl Plan {
         Self {
             is_quick: false,
             call_samples: 41,
+            latency: ms(10_000),
             poll_samples: 31,
             load_samples: 41,
             files: &[1, 10, 100, 1_000, 10_000],
@@ -63,6 +66,7 @@ impl Plan {
         Self {
             is_quick: true,
             call_samples: 3,
+            latency: ms(300),
             poll_samples: 3,
             load_samples: 3,
             files: &[1, 100, 1_000],

@@ -3,6 +3,7 @@
 mod calls;
 mod detection;
 mod edits;
+mod latency;
 mod load;
 mod memory;
 mod peers;
@@ -20,6 +21,7 @@ use super::{Section, Table};
 pub(super) fn sections(found: &Findings) -> Vec<Section> {
     let mut sections = vec![
         calls::calls(found),
+        latency::latency(found),
         polling::polling(found),
         detection::detection(found),
         edits::edits(found),
