@@ -9,7 +9,7 @@ fn main() -> Outcome<()> {
     let libraries = Libraries::build(&workshop)?;
     let mut built = BuiltArtifacts::open(&workshop, &libraries)?;
     let offers = Offers::open(&libraries.modules[0])?;
-    let large = libraries.large(LARGE_BYTES)?;
+    let large = libraries.large(&workshop, LARGE_BYTES)?;
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     let mut group = criterion.benchmark_group("load");
     let small = [tiny_c(&libraries.tiny), built.timed(), offers.timed(&libraries.modules[0])];

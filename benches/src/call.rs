@@ -180,7 +180,8 @@ fn at_once(threads: usize, calls: u64, call: impl Fn() -> u64 + Sync) -> Duratio
     total.div_f64(threads as f64)
 }
 
-/// The processor time that `calls` calls take on this thread.
+/// The processor time that `calls` calls take on this thread. A loop of its own, whatever stands around it.
+#[inline(never)]
 pub(crate) fn alone(calls: u64, call: impl Fn() -> u64) -> Duration {
     let start = processor_time();
     for _ in 0..calls {

@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than any bench runs.
 const RARELY: Duration = Duration::from_secs(3_600);
 
+/// The target directory of libraries that are only loaded.
+const LOADED: &str = "loaded";
+
 /// How long the large library is.
 pub const LARGE_BYTES: usize = 100 * 1024 * 1024;
 
@@ -50,31 +53,19 @@ impl Libraries {
         fs::write(&source, "int answer(void) { return 42; }\n")?;
         run(Command::new("cc").args(["-shared", "-fPIC", "-O2", "-o"]).arg(&tiny).arg(&source))?;
         let module = ModuleCrate::new(workshop, "loaded", Size::Small)?;
-        let target = workshop.target("loaded");
-        let engine = Engine::builder(module.directory())
-            .profile(Profile::Release)
-            .target_dir(&target)
-            .poll_every(RARELY)
-            .without_log()
-            .open()?;
-        let stored = || -> Outcome<PathBuf> {
-            let content = engine.versions().last().and_then(|version| version.content);
-            let content = content.ok_or("a built version has a content hash")?;
-            Ok(target.join(format!("store/{content}.so")))
-        };
-        let first = stored()?;
+        let engine = engine_on(&module, workshop)?;
+        let first = stored(&engine, workshop)?;
         module.edit(1)?;
         engine.reload()?;
-        Ok(Self { tiny, modules: [first, stored()?] })
+        Ok(Self { tiny, modules: [first, stored(&engine, workshop)?] })
     }
 
-    /// A module with so many bytes of sections that are never loaded, as debug information is.
+    /// A module with so many bytes in a section that is never loaded, as debug information is. Blocks for the compiler.
     ///
     /// # Errors
     ///
-    /// When there is no `objcopy`, or no room.
-    pub fn large(&self, bytes: usize) -> Outcome<PathBuf> {
-        let large = self.tiny.with_file_name("liblarge.so");
+    /// When it does not build, or there is no room.
+    pub fn large(&self, workshop: &Workshop, bytes: usize) -> Outcome<PathBuf> {
         let section = self.tiny.with_file_name("section");
         // Not compressible, not all alike: xorshift.
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -85,11 +76,33 @@ impl Libraries {
             state.to_le_bytes()
         });
         fs::write(&section, words.take(bytes / 8).flatten().collect::<Vec<u8>>())?;
-        let add = format!("--add-section=.debug_large={}", section.display());
-        run(Command::new("objcopy").arg(add).arg(&self.modules[0]).arg(&large))?;
-        fs::remove_file(section)?;
-        Ok(large)
+        let module = ModuleCrate::new(workshop, "large_section", Size::Small)?;
+        let source = module.directory().join("src/lib.rs");
+        // Debug information itself is stripped from a release.
+        let include = format!(
+            "\ncore::arch::global_asm!({:?});\n",
+            format!(".section .large,\"\",@progbits\n.incbin {section:?}\n.text")
+        );
+        fs::write(&source, fs::read_to_string(&source)? + &include)?;
+        stored(&engine_on(&module, workshop)?, workshop)
     }
+}
+
+/// An engine that builds with optimisation.
+fn engine_on(module: &ModuleCrate, workshop: &Workshop) -> Outcome<Engine> {
+    let builder = Engine::builder(module.directory())
+        .profile(Profile::Release)
+        .target_dir(workshop.target(LOADED))
+        .poll_every(RARELY)
+        .without_log();
+    Ok(builder.open()?)
+}
+
+/// Where the library of its last version lies.
+fn stored(engine: &Engine, workshop: &Workshop) -> Outcome<PathBuf> {
+    let content = engine.versions().last().and_then(|version| version.content);
+    let content = content.ok_or("a built version has a content hash")?;
+    Ok(workshop.target(LOADED).join(format!("store/{content}.so")))
 }
 
 /// Loads the C library, looks for its function and calls it: what every loader pays. Closing it is not timed.
@@ -230,7 +243,7 @@ impl BuiltArtifacts {
         let chosen = Arc::new(AtomicUsize::new(0));
         let backend = Ready {
             libraries: libraries.modules.clone(),
-            target: workshop.target("loaded"),
+            target: workshop.target(LOADED),
             chosen: Arc::clone(&chosen),
         };
         let engine = Engine::builder(&source)

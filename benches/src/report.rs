@@ -2,6 +2,7 @@
 
 mod axis;
 mod bars;
+mod canvas;
 mod figure;
 mod figures;
 mod findings;

@@ -18,6 +18,7 @@ use parking_lot::RwLock;
 
 use crate::build::LiveCrate;
 use crate::call::{CallPath, Calls, alone};
+use crate::load::{Libraries, Offers, tiny_c};
 use crate::module_crate::Size;
 use crate::timed::{Timed, interleaved};
 use crate::{Comparison, Outcome, Samples, Workshop};
@@ -39,7 +40,11 @@ type Version = extern "C" fn() -> u64;
 pub fn measure(workshop: &Workshop, samples: usize, edits: u32) -> Outcome<Vec<Comparison>> {
     let plain = PlainCrate::new(workshop, Role::Plain)?;
     let relib = PlainCrate::new(workshop, Role::Relib)?;
-    Ok(vec![calls(&plain, &relib, samples)?, edits_to_live(workshop, plain, relib, edits)?])
+    Ok(vec![
+        calls(&plain, &relib, samples)?,
+        loads(workshop, &plain, &relib, samples)?,
+        edits_to_live(workshop, plain, relib, edits)?,
+    ])
 }
 
 /// One call on one thread.
@@ -97,6 +102,50 @@ fn calls(plain: &PlainCrate, relib: &PlainCrate, samples: usize) -> Outcome<Comp
         title: "one call, one thread",
         readings: names.into_iter().zip(samples).collect(),
     })
+}
+
+/// From a library to the first call in it; that it is closed again is not timed.
+fn loads(
+    workshop: &Workshop,
+    plain: &PlainCrate,
+    relib: &PlainCrate,
+    samples: usize,
+) -> Outcome<Comparison> {
+    let libraries = Libraries::build(workshop)?;
+    let offers = Offers::open(&libraries.modules[0])?;
+    let (plain, relib) = (plain.library(), relib.library());
+    let mut paths = [
+        tiny_c(&libraries.tiny),
+        offers.timed(&libraries.modules[0]),
+        Timed::new("libloading", |rounds| {
+            let one = |_| -> Outcome<Duration> {
+                let start = Instant::now();
+                let library = open(&plain)?;
+                // SAFETY: the crate exports `version` with this type.
+                black_box(unsafe { library.get::<Version>("version") }?());
+                Ok(start.elapsed())
+            };
+            (0..rounds).map(one).sum()
+        }),
+        Timed::new("relib", |rounds| {
+            let one = |_| -> Outcome<Duration> {
+                let start = Instant::now();
+                // SAFETY: it was built by this compiler, with the release of relib that loads it.
+                let module = unsafe { relib_host::load_module::<()>(&relib, ()) };
+                let module = module.map_err(|error| error.to_string())?;
+                // SAFETY: `main` of the crate has this type.
+                black_box(unsafe { module.call_main::<u64>() });
+                let time = start.elapsed();
+                module.unload().map_err(|error| error.to_string())?;
+                Ok(time)
+            };
+            (0..rounds).map(one).sum()
+        }),
+    ];
+    let names: Vec<String> = paths.iter().map(|path| path.name.clone()).collect();
+    let samples = interleaved(&mut paths, Duration::ZERO, samples)?;
+    let readings = names.into_iter().zip(samples).collect();
+    Ok(Comparison { title: "from a library to the first call", readings })
 }
 
 /// Makes the edit of a number live, and says how long that took.

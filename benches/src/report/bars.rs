@@ -5,9 +5,10 @@ use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, ShapeStyle};
 
 use super::axis::Axis;
-use super::lines::{BOLD, Canvas, Drawn, PLAIN, SMALL, WIDTH, headline, picture, write};
+use super::canvas::{BOLD, Canvas, PLAIN, SMALL, WIDTH, headline, picture, write};
 use super::palette::{GRID, Hue};
 use super::quantity::time;
+use crate::Outcome;
 
 /// Horizontal bars of seconds, each from 0.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl BarPlot {
         LEFT + (self.axis.place(value) * f64::from(RIGHT - LEFT)).round() as i32
     }
 
-    fn draw_legend(&self, canvas: &Canvas<'_>) -> Drawn {
+    fn draw_legend(&self, canvas: &Canvas<'_>) -> Outcome<()> {
         let mut x = 16;
         for (name, hue) in &self.legend {
             canvas.draw(&Rectangle::new([(x, 70), (x + 12, 82)], hue.light.filled()))?;
@@ -73,7 +74,7 @@ impl BarPlot {
         Ok(())
     }
 
-    fn draw_bars(&self, canvas: &Canvas<'_>) -> Drawn {
+    fn draw_bars(&self, canvas: &Canvas<'_>) -> Outcome<()> {
         let mut y = TOP;
         for bar in &self.bars {
             if bar.is_first {

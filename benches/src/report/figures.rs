@@ -12,7 +12,7 @@ use crate::poll_frequency::PollShare;
 
 use super::figure::{Figure, Reading, Target};
 use super::findings::{EditCost, Findings};
-use super::quantity::{Unit, count, files_named, time};
+use super::quantity::{Unit, count, files_named, threads_named, time};
 
 pub(super) const BENCH_CALL: &str = "cargo bench -p hotswap-benches --bench call";
 pub(super) const BENCH_SWAP: &str = "cargo bench -p hotswap-benches --bench swap";
@@ -84,7 +84,7 @@ fn worst_call(found: &Findings, path: CallPath, most: f64) -> Figure {
         own.map(|own| {
             let raw = cost(costs, CallPath::Raw, own.threads);
             let when = if is_swapped { "under swaps" } else { "idle" };
-            let place = format!("{} threads, {when}", own.threads);
+            let place = format!("{}, {when}", threads_named(own.threads));
             let figure = Figure {
                 what: format!("call by {}, the worst of all ({place})", path.name()),
                 floor: Reading::median(format!("raw pointer, {place}"), Unit::Seconds, raw),
@@ -197,6 +197,7 @@ fn edit_by_polling(found: &Findings) -> Option<Figure> {
 
 fn detection(found: &Findings) -> Vec<Figure> {
     let by_events = found.delays.iter().filter(|delays| delays.wake == Wake::Events);
+    let by_events = by_events.filter(|delays| delays.files == 1 || delays.files >= 1_000);
     by_events
         .map(|delays| Figure {
             what: format!("detection by events, {}, settled", files_named(delays.files)),

@@ -141,7 +141,7 @@ fn load(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<Load
     let mut small = [tiny_c(&libraries.tiny), built.timed(), offers.timed(&libraries.modules[0])];
     let small = interleaved(&mut small, Duration::ZERO, plan.load_samples)?;
     let [tiny, built, offered] = small.try_into().map_err(|_| "three paths")?;
-    let path = libraries.large(plan.large_bytes)?;
+    let path = libraries.large(workshop, plan.large_bytes)?;
     let mut large = [read_once(&path), offers.timed(&path)];
     let large = interleaved(&mut large, Duration::ZERO, plan.load_samples.min(11))?;
     let [large_read, large_offered] = large.try_into().map_err(|_| "two paths")?;

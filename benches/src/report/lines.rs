@@ -1,17 +1,13 @@
 //! A plot of lines.
 
-use std::error::Error;
-
-use plotters::coord::Shift;
-use plotters::prelude::{
-    Circle, DrawingArea, IntoDrawingArea, PathElement, Polygon, SVGBackend, Text,
-};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontStyle, IntoFont, ShapeStyle, TextStyle};
+use plotters::prelude::{Circle, PathElement, Polygon};
+use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::{Color, ShapeStyle};
 
 use super::axis::Axis;
-use super::palette::{GRID, Hue, INK, MUTED, style};
-use crate::Samples;
+use super::canvas::{BOLD, Canvas, Ink, PLAIN, SMALL, headline, picture, write};
+use super::palette::{GRID, Hue};
+use crate::{Outcome, Samples};
 
 /// A plot of lines, each named at its right end.
 #[derive(Debug)]
@@ -56,7 +52,6 @@ impl Point {
 }
 
 /// The whole picture.
-pub(super) const WIDTH: i32 = 880;
 const HEIGHT: i32 = 430;
 /// The part that is plotted in.
 const LEFT: i32 = 84;
@@ -65,62 +60,6 @@ const TOP: i32 = 92;
 const BOTTOM: i32 = 376;
 /// Between the names of two lines.
 const NAME_HEIGHT: i32 = 17;
-
-pub(super) type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-pub(super) type Drawn = Result<(), Box<dyn Error + Send + Sync>>;
-
-/// Draws into memory; what is drawn fits light pages and dark ones.
-pub(super) fn picture(height: i32, name: &str, draw: impl FnOnce(&Canvas<'_>) -> Drawn) -> String {
-    let mut svg = String::new();
-    let size = (WIDTH.unsigned_abs(), height.unsigned_abs());
-    {
-        let canvas = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        draw(&canvas)
-            .and_then(|()| Ok(canvas.present()?))
-            .expect("a picture in memory can be drawn");
-    }
-    let (head, body) = svg.split_once("<svg ").expect("plotters begins with an element");
-    let (attributes, body) = body.split_once('>').expect("an element has an end");
-    let name = super::html::escaped(name);
-    let style = style();
-    format!(
-        "{head}<svg role=\"img\" aria-label=\"{name}\" {attributes}>\n<style>{style}</style>{body}"
-    )
-}
-
-/// What text looks like.
-#[derive(Clone, Copy)]
-pub(super) struct Ink {
-    pub(super) size: f64,
-    pub(super) hue: Hue,
-    pub(super) style: FontStyle,
-}
-
-/// What matters.
-pub(super) const PLAIN: Ink = Ink { size: 13.0, hue: INK, style: FontStyle::Normal };
-/// What matters less.
-pub(super) const SMALL: Ink = Ink { hue: MUTED, ..PLAIN };
-/// What is looked for first.
-pub(super) const BOLD: Ink = Ink { style: FontStyle::Bold, ..PLAIN };
-
-pub(super) fn write(
-    canvas: &Canvas<'_>,
-    text: &str,
-    at: (i32, i32),
-    ink: Ink,
-    anchor: (HPos, VPos),
-) -> Drawn {
-    let font = ("sans-serif", ink.size, ink.style).into_font();
-    let style = TextStyle::from(font).color(&ink.hue.light).pos(Pos::new(anchor.0, anchor.1));
-    canvas.draw(&Text::new(text.to_owned(), at, style))?;
-    Ok(())
-}
-
-/// The title, and how to read it.
-pub(super) fn headline(canvas: &Canvas<'_>, title: &str, subtitle: &str) -> Drawn {
-    write(canvas, title, (16, 14), Ink { size: 17.0, ..BOLD }, (HPos::Left, VPos::Top))?;
-    write(canvas, subtitle, (16, 38), SMALL, (HPos::Left, VPos::Top))
-}
 
 impl LinePlot {
     pub(super) fn svg(&self) -> String {
@@ -142,7 +81,7 @@ impl LinePlot {
         BOTTOM - (self.y.place(value) * f64::from(BOTTOM - TOP)).round() as i32
     }
 
-    fn draw_axes(&self, canvas: &Canvas<'_>) -> Drawn {
+    fn draw_axes(&self, canvas: &Canvas<'_>) -> Outcome<()> {
         let grid = ShapeStyle::from(&GRID.light).stroke_width(1);
         for (value, label) in &self.y.ticks {
             let y = self.place_y(*value);
@@ -159,7 +98,7 @@ impl LinePlot {
         write(canvas, &self.x.name, middle, PLAIN, (HPos::Center, VPos::Top))
     }
 
-    fn draw_line(&self, canvas: &Canvas<'_>, line: &Line) -> Drawn {
+    fn draw_line(&self, canvas: &Canvas<'_>, line: &Line) -> Outcome<()> {
         let at = |point: &Point, y: f64| (self.place_x(point.x), self.place_y(y));
         let upper = line.points.iter().map(|point| at(point, point.high));
         let lower = line.points.iter().rev().map(|point| at(point, point.low));
@@ -185,7 +124,7 @@ impl LinePlot {
     }
 
     /// At the right end of each line, moved apart where two would cover each other.
-    fn draw_names(&self, canvas: &Canvas<'_>) -> Drawn {
+    fn draw_names(&self, canvas: &Canvas<'_>) -> Outcome<()> {
         let end = |line: &Line| line.points.last().map_or(BOTTOM, |point| self.place_y(point.y));
         let mut names: Vec<_> = self.lines.iter().map(|line| (end(line), line)).collect();
         names.sort_by_key(|(y, _)| *y);

@@ -67,6 +67,11 @@ pub(super) fn files_named(number: usize) -> String {
     if number == 1 { "1 file".to_owned() } else { format!("{} files", count(number as u64)) }
 }
 
+/// `1 thread`, `8 threads`.
+pub(super) fn threads_named(number: usize) -> String {
+    if number == 1 { "1 thread".to_owned() } else { format!("{number} threads") }
+}
+
 fn scaled(value: f64, units: &[(&str, f64)]) -> String {
     if value == 0.0 {
         return "0".to_owned();
