@@ -37,7 +37,7 @@ pub mod timed;
 pub mod tree;
 mod workshop;
 
-pub use samples::{Comparison, Samples};
+pub use samples::{Comparison, Named, Samples};
 pub use workshop::Workshop;
 
 /// What measuring gives; an error says what could not be measured.

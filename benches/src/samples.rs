@@ -61,13 +61,42 @@ impl Samples {
     }
 }
 
-/// Things that do the same, the floor first.
+/// What something is called, and its seconds.
+pub type Named = (String, Samples);
+
+/// Things that do the same.
 #[derive(Debug, Clone)]
 pub struct Comparison {
+    /// A name for files and links.
+    pub id: &'static str,
     /// What they do.
     pub title: &'static str,
-    /// What each is called, and its seconds.
-    pub readings: Vec<(String, Samples)>,
+    /// What all are compared with.
+    pub floor: Named,
+    /// This project's.
+    pub ours: Vec<Named>,
+    /// Others'.
+    pub peers: Vec<Named>,
+}
+
+impl Comparison {
+    /// Of readings in this order: the floor, so many of ours, and the others.
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer readings.
+    #[must_use]
+    pub fn new(
+        id: &'static str,
+        title: &'static str,
+        readings: impl IntoIterator<Item = Named>,
+        ours: usize,
+    ) -> Self {
+        let mut readings = readings.into_iter();
+        let floor = readings.next().expect("the floor comes first");
+        let ours = readings.by_ref().take(ours).collect();
+        Self { id, title, floor, ours, peers: readings.collect() }
+    }
 }
 
 #[cfg(test)]

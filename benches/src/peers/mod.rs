@@ -94,14 +94,13 @@ fn calls(plain: &PlainCrate, relib: &PlainCrate, samples: usize) -> Outcome<Comp
             Ok(alone(calls, || unsafe { relib.call_main::<u64>() }.expect("it does not panic")))
         }),
     ];
-    let names: Vec<String> = paths.iter().map(|path| path.name.clone()).collect();
+    // All of them on one thread.
+    let name = |path: &Timed<'_>| path.name.trim_end_matches("/1").to_owned();
+    let names: Vec<String> = paths.iter().map(name).collect();
     let samples = interleaved(&mut paths, Duration::from_millis(2), samples)?;
     drop(paths);
     relib.unload().map_err(|error| error.to_string())?;
-    Ok(Comparison {
-        title: "one call, one thread",
-        readings: names.into_iter().zip(samples).collect(),
-    })
+    Ok(Comparison::new("peers_call", "One call, one thread", names.into_iter().zip(samples), 2))
 }
 
 /// From a library to the first call in it; that it is closed again is not timed.
@@ -144,8 +143,8 @@ fn loads(
     ];
     let names: Vec<String> = paths.iter().map(|path| path.name.clone()).collect();
     let samples = interleaved(&mut paths, Duration::ZERO, samples)?;
-    let readings = names.into_iter().zip(samples).collect();
-    Ok(Comparison { title: "from a library to the first call", readings })
+    let readings = names.into_iter().zip(samples);
+    Ok(Comparison::new("peers_load", "From a library to the first call", readings, 1))
 }
 
 /// Makes the edit of a number live, and says how long that took.
@@ -181,7 +180,8 @@ fn edits_to_live(
     }
     let names = peers.iter().map(|(name, _)| (*name).to_owned());
     let samples = times.into_iter().map(Samples::of_times);
-    Ok(Comparison { title: "edit to live, 48 lines", readings: names.zip(samples).collect() })
+    let title = "From a saved edit to the first call of the new code, 48 lines";
+    Ok(Comparison::new("peers_edit", title, names.zip(samples), 1))
 }
 
 fn open(path: impl AsRef<Path>) -> Outcome<Library> {

@@ -6,7 +6,7 @@ use crate::report::figures::BENCH_CALL;
 use crate::report::findings::Findings;
 use crate::report::lines::{Line, LinePlot, Point};
 use crate::report::quantity::{Unit, count, times};
-use crate::report::{Plot, Section, palette};
+use crate::report::{Plot, Section, Table, palette};
 
 use super::table;
 
@@ -72,11 +72,28 @@ pub(super) fn calls(found: &Findings) -> Section {
             caption: "Medians; shaded, where nine of ten samples lie.".to_owned(),
             svg: plot.svg(),
         }],
-        tables: vec![table(
-            "All calls",
-            ["path", "threads", "when", "time of one call", "beside a raw pointer"],
-            rows.collect(),
-        )],
+        tables: vec![
+            table(
+                "All calls",
+                ["path", "threads", "when", "time of one call", "beside a raw pointer"],
+                rows.collect(),
+            ),
+            instructions(),
+        ],
         command: BENCH_CALL,
     }
+}
+
+/// What the quick paths may take: a test of every change, since noise cannot change it.
+fn instructions() -> Table {
+    let figures = include_str!("../../../instructions.txt");
+    let rows = figures.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        Some([columns.next()?, columns.next()?, columns.next()?].map(str::to_owned))
+    });
+    table(
+        "Instructions, as every change is held to: `cargo run --release -p hotswap-benches --bin instructions`",
+        ["path", "instructions", "may differ by"],
+        rows.collect(),
+    )
 }
