@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use hotswap_engine::{Engine, Function};
 use parking_lot::RwLock;
-use rustix::time::{ClockId, clock_gettime};
 
-use crate::timed::{Timed, interleaved};
+use crate::timed::{Timed, interleaved, processor_time};
 use crate::{Outcome, Samples, sample_library};
 
 /// How many threads call at once.
@@ -188,10 +187,4 @@ pub(crate) fn alone(calls: u64, call: impl Fn() -> u64) -> Duration {
         black_box(call());
     }
     processor_time().saturating_sub(start)
-}
-
-/// How long this thread has run.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(time).expect("a thread has not run for less than nothing")
 }

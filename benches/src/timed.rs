@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::{Outcome, Samples};
 
 /// Times so many rounds.
@@ -67,4 +69,15 @@ pub fn interleaved(
         }
     }
     Ok(readings.into_iter().map(Samples::new).collect())
+}
+
+/// How long this thread has run. On a machine that does other things too it says more than the clock, of what only computes.
+pub(crate) fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("a thread has not run for less than nothing")
+}
+
+/// After something was timed, before something else is: whoever was timed may have work left, which is not to be the next one's.
+pub(crate) fn pause() {
+    std::thread::sleep(Duration::from_millis(100));
 }

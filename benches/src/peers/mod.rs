@@ -20,7 +20,7 @@ use crate::build::LiveCrate;
 use crate::call::{CallPath, Calls, alone};
 use crate::load::{Libraries, Offers, tiny_c};
 use crate::module_crate::Size;
-use crate::timed::{Timed, interleaved};
+use crate::timed::{Timed, interleaved, pause};
 use crate::{Comparison, Outcome, Samples, Workshop};
 
 use plain_crate::{PlainCrate, Role};
@@ -175,6 +175,7 @@ fn edits_to_live(
     let mut times = vec![Vec::new(); peers.len()];
     for edit in 2..=u64::from(edits) + 1 {
         for ((_, peer), times) in peers.iter_mut().zip(&mut times) {
+            pause();
             times.push(peer(edit)?);
         }
     }

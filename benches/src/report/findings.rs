@@ -12,7 +12,7 @@ use crate::memory::{self, AfterSwaps};
 use crate::module_crate::Size;
 use crate::peers;
 use crate::poll_frequency::{IdlePoll, PollShare, Trees, shares};
-use crate::timed::interleaved;
+use crate::timed::{interleaved, pause};
 use crate::tree::Tree;
 use crate::{Comparison, Outcome, Samples, Workshop, sample_library};
 
@@ -214,7 +214,9 @@ fn edit(plan: &Plan, workshop: &Workshop, size: Size) -> Outcome<EditCost> {
     live.edit()?;
     let (mut lives, mut polls, mut cargos, mut front_ends) = (vec![], vec![], vec![], vec![]);
     for round in 0..plan.edits {
+        pause();
         lives.push(live.edit()?);
+        pause();
         cargos.push(bare.cargo_build()?);
         front_ends.push(bare.front_end()?);
         if let Some(polled) = &mut polled {

@@ -33,7 +33,7 @@ pub(super) fn polling(found: &Findings) -> Section {
         title: "Polling while nothing changes",
         text: vec![
             "A look asks the system about each file that goes into the build and about each folder, for what is new. The \
-             floor asks about the same files by their known paths, and finds nothing new."
+             floor asks about the same files by their known paths, and finds nothing new. Both are told in processor time."
                 .to_owned(),
             format!(
                 "The processor time by period is that of the monitor's threads, read from the scheduler. Periods from a \
@@ -95,7 +95,7 @@ fn look(found: &Findings) -> LinePlot {
         title: "What one idle look costs".to_owned(),
         subtitle: "nothing changed: no file is read; lower is better".to_owned(),
         x: files_axis(found.idle_polls.iter().map(|poll| poll.files)),
-        y: Axis::log("time", values, time),
+        y: Axis::log("processor time", values, time),
         lines,
     }
 }
