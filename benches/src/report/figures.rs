@@ -11,7 +11,7 @@ use crate::module_crate::Size;
 use crate::poll_frequency::PollShare;
 
 use super::figure::{Figure, Reading, Target};
-use super::findings::{EditCost, Findings};
+use super::findings::{EditCost, Findings, PolledEdits};
 use super::quantity::{Unit, count, files_named, threads_named, time};
 
 pub(super) const BENCH_CALL: &str = "cargo bench -p hotswap-benches --bench call";
@@ -174,8 +174,7 @@ fn is_installed(program: &str) -> bool {
 /// The edits of the first size, polled: the average, since the moments of the edits are spread evenly over the period.
 fn edit_by_polling(found: &Findings) -> Option<Figure> {
     let edits = found.edits.iter().find(|edits| edits.size == Size::Small)?;
-    let polled = edits.polled.as_ref()?;
-    let live = Samples::of_times(edits.live.iter().map(|edit| edit.total));
+    let PolledEdits { polled, by_events } = edits.polled.as_ref()?;
     let half = found.edit_period.as_secs_f64() / 2.0;
     let period = time(found.edit_period.as_secs_f64());
     let samples = |samples: &Samples| {
@@ -186,8 +185,8 @@ fn edit_by_polling(found: &Findings) -> Option<Figure> {
         floor: Reading::one(
             format!("by events, and {}", time(half)),
             Unit::Seconds,
-            live.mean() + half,
-            samples(&live),
+            by_events.mean() + half,
+            samples(by_events),
         ),
         ours: Reading::one("polled", Unit::Seconds, polled.mean(), samples(polled)),
         target: Target::Times(1.05),

@@ -45,10 +45,17 @@ pub(super) struct Findings {
 pub(super) struct EditCost {
     pub(super) size: Size,
     pub(super) live: Vec<EditToLive>,
-    /// With a look each period and no events; only of the first size.
-    pub(super) polled: Option<Samples>,
+    /// Only of the first size.
+    pub(super) polled: Option<PolledEdits>,
     pub(super) cargo: Samples,
     pub(super) front_end: Samples,
+}
+
+/// Edits with a look each period and no events, in turn with edits by events.
+#[derive(Debug)]
+pub(super) struct PolledEdits {
+    pub(super) polled: Samples,
+    pub(super) by_events: Samples,
 }
 
 #[derive(Debug)]
@@ -206,30 +213,39 @@ fn every_delay(plan: &Plan, trees: &mut Trees) -> Outcome<Vec<Delays>> {
 fn edit(plan: &Plan, workshop: &Workshop, size: Size) -> Outcome<EditCost> {
     let mut live = LiveCrate::open(workshop, size, None)?;
     let mut bare = BareCrate::open(workshop, size)?;
-    let mut polled = match size {
-        Size::Small => Some(LiveCrate::open(workshop, size, Some(plan.edit_period))?),
-        Size::Serde | Size::Large => None,
-    };
     // Whoever builds first after the first build has caches to fill.
     live.edit()?;
-    let (mut lives, mut polls, mut cargos, mut front_ends) = (vec![], vec![], vec![], vec![]);
-    for round in 0..plan.edits {
+    let (mut lives, mut cargos, mut front_ends) = (vec![], vec![], vec![]);
+    for _ in 0..plan.edits {
         pause();
         lives.push(live.edit()?);
         pause();
         cargos.push(bare.cargo_build()?);
         front_ends.push(bare.front_end()?);
-        if let Some(polled) = &mut polled {
-            let moment = (f64::from(round) + 0.5) / f64::from(plan.edits);
-            thread::sleep(plan.edit_period.mul_f64(moment));
-            polls.push(polled.edit()?.total);
-        }
     }
+    let polled = match size {
+        Size::Small => Some(polled_edits(plan, workshop, &mut live)?),
+        Size::Serde | Size::Large => None,
+    };
     Ok(EditCost {
         size,
         live: lives,
-        polled: polled.map(|_| Samples::of_times(polls)),
+        polled,
         cargo: Samples::of_times(cargos),
         front_end: Samples::of_times(front_ends),
     })
+}
+
+fn polled_edits(plan: &Plan, workshop: &Workshop, live: &mut LiveCrate) -> Outcome<PolledEdits> {
+    let mut polled = LiveCrate::open(workshop, Size::Small, Some(plan.edit_period))?;
+    polled.edit()?;
+    let (mut polls, mut lives) = (vec![], vec![]);
+    for round in 0..plan.edits {
+        pause();
+        lives.push(live.edit()?.total);
+        let moment = (f64::from(round) + 0.5) / f64::from(plan.edits);
+        thread::sleep(plan.edit_period.mul_f64(moment));
+        polls.push(polled.edit()?.total);
+    }
+    Ok(PolledEdits { polled: Samples::of_times(polls), by_events: Samples::of_times(lives) })
 }
