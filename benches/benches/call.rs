@@ -9,7 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
-use hotswap_benches::ratios::{PATHS, Ratios, ratios};
 use hotswap_benches::sample_library;
 use hotswap_engine::{Engine, Function};
 use parking_lot::RwLock;
@@ -48,21 +47,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     })?;
     criterion.final_summary();
-    if std::env::args().any(|argument| argument == "--bench") {
-        println!("as multiples of a raw call beside each, medians:");
-        for (threads, swaps) in
-            THREADS.iter().flat_map(|threads| [(*threads, false), (*threads, true)])
-        {
-            let Ratios { raw_ns, paths, swaps_per_second, .. } = ratios(&library, threads, swaps)?;
-            print!("{threads} threads, {swaps_per_second:.0} swaps a second: {raw_ns:.2} ns");
-            PATHS
-                .iter()
-                .zip(paths)
-                .skip(1)
-                .for_each(|(path, ratio)| print!(", {path} {ratio:.2}x"));
-            println!();
-        }
-    }
     Ok(())
 }
 

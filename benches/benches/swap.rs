@@ -7,14 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use criterion::Criterion;
-use hotswap_benches::callable::{Callable, callable};
 use hotswap_benches::latency::{UnderSwaps, under_swaps};
 use hotswap_benches::sample_library;
 use hotswap_engine::{Engine, Event};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let library = sample_library()?;
-    let engine = Engine::builder(&library).without_log().open()?;
+    let engine = Engine::builder(&library).without_log().keep_versions(0).open()?;
     let events = engine.subscribe();
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("swap");
@@ -29,7 +28,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     group.finish();
     criterion.final_summary();
     if std::env::args().any(|argument| argument == "--bench") {
-        print_callable(&callable()?);
         let processors = thread::available_parallelism()?.get();
         // With a processor left for the swapper, and with none.
         for callers in [processors.saturating_sub(1).max(1), processors] {
@@ -37,15 +35,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
-}
-
-/// What was built is read as a multiple of opening a library that nobody verifies.
-fn print_callable(found: &Callable) {
-    let Callable { bytes, tiny, tiny_again, whole, verify, stage, load } = found;
-    let ratio = |floor: &Duration| whole.as_secs_f64() / floor.as_secs_f64();
-    println!("built library of {bytes} bytes to callable: {whole:?}, of which verify {verify:?},");
-    println!("stage {stage:?}, load {load:?}: {:.1}x of opening a tiny one", ratio(tiny));
-    println!("in turn ({tiny:?}), {:.1}x of that once more ({tiny_again:?})", ratio(tiny_again));
 }
 
 /// A call is read as what it takes more than a raw one in the same line.

@@ -62,7 +62,8 @@ pub fn under_swaps(
     period: Duration,
 ) -> Result<UnderSwaps, Box<dyn Error>> {
     let rarely = Duration::from_secs(3_600);
-    let engine = Engine::builder(library).without_log().poll_every(rarely).open()?;
+    let engine =
+        Engine::builder(library).without_log().poll_every(rarely).keep_versions(0).open()?;
     let add = engine.function::<fn(u64, u64) -> u64>("add")?;
     let raw: fn(u64, u64) -> u64 = black_box(|left, right| left + right);
     let events = engine.subscribe();

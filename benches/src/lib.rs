@@ -1,26 +1,61 @@
-//! What calls and swaps cost, measured beside a floor in the same run: `cargo bench -p hotswap-benches`.
+//! What hot-swapping costs, measured beside a floor in the same run.
 //!
-//! Nothing is claimed here without its baseline: read every figure as a multiple of the first of its group.
-
-pub mod callable;
-pub mod latency;
-pub mod ratios;
+//! ```console
+//! $ cargo bench -p hotswap-benches                                 # all criterion groups
+//! $ cargo bench -p hotswap-benches --bench load                    # one of them
+//! $ cargo run --release -p hotswap-benches --bin report            # report.html, report.md and plots, in some ten minutes
+//! $ cargo run --release -p hotswap-benches --bin report -- --quick # the same with few samples, in less than one
+//! ```
+//!
+//! Nothing is claimed here without its baseline: read every figure as a multiple of the floor beside it. One file measures one
+//! subject and gives plain data; criterion and the report both ask it, so that nothing is measured in two ways.
 
 use std::error::Error;
 use std::path::PathBuf;
 
-use hotswap_engine::{Engine, Profile};
+use hotswap_engine::{Engine, OpenError, Profile};
+
+pub mod build;
+pub mod call;
+mod command;
+pub mod detect;
+pub mod latency;
+pub mod load;
+pub mod machine;
+pub mod memory;
+pub mod module_crate;
+#[cfg(not(feature = "peers"))]
+#[path = "peers/absent.rs"]
+pub mod peers;
+#[cfg(feature = "peers")]
+pub mod peers;
+pub mod poll_frequency;
+pub mod report;
+mod samples;
+pub mod timed;
+pub mod tree;
+mod workshop;
+
+pub use samples::{Comparison, Named, Samples};
+pub use workshop::Workshop;
+
+/// What measuring gives; an error says what could not be measured.
+pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The library of sample-engine, built with optimisation: what benches load, offer and call.
 ///
 /// # Errors
 ///
 /// When it does not build.
-pub fn sample_library() -> Result<PathBuf, Box<dyn Error>> {
+///
+/// # Panics
+///
+/// Never: what was built has a content hash.
+pub fn sample_library() -> Result<PathBuf, OpenError> {
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../sample-engine");
     let store = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/hotswap/store");
     let built = Engine::builder(sample).profile(Profile::Release).without_log().open()?;
     let content = built.versions().last().and_then(|version| version.content);
-    let content = content.ok_or("a built version has a content hash")?;
+    let content = content.expect("a built version has a content hash");
     Ok(PathBuf::from(format!("{store}/{content}.so")))
 }

@@ -86,7 +86,9 @@ const NOWHERE: [String; 0] = [];
 
 /// Everything unsafe, and why it cannot be otherwise.
 const UNSAFE_FILES: &[(&str, &str)] = &[
-    ("benches/src/callable.rs", "opens a C library, to compare"),
+    ("benches/src/load.rs", "loads a C library, the floor of loading"),
+    ("benches/src/peers/mod.rs", "loads libraries as peers do"),
+    ("benches/src/peers/plain_crate.rs", "writes functions that the linker names"),
     (
         "engine/macros/src/derive_abi.rs",
         "writes `unsafe impl Abi`, whose contract the derive checks",

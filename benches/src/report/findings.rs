@@ -1,0 +1,251 @@
+//! Everything that one run measures.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::build::{BareCrate, EditToLive, LiveCrate};
+use crate::call::{CallCost, Calls};
+use crate::detect::{Delays, Wake, bare_event, delays};
+use crate::latency::{UnderSwaps, under_swaps};
+use crate::load::{BuiltArtifacts, Libraries, Offers, bytes_read, read_once, tiny_c};
+use crate::memory::{self, AfterSwaps};
+use crate::module_crate::Size;
+use crate::peers;
+use crate::poll_frequency::{IdlePoll, PollShare, Trees, shares};
+use crate::timed::{interleaved, pause};
+use crate::tree::Tree;
+use crate::{Comparison, Outcome, Samples, Workshop, sample_library};
+
+use super::plan::Plan;
+
+/// Plain data; what it means is for [`super::figures`] and [`super::sections`].
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) calls: Vec<CallCost>,
+    pub(super) calls_under_swaps: Vec<CallCost>,
+    pub(super) swaps_per_second: f64,
+    /// With a processor left for the swapper, and with none.
+    pub(super) latency: [UnderSwaps; 2],
+    pub(super) idle_polls: Vec<IdlePoll>,
+    pub(super) shares: Vec<PollShare>,
+    /// How long the processor time of the long periods was watched.
+    pub(super) long_window: Duration,
+    pub(super) bare_event: Samples,
+    pub(super) delays: Vec<Delays>,
+    pub(super) edits: Vec<EditCost>,
+    pub(super) edit_period: Duration,
+    pub(super) load: LoadCost,
+    pub(super) memory: Memory,
+    /// Nothing without the feature.
+    pub(super) peers: Vec<Comparison>,
+}
+
+/// Edits of one crate.
+#[derive(Debug)]
+pub(super) struct EditCost {
+    pub(super) size: Size,
+    pub(super) live: Vec<EditToLive>,
+    /// Only of the first size.
+    pub(super) polled: Option<PolledEdits>,
+    pub(super) cargo: Samples,
+    pub(super) front_end: Samples,
+}
+
+/// Edits with a look each period and no events, in turn with edits by events.
+#[derive(Debug)]
+pub(super) struct PolledEdits {
+    pub(super) polled: Samples,
+    pub(super) by_events: Samples,
+}
+
+#[derive(Debug)]
+pub(super) struct LoadCost {
+    pub(super) tiny: Samples,
+    pub(super) built: Samples,
+    pub(super) offered: Samples,
+    pub(super) large_bytes: usize,
+    pub(super) large_read: Samples,
+    pub(super) large_offered: Samples,
+    /// How often the bytes of the large library are read.
+    pub(super) large_times_read: f64,
+}
+
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) kept: Vec<AfterSwaps>,
+    pub(super) kept_c: Vec<AfterSwaps>,
+    pub(super) unloaded: Vec<AfterSwaps>,
+}
+
+impl Findings {
+    pub(super) fn measure(plan: &Plan, workshop: &Workshop) -> Outcome<Self> {
+        // First: later the process has more mappings, and the allocator more to give.
+        say("memory");
+        let libraries = Libraries::build(workshop)?;
+        let memory = memory(plan, workshop, &libraries)?;
+        say("load");
+        let load = load(plan, workshop, &libraries)?;
+        say("calls");
+        let calls = Calls::open()?;
+        let idle_calls = calls.measure(plan.call_samples)?;
+        let (calls_under_swaps, swaps_per_second) = calls.measure_under_swaps(plan.call_samples)?;
+        drop(calls);
+        say("latency");
+        let latency = latency(plan)?;
+        say("polls");
+        let mut trees = Trees::new(workshop, plan.files)?;
+        let idle_polls = trees.idle_polls(plan.poll_samples)?;
+        let shares = poll_shares(plan, &mut trees)?;
+        say("detection");
+        let mut floor_tree = Tree::new(workshop, "floor", 100)?;
+        let mut floor = [bare_event(&mut floor_tree)?];
+        let floor = interleaved(&mut floor, Duration::ZERO, plan.detections as usize)?;
+        let bare_event = floor.into_iter().next().expect("one path");
+        let delays = every_delay(plan, &mut trees)?;
+        drop(trees);
+        let mut edits = Vec::new();
+        for size in &Size::ALL[..plan.sizes] {
+            say(&format!("edits of {}", size.name()));
+            edits.push(edit(plan, workshop, *size)?);
+        }
+        say("peers");
+        let peers = peers::measure(workshop, plan.call_samples, plan.edits)?;
+        Ok(Self {
+            calls: idle_calls,
+            calls_under_swaps,
+            swaps_per_second,
+            latency,
+            idle_polls,
+            shares,
+            long_window: plan.long_window,
+            bare_event,
+            delays,
+            edits,
+            edit_period: plan.edit_period,
+            load,
+            memory,
+            peers,
+        })
+    }
+}
+
+/// Tells who waits.
+fn say(what: &str) {
+    eprintln!("measuring {what}");
+}
+
+fn memory(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<Memory> {
+    let every = (plan.unloaded_swaps / 100).max(10);
+    let unloaded = memory::unloaded(libraries, plan.unloaded_swaps, every)?;
+    let kept_c = memory::kept_c(workshop, &libraries.tiny, plan.kept_swaps, 30)?;
+    let kept = memory::kept(libraries, plan.kept_swaps, 30)?;
+    Ok(Memory { kept, kept_c, unloaded })
+}
+
+fn load(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<LoadCost> {
+    let mut built = BuiltArtifacts::open(workshop, libraries)?;
+    let offers = Offers::open(&libraries.modules[0])?;
+    let mut small = [tiny_c(&libraries.tiny), built.timed(), offers.timed(&libraries.modules[0])];
+    let small = interleaved(&mut small, Duration::ZERO, plan.load_samples)?;
+    let [tiny, built, offered] = small.try_into().map_err(|_| "three paths")?;
+    let path = libraries.large(workshop, plan.large_bytes)?;
+    let mut large = [read_once(&path), offers.timed(&path)];
+    let large = interleaved(&mut large, Duration::ZERO, plan.load_samples.min(11))?;
+    let [large_read, large_offered] = large.try_into().map_err(|_| "two paths")?;
+    let before = bytes_read()?;
+    offers.offer(&path)?;
+    let large_times_read = (bytes_read()? - before) as f64 / path.metadata()?.len() as f64;
+    let large_bytes = plan.large_bytes;
+    Ok(LoadCost { tiny, built, offered, large_bytes, large_read, large_offered, large_times_read })
+}
+
+/// How often the library is swapped while single calls are timed.
+const SWAPS_PER_SECOND: u32 = 1_000;
+
+fn latency(plan: &Plan) -> Outcome<[UnderSwaps; 2]> {
+    let library = sample_library()?;
+    let processors = thread::available_parallelism()?.get();
+    let measure = |callers| {
+        under_swaps(&library, callers, SWAPS_PER_SECOND, plan.latency)
+            .map_err(|error| error.to_string())
+    };
+    Ok([measure(processors.saturating_sub(1).max(1))?, measure(processors)?])
+}
+
+fn poll_shares(plan: &Plan, trees: &mut Trees) -> Outcome<Vec<PollShare>> {
+    let trees: Vec<&Tree> = trees.iter_mut().map(|tree| &*tree).collect();
+    let mut found = Vec::new();
+    for period in plan.short_periods {
+        for tree in &trees {
+            found.extend(shares(&[(*tree, Wake::Every(*period))], plan.short_window)?);
+        }
+    }
+    let long = plan.long_periods.iter().map(|period| Wake::Every(*period)).chain([Wake::Events]);
+    let together: Vec<_> =
+        long.flat_map(|wake| trees.iter().map(move |tree| (*tree, wake))).collect();
+    found.extend(shares(&together, plan.long_window)?);
+    Ok(found)
+}
+
+fn every_delay(plan: &Plan, trees: &mut Trees) -> Outcome<Vec<Delays>> {
+    let mut found = Vec::new();
+    for tree in trees.iter_mut() {
+        found.push(delays(tree, Wake::Events, plan.detections)?);
+        for period in plan.short_periods {
+            found.push(delays(tree, Wake::Every(*period), plan.detections)?);
+        }
+    }
+    for period in plan.long_periods {
+        // Mostly waiting: all trees at once.
+        let of_period = thread::scope(|scope| -> Outcome<Vec<Delays>> {
+            let running: Vec<_> = trees
+                .iter_mut()
+                .map(|tree| scope.spawn(|| delays(tree, Wake::Every(*period), plan.detections)))
+                .collect();
+            let joined = running.into_iter().map(|thread| thread.join());
+            joined.map(|found| found.map_err(|_| "a thread that measures panicked")?).collect()
+        })?;
+        found.extend(of_period);
+    }
+    Ok(found)
+}
+
+fn edit(plan: &Plan, workshop: &Workshop, size: Size) -> Outcome<EditCost> {
+    let mut live = LiveCrate::open(workshop, size, None)?;
+    let mut bare = BareCrate::open(workshop, size)?;
+    // Whoever builds first after the first build has caches to fill.
+    live.edit()?;
+    let (mut lives, mut cargos, mut front_ends) = (vec![], vec![], vec![]);
+    for _ in 0..plan.edits {
+        pause();
+        lives.push(live.edit()?);
+        pause();
+        cargos.push(bare.cargo_build()?);
+        front_ends.push(bare.front_end()?);
+    }
+    let polled = match size {
+        Size::Small => Some(polled_edits(plan, workshop, &mut live)?),
+        Size::Serde | Size::Large => None,
+    };
+    Ok(EditCost {
+        size,
+        live: lives,
+        polled,
+        cargo: Samples::of_times(cargos),
+        front_end: Samples::of_times(front_ends),
+    })
+}
+
+fn polled_edits(plan: &Plan, workshop: &Workshop, live: &mut LiveCrate) -> Outcome<PolledEdits> {
+    let mut polled = LiveCrate::open(workshop, Size::Small, Some(plan.edit_period))?;
+    polled.edit()?;
+    let (mut polls, mut lives) = (vec![], vec![]);
+    for round in 0..plan.edits {
+        pause();
+        lives.push(live.edit()?.total);
+        let moment = (f64::from(round) + 0.5) / f64::from(plan.edits);
+        thread::sleep(plan.edit_period.mul_f64(moment));
+        polls.push(polled.edit()?.total);
+    }
+    Ok(PolledEdits { polled: Samples::of_times(polls), by_events: Samples::of_times(lives) })
+}
