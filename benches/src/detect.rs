@@ -59,6 +59,9 @@ pub struct Delays {
     pub settled: Samples,
 }
 
+/// How long a tree rests between two edits: longer than the 20 ms within which one follows the other.
+const REST: Duration = Duration::from_millis(50);
+
 /// A monitor on a tree, with a compiler that refuses everything at once.
 #[derive(Debug)]
 pub struct Watched {
@@ -130,6 +133,12 @@ impl Watched {
         Ok(Delay { changed: after(changed), settled: after(settled) })
     }
 
+    /// As [`delay`](Self::delay), of a tree that has rested.
+    fn delay_after_rest(&self, tree: &mut Tree) -> Outcome<Delay> {
+        thread::sleep(REST);
+        self.delay(tree)
+    }
+
     /// Edits the tree, and waits until it is seen.
     ///
     /// # Errors
@@ -150,7 +159,7 @@ pub fn delays(tree: &mut Tree, wake: Wake, edits: u32) -> Outcome<Delays> {
     let found = match wake {
         Wake::Every(period) if period >= STAGGERED_FROM => staggered(tree, period)?,
         Wake::Every(period) => one_by_one(tree, wake, period, edits)?,
-        Wake::Events => one_by_one(tree, wake, Duration::ZERO, edits)?,
+        Wake::Events => after_rest(tree, edits)?,
     };
     let changed = Samples::of_times(found.iter().map(|delay| delay.changed));
     let settled = Samples::of_times(found.iter().map(|delay| delay.settled));
@@ -165,6 +174,12 @@ fn one_by_one(tree: &mut Tree, wake: Wake, period: Duration, edits: u32) -> Outc
         found.push(watched.delay(tree)?);
     }
     Ok(found)
+}
+
+/// One edit after the other, each when the tree has rested: one that comes at once belongs to a burst, which is waited for.
+fn after_rest(tree: &mut Tree, edits: u32) -> Outcome<Vec<Delay>> {
+    let watched = Watched::start(tree.root(), Wake::Events)?;
+    (0..edits).map(|_| watched.delay_after_rest(tree)).collect()
 }
 
 fn staggered(tree: &mut Tree, period: Duration) -> Outcome<Vec<Delay>> {
@@ -219,5 +234,7 @@ pub fn monitored(tree: &mut Tree, wake: Wake) -> Outcome<Timed<'_>> {
         }
         Wake::Events => "events, settled".to_owned(),
     };
-    Ok(Timed::new(name, move |rounds| (0..rounds).map(|_| Ok(watched.delay(tree)?.settled)).sum()))
+    Ok(Timed::new(name, move |rounds| {
+        (0..rounds).map(|_| Ok(watched.delay_after_rest(tree)?.settled)).sum()
+    }))
 }

@@ -486,7 +486,6 @@ fn the_whole_path_goes_through_the_seam() {
             O::List,
             O::Create,
             O::Write,
-            O::Sync,
             O::Rename,
             O::Link,
             O::Remove,

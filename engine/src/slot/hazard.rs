@@ -21,15 +21,17 @@ use crate::sync::atomic::{AtomicPtr, Ordering, fence};
 use crate::sync::{Arc, DEPTH_MAX, RwLock, light_barrier};
 
 /// The slots of one thread, by depth. On a cache line of its own, and the next, which processors fetch with it.
-#[repr(align(128))]
+#[repr(C, align(128))]
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// Keeps the slots off the offset within a page that the current version's pointer has.
+    _apart: [u64; 8],
     slots: [AtomicPtr<()>; DEPTH_MAX],
 }
 
 impl Record {
     pub(crate) const fn new(slots: [AtomicPtr<()>; DEPTH_MAX]) -> Self {
-        Self { slots }
+        Self { _apart: [0; 8], slots }
     }
 
     /// The slots, the outermost call's first.

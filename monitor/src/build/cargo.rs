@@ -362,7 +362,10 @@ mod tests {
             arguments.skip_while(|argument| *argument != "--").collect::<Vec<_>>().join(" ")
         };
         let hot = arguments_after_cargos(Profile::default());
-        assert!(hot.starts_with("-- -Cdebuginfo=line-tables-only -Ccodegen-units=16"), "{hot}");
+        assert!(
+            hot.starts_with("-- -Cdebuginfo=none -Cstrip=debuginfo -Ccodegen-units=16"),
+            "{hot}"
+        );
         assert_eq!(arguments_after_cargos(Profile::Dev), "--");
         assert_eq!(arguments_after_cargos(Profile::Release), "--");
     }
