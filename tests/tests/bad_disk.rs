@@ -214,7 +214,6 @@ fn full_by_faults() {
     sites.extend(passed.keys().filter(|site| {
         site.operation == Operation::Write && site.file.ends_with("monitor/src/store/mod.rs")
     }));
-    sites.push(site(&watching, Operation::Rename, "monitor/src/store/whole.rs"));
     on_disk.write(2);
     for site in sites {
         watching.inject(Fault { site, times: Times::From(0), manner: Manner::Error });

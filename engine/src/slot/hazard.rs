@@ -51,7 +51,8 @@ impl Record {
 /// Whether the thread that owns a slot may claim it.
 #[inline(always)]
 pub(crate) fn is_free(slot: &AtomicPtr<()>) -> bool {
-    // Relaxed: only its own thread writes it.
+    // Relaxed: only its own thread claims it. What another may put there (`threads::ask`) is no version, and only sends
+    // this thread the slow way.
     slot.load(Ordering::Relaxed).is_null()
 }
 
