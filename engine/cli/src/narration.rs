@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use hotswap_engine::{BuildErrorKind, Diagnostics, Event, ReloadError, ReloadErrorKind};
+use hotswap_engine::{
+    BuildErrorKind, Diagnostics, Event, ReloadError, ReloadErrorKind, SwapReason,
+};
 
 use crate::failure::causes;
 use crate::paint::Paint;
@@ -11,6 +13,10 @@ use crate::span;
 /// What to print about an event; `None` when it is not worth a line.
 pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
     match event {
+        Event::Swapped { to, reason: SwapReason::RolledBack, publish_time, .. } => {
+            let current = paint.good(&format!("{to} is current again"));
+            Some(format!("{current}: rolled back in {}", span::readable(*publish_time)))
+        }
         Event::Swapped { to, build_time, publish_time, .. } => {
             let built = if build_time.is_zero() {
                 String::new()
@@ -50,6 +56,11 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
         }
         Event::Paused => Some("swaps are paused".to_owned()),
         Event::Resumed => Some("swaps go on".to_owned()),
+        Event::Frozen => Some("frozen: nothing changes what runs any more".to_owned()),
+        Event::Overdue { version, held_by } => {
+            let holders: Vec<_> = held_by.iter().map(ToString::to_string).collect();
+            Some(format!("{version} is still in use: held by {}", holders.join(", ")))
+        }
         Event::Missed(count) => Some(format!("missed {count} events; hotswap.log has them all")),
         // The engine's enum may grow.
         _ => None,
@@ -118,7 +129,7 @@ mod tests {
         let swapped = |build_time| Event::Swapped {
             from: None,
             to: engine.version(),
-            reason: hotswap_engine::SwapReason::First,
+            reason: SwapReason::First,
             build_time,
             publish_time: Duration::from_micros(4),
         };
@@ -128,6 +139,15 @@ mod tests {
         assert_eq!(prebuilt, "v1 is current: swapped in 4 us");
         let coloured = tell(&swapped(Duration::ZERO), Paint::Coloured).unwrap();
         assert_eq!(coloured, "\u{1b}[32mv1 is current\u{1b}[0m: swapped in 4 us");
+        let back = Event::Swapped {
+            from: None,
+            to: engine.version(),
+            reason: SwapReason::RolledBack,
+            build_time: Duration::from_millis(160),
+            publish_time: Duration::from_micros(4),
+        };
+        let back = tell(&back, Paint::Plain).unwrap();
+        assert_eq!(back, "v1 is current again: rolled back in 4 us");
         let draining = Event::Draining { version: engine.version(), held_by: vec![] };
         assert_eq!(
             tell(&draining, Paint::Plain).unwrap(),

@@ -37,6 +37,7 @@ fn a_running_program_is_asked_and_told() {
     run.line("out: added");
     let (code, said, _) = ask(&["rollback", "--reason", "it was too loud"]);
     assert_eq!((code, said.as_str()), (0, "v1 is current\n"));
+    run.line("v1 is current again: rolled back in ");
     let (_, history, _) = ask(&["history"]);
     let ways: Vec<Vec<&str>> =
         history.lines().map(|line| line.split_whitespace().collect()).collect();

@@ -263,6 +263,7 @@ impl TrailReader {
                 self.over(|change| change.engine == name);
             }
             ("version.unloaded" | "version.pinned", Some(name)) => self.version_ended(name, line),
+            ("version.warm" | "version.cold", Some(name)) => self.version_kept(name, line),
             (_, Some(name)) => self.of_a_change(name, line),
             (_, None) => {}
         }
@@ -285,6 +286,21 @@ impl TrailReader {
             if let Outcome::Unknown { is_over, .. } = &mut change.outcome {
                 *is_over = true;
             }
+        }
+    }
+
+    /// A replaced version is kept ready, or is no longer: what it is held for counts from then on.
+    fn version_kept(&mut self, engine: &str, line: &LogLine) {
+        let Some(index) = self.engines.get(engine).copied() else { return };
+        let Some(number) = number(line, "version") else { return };
+        let is_warm = line.event == "version.warm";
+        let state = if is_warm { VersionState::Warm } else { VersionState::Draining };
+        let versions = &mut self.trail.engines[index].versions;
+        if let Some(version) = versions.iter_mut().find(|version| version.version == number) {
+            version.state = state;
+        }
+        if let Some((_, since_us)) = self.replaced.get_mut(&(index, number)) {
+            *since_us = self::number(line, "mono_us").unwrap_or(*since_us);
         }
     }
 
@@ -319,7 +335,8 @@ impl TrailReader {
         let current = |version: &&RunVersion| version.state == VersionState::Current;
         let versions = &mut self.trail.engines[run].versions;
         let before = versions.iter().rev().find(current).map(|version| version.version);
-        if !matches!(line.event.as_str(), "version.draining" | "notify.sent") {
+        // What is told after that is of what it replaced.
+        if !matches!(line.event.as_str(), "version.draining" | "quarantine.add" | "notify.sent") {
             change.current_before = before;
         }
         if let Outcome::Current { from, to, .. } = &change.outcome
@@ -333,6 +350,7 @@ impl TrailReader {
                 version.state = VersionState::Draining;
             }
             // It may have been current before.
+            self.replaced.remove(&(run, *to));
             versions.retain(|version| version.version != *to);
             versions.push(RunVersion {
                 version: *to,
