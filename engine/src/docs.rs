@@ -23,7 +23,10 @@
 ///   builds afresh in each process.
 /// * **The way back to a library from elsewhere** (a prebuilt one, or one that was offered) that is not mapped any more needs the very
 ///   bytes where they lay: overwritten, it is refused. What the engine built lies in the store.
-/// * **Sixty-four versions** back is how far an engine remembers.
+/// * **Sixty-four versions** back is how far an engine remembers; the store keeps the thirty-two libraries that were used last,
+///   and what is neither mapped nor there cannot be gone back to.
+/// * **A debugger shows no lines** of a module that was built as by default
+///   (`Profile::Hot`); with `Profile::Dev` it does.
 /// * **Panics of linked modules** are told without their location, and the program's own panic hook prints them.
 /// * **A host function that owns its engine** (a clone inside the closure given to `provide`) keeps that engine for ever:
 ///   hand it a `Weak` of something of yours instead.
