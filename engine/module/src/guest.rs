@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::ffi::c_void;
 use std::io::Write as _;
 use std::panic::PanicHookInfo;
 use std::ptr;
@@ -48,8 +49,18 @@ pub unsafe extern "C" fn start(services: *const Services) -> u32 {
     start_code::STARTED
 }
 
-/// Writes out what the module's stdout holds, which is lost when the image goes.
+unsafe extern "C" {
+    /// Runs the handlers that an image registered for its end, and forgets them.
+    fn __cxa_finalize(image: *const c_void);
+    /// Identifies this image to the C library.
+    static __dso_handle: c_void;
+}
+
+/// What the module wants done before it goes: what it registered with `atexit`, while it can still use everything; then
+/// what its stdout holds is written, which would be lost. May be called again.
 pub extern "C" fn stop() {
+    // SAFETY: each handler is one that this image registered, and runs once.
+    unsafe { __cxa_finalize(&raw const __dso_handle) };
     let _ = std::io::stdout().flush();
 }
 
