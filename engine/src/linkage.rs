@@ -92,8 +92,9 @@ pub(crate) fn read(file: &ElfFile64<'_, Endianness>) -> Result<Linkage, LoadErro
 
 /// Symbols that a module must have bound to its own redirections. One that it imports instead
 /// would reach libc behind the host's back.
-const REDIRECTED: [&str; 13] = [
+const REDIRECTED: [&str; 14] = [
     "__cxa_atexit",
+    "__cxa_thread_atexit",
     "__cxa_thread_atexit_impl",
     "__pthread_key_create",
     "pthread_create",

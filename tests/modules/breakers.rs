@@ -113,3 +113,14 @@ pub fn registers_handlers() {
         assert_eq!(unsafe { atexit(handler) }, 0);
     }
 }
+
+extern "C" fn starts() {
+    drop(Starter);
+}
+
+/// Has a thread started at the end.
+#[export]
+pub fn registers_starter() {
+    // SAFETY: as above.
+    assert_eq!(unsafe { atexit(starts) }, 0);
+}

@@ -229,6 +229,45 @@ fn what_is_registered_for_the_end_runs_before_the_code_goes() {
     assert_eq!(breaking.told(), expected);
 }
 
+/// What those functions start is waited for, and the code goes after it.
+#[test]
+fn a_thread_that_is_started_at_the_end_is_waited_for() {
+    let breaking = breakers();
+    breaking.engine.call("registers_starter").expect("exported");
+    breaking.swap();
+    assert_eq!(receive(&breaking.told, "the thread"), "wait");
+    until("the swapper has looked", || {
+        let pins = breaking.engine.versions().remove(0).pins;
+        pins.iter().any(|pin| pin.kind == PinKind::Thread)
+    });
+    assert!(breaking.is_mapped() && !breaking.is_gone());
+    breaking.go_on.send(()).expect("the thread waits");
+    breaking.assert_gone();
+    assert_eq!(breaking.told(), ["the thread of a destructor"], "once");
+}
+
+const REGISTERS_EARLY: &str = "
+#[used]
+#[unsafe(link_section = \".init_array\")]
+static START: extern \"C\" fn() = registers_handlers_early;
+
+extern \"C\" fn registers_handlers_early() {
+    // SAFETY: it takes nothing and may run at any time.
+    assert_eq!(unsafe { atexit(first) }, 0);
+}
+";
+
+/// What a constructor registers, as C++ does for its statics, runs then too.
+#[test]
+fn what_a_constructor_registers_runs_before_the_code_goes() {
+    let source = prebuilt::source("breakers.rs") + REGISTERS_EARLY;
+    let breaking = Breaking::open(&prebuilt::library("early_handler", &source, Kind::Module));
+    breaking.engine.call("registers_handlers").expect("exported");
+    breaking.swap();
+    breaking.assert_gone();
+    assert_eq!(breaking.told(), ["second", "first", "first", "what a handler left"]);
+}
+
 /// Where the child writes what it was told.
 const TOLD: &str = "HOTSWAP_TESTS_TOLD";
 

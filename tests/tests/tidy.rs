@@ -466,6 +466,31 @@ fn one_thread_publishes_and_unmaps() {
     assert_eq!(files_with("RTLD_NOLOAD"), only(&openers[1..]));
 }
 
+/// Every number of the documentation on unloading names a test that exists, but for what is a text of the code.
+#[test]
+fn reasons_why_nothing_can_be_used_late_name_their_tests() {
+    let path = workspace_root().join("engine/src/docs/unload.md");
+    let text = fs::read_to_string(path).expect("it lies there");
+    let (_, reasons) = text.split_once("## Why safe code").expect("the section");
+    let (reasons, _) = reasons.split_once("\nNumbers 9 to 13").expect("what follows");
+    let tests: BTreeSet<String> =
+        rust_files().iter().flat_map(|file| functions(&file.text, "")).collect();
+    let mut numbers: Vec<Vec<&str>> = Vec::new();
+    for line in reasons.lines() {
+        if line.split_once(". **").is_some_and(|(number, _)| number.parse::<u32>().is_ok()) {
+            numbers.push(Vec::new());
+        }
+        let named = line.split('`').skip(1).step_by(2).filter(|name| tests.contains(*name));
+        numbers.iter_mut().last().into_iter().for_each(|number| number.extend(named.clone()));
+        // A test's name is longer than any name of the code.
+        let missing = |name: &&str| name.matches('_').count() > 4 && !tests.contains(*name);
+        assert_eq!(line.split('`').skip(1).step_by(2).find(missing), None, "there is no such test");
+    }
+    assert_eq!(numbers.len(), 16);
+    let bare = numbers.iter().position(Vec::is_empty);
+    assert_eq!(bare.map(|index| index + 1), None, "this number names no test");
+}
+
 /// Every test that an invariant of ARCHITECTURE.md names exists, and every invariant names one.
 #[test]
 fn invariants_name_their_tests() {
