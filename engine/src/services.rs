@@ -128,8 +128,18 @@ impl ImageContext {
             Some(version) => Keeps::Version { _version: version },
             None => Keeps::Image { _inside: Inside::enter(self)? },
         };
+        Some(self.held(kind, origin, keeps))
+    }
+
+    /// Holds the image until the result is dropped, whatever becomes of its version; `None` when it is being closed.
+    fn hold_image(self: &Arc<Self>, kind: PinKind, origin: Origin) -> Option<Hold> {
+        let keeps = Keeps::Image { _inside: Inside::enter(self)? };
+        Some(self.held(kind, origin, keeps))
+    }
+
+    fn held(&self, kind: PinKind, origin: Origin, keeps: Keeps) -> Hold {
         let holds = self.holds();
-        Some(Hold { number: holds.add(kind, origin), holds, _keeps: keeps })
+        Hold { number: holds.add(kind, origin), holds, _keeps: keeps }
     }
 }
 

@@ -3,12 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use hotswap_engine::{Engine, Pin, PinKind, UnloadOutcome, VersionState};
+use hotswap_engine::{Engine, Guard, Pin, PinKind, UnloadOutcome, VersionState};
 use hotswap_tests::deadline::{PATIENCE, receive, until};
 use hotswap_tests::maps::executable_mappings;
 use hotswap_tests::prebuilt::{self, Kind, Recipe};
@@ -296,6 +296,41 @@ fn what_is_registered_for_the_end_runs_at_the_end_of_the_process() {
     assert_eq!(output.status.code(), Some(7), "{output:?}");
     let text = fs::read_to_string(&told).expect("the handlers ran");
     assert!(text.starts_with("second\nfirst\n"), "{text}");
+}
+
+/// While such a function runs, because the process ends, its version stays, though nobody else holds it.
+#[test]
+fn the_end_of_the_process_holds_the_version_whose_code_it_runs() {
+    const NAME: &str = "the_end_of_the_process_holds_the_version_whose_code_it_runs";
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    static GUARD: Mutex<Option<Guard>> = Mutex::new(None);
+    if is_isolated(NAME) {
+        let told = std::env::var_os(TOLD).expect("the first process names it");
+        let tell = move |name: String| {
+            if name == "second" {
+                let engine = ENGINE.get().expect("set before the end");
+                drop(GUARD.lock().expect("nobody panicked").take());
+                let first = engine.versions()[0].id;
+                // The swapper has looked at it when this returns.
+                let ticket = engine.unload(first).expect("it was replaced");
+                let outcome = format!("{:?}", ticket.wait(Duration::ZERO));
+                let mapped = executable_mappings("-libbreakers.so").len();
+                fs::write(&told, format!("{mapped} {outcome}")).expect("writable");
+            }
+        };
+        let engine = prebuilt::engine(&prebuilt::named("breakers.rs")).provide("tell", tell);
+        let engine = ENGINE.get_or_init(|| engine.open().expect("opens"));
+        engine.call("registers_handlers").expect("exported");
+        *GUARD.lock().expect("nobody panicked") = Some(engine.pin());
+        engine.offer(prebuilt::numbered(2)).expect("swaps");
+        std::process::exit(7);
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let told = directory.path().join("told");
+    let output = again(NAME, &[]).env(TOLD, &told).output().expect("this program starts again");
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    let text = fs::read_to_string(&told).expect("the handler ran");
+    assert!(text.starts_with("1 HeldBy") && text.contains("atexit on "), "{text}");
 }
 
 /// A process may end at any point of a swap, an unload, a call or a destructor: by its own status, and no signal.

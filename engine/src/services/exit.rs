@@ -3,8 +3,8 @@
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
-use super::gate::Inside;
 use super::{ImageContext, shared_context};
+use crate::pin::{Origin, PinKind, thread_name};
 
 type Handler = unsafe extern "C" fn(*mut c_void);
 
@@ -43,8 +43,9 @@ unsafe extern "C" fn run(handler: *mut c_void) {
     // SAFETY: made by `exit_add`, run once.
     let ExitHandler { image, handler, argument } =
         *unsafe { Box::from_raw(handler.cast::<ExitHandler>()) };
-    if let Some(_inside) = Inside::enter(&image) {
-        // SAFETY: the module's promise to `atexit`; the image is mapped while somebody is inside.
+    let origin = Origin::Text(format!("atexit on {}", thread_name()));
+    if let Some(_hold) = image.hold_image(PinKind::Hook, origin) {
+        // SAFETY: the module's promise to `atexit`; the image is mapped while it is held.
         unsafe { handler(argument) };
     }
 }
