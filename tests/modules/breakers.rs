@@ -25,6 +25,7 @@ pub fn waits_for_a_message() {
     let (send, sent) = mpsc::channel::<()>();
     let named = |name: &str| thread::Builder::new().name(name.to_owned());
     let waits = move || {
+        tell("waits");
         let _gone = sent.recv();
         tell("the sender is gone");
     };

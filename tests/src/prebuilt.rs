@@ -113,10 +113,14 @@ pub fn numbered_with_hook(number: u64) -> PathBuf {
 /// When it does not build.
 #[must_use]
 pub fn neighbourly(name: &str, link_args: &[&str]) -> PathBuf {
-    let library = compiled("libneighbour.so", &source("neighbour.c"), &["-shared", "-fPIC"]);
-    let directory = library.parent().expect("it lies in one").display();
+    let distant = compiled("libdistant.so", &source("distant.c"), &["-shared", "-fPIC"]);
+    let directory = distant.parent().expect("it lies in one").display();
+    let places = ["-L", "-Wl,-rpath,"].map(|prefix| format!("{prefix}{directory}"));
+    let [at, finds] = &places;
+    let arguments = ["-shared", "-fPIC", at, finds, "-Wl,--no-as-needed", "-ldistant"];
+    let _ = compiled("libneighbour.so", &source("neighbour.c"), &arguments);
     let mut recipe = Recipe::of(Kind::Module);
-    recipe.link_args = ["-L", "-Wl,-rpath,"].map(|prefix| format!("{prefix}{directory}")).to_vec();
+    recipe.link_args = places.to_vec();
     recipe.link_args.push("-lneighbour".to_owned());
     recipe.link_args.extend(link_args.iter().map(|&argument| argument.to_owned()));
     recipe.library(name, &source("neighbourly.rs"))

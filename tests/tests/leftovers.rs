@@ -293,7 +293,7 @@ const BUILDS: [(&str, Option<&str>); 4] = [
     ("leftovers_stripped", Some("lto = \"fat\"\ncodegen-units = 1\nstrip = true\n")),
 ];
 
-/// Values, keys, a thread and a handler, all at once, in a module of each build.
+/// Values, keys, a thread, a handler and a function for the end, all at once, in a module of each build.
 #[test]
 fn un_8_what_a_module_of_any_build_leaves_is_followed() {
     const NAME: &str = "un_8_what_a_module_of_any_build_leaves_is_followed";
@@ -308,6 +308,7 @@ fn un_8_what_a_module_of_any_build_leaves_is_followed() {
             call("keeps_chain");
             call("keeps_key");
             call("names_thread");
+            call("registers_end");
             leaving.engine.call_with::<()>("starts_thread", ("wait".to_owned(),)).expect(name);
             assert_eq!(receive(&leaving.told, "the thread"), "wait", "{name}");
             leaving.engine.call_with::<()>("installs_handler", (libc::SIGUSR2,)).expect(name);
@@ -332,7 +333,7 @@ fn un_8_what_a_module_of_any_build_leaves_is_followed() {
             let told = leaving.told();
             let (of_thread, of_caller) = told.split_at(2);
             assert_eq!(of_thread, ["chain", "last of the chain"], "{name}");
-            let expected = ["chain", "last of the chain", "value", "key", "key", "key"];
+            let expected = ["chain", "last of the chain", "value", "key", "key", "key", "end"];
             assert_eq!(of_caller, expected, "{name}");
         }
     });

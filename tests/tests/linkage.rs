@@ -31,7 +31,7 @@ fn linked(name: &str, link_args: &[String], appended: &str) -> PathBuf {
     recipe.library(name, &(prebuilt::source("numbered.rs") + appended))
 }
 
-/// What a module links comes with it and stays: threads may have something of it, of which nobody knows.
+/// What a module links comes with it and stays, and what that links: threads may have something of it, of which nobody knows.
 #[test]
 fn a_library_that_a_module_links_stays_and_is_told() {
     isolated("a_library_that_a_module_links_stays_and_is_told", || {
@@ -57,7 +57,9 @@ fn a_library_that_a_module_links_stays_and_is_told() {
         engine.offer(prebuilt::numbered(2)).expect("swaps");
         until("the module is gone", || is_gone(&engine));
         assert_eq!(executable_mappings("-libneighbourly.so"), Vec::<String>::new());
-        assert!(!executable_mappings("/libneighbour.so").is_empty());
+        for library in ["/libneighbour.so", "/libdistant.so"] {
+            assert!(!executable_mappings(library).is_empty(), "{library}");
+        }
         end.send(()).expect("the thread waits");
         toucher.join().expect("no panic");
         assert_eq!(DESTROYED.load(Ordering::SeqCst), 1, "its destructor ran, where it always was");
