@@ -235,20 +235,37 @@ pub fn sets_timer() {
 }
 ";
 
-/// A timer goes on ringing in a version that was replaced, and so does what runs at the end of the process.
+/// A timer goes on ringing in a version that was replaced; so nothing that it has is destroyed before its thread ends.
 #[test]
 fn a_timer_rings_in_a_version_that_was_replaced() {
     isolated("a_timer_rings_in_a_version_that_was_replaced", || {
         let (tell, told) = unbounded();
         let module = linked("ringing", &[], SETS_TIMER);
-        let engine = prebuilt::engine(&module).provide("tell", move |name: String| {
-            // Nobody listens when the test is over.
-            let _ = tell.send(name);
-        });
+        let (drops, dropped) = bounded(1);
+        let engine = prebuilt::engine(&module)
+            .provide("tell", move |name: String| {
+                // Nobody listens when the test is over.
+                let _ = tell.send(name);
+            })
+            .provide("local_dropped", move || drops.send(()).expect("the test listens"));
         let engine = engine.open().expect("opens");
         engine.call("sets_timer").expect("exported");
+        let (kept, keeps) = bounded(0);
+        let (end, ends) = bounded::<()>(0);
+        let caller = engine.clone();
+        let keeper = thread::spawn(move || {
+            caller.call("keeps_local").expect("exported");
+            kept.send(()).expect("the test listens");
+            receive(&ends, "the end");
+            assert_eq!(caller.call_with::<u64>("version", ()), Ok(2));
+        });
+        receive(&keeps, "the thread");
         engine.offer(prebuilt::numbered(2)).expect("swaps");
         assert_eq!(engine.versions()[0].state, VersionState::Pinned);
+        assert!(dropped.is_empty());
+        end.send(()).expect("the thread waits");
+        keeper.join().expect("no panic");
+        receive(&dropped, "the value's drop, with its thread");
         while told.try_recv().is_ok() {}
         for _ in 0..20 {
             assert_eq!(receive(&told, "the timer"), "timer");

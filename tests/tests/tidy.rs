@@ -98,6 +98,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("engine/module/src/abi.rs", "the trait itself: implementing it is a promise"),
     ("engine/module/src/arguments.rs", "packs arguments; implementing it is a promise"),
     ("engine/module/src/caller.rs", "calls by erased types"),
+    ("engine/module/src/exits.rs", "hands over functions for the end"),
     ("engine/module/src/guest.rs", "allocator, and calls through the table of services"),
     ("engine/module/src/intercept.rs", "stands in for functions of the C library"),
     ("engine/module/src/leaves.rs", "implements `Abi` for the types of std"),

@@ -9,8 +9,8 @@ use std::panic::PanicHookInfo;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::intercept;
 use crate::services::{FailureText, Services, Text, connect, services, services_here};
+use crate::{exits, intercept};
 
 /// What a module's start routine answers.
 pub mod start_code {
@@ -41,6 +41,10 @@ pub unsafe extern "C" fn start(services: *const Services) -> u32 {
     let _ = std::io::stdout().flush();
     // SAFETY: 1 of the contract.
     unsafe { connect(services) };
+    // SAFETY: 1 of the contract.
+    if !exits::hand_over(unsafe { &*services }) {
+        return start_code::REGISTERED_EARLY;
+    }
     std::panic::set_hook(Box::new(panic_hook));
     // Filtering is the host's: its level may change at any time, so every record asks.
     if log::set_logger(&Forward).is_ok() {

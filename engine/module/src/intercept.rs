@@ -14,6 +14,7 @@ use std::ffi::{c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use crate::exits::cxa_atexit;
 use crate::services::services;
 
 /// Whether a constructor registered something before the host was connected.
@@ -24,8 +25,9 @@ pub(crate) fn registered_early() -> bool {
     REGISTERED_EARLY.load(Ordering::Relaxed)
 }
 
+/// Notes that a constructor registered something.
 #[cold]
-fn too_early() -> c_int {
+pub(crate) fn too_early() -> c_int {
     REGISTERED_EARLY.store(true, Ordering::Relaxed);
     libc::EAGAIN
 }
@@ -195,34 +197,6 @@ pub unsafe extern "C" fn tss_delete(key: c_uint) {
 pub unsafe extern "C" fn tss_set(key: c_uint, value: *const c_void) -> c_int {
     // SAFETY: the caller's promise.
     thrd::answer(unsafe { pthread_setspecific(key, value) })
-}
-
-/// `__cxa_atexit`, which `atexit` of C is made of: a function of the image runs when it goes, or when the process ends.
-///
-/// # Safety
-///
-/// As that function's.
-pub unsafe extern "C" fn cxa_atexit(
-    handler: unsafe extern "C" fn(*mut c_void),
-    argument: *mut c_void,
-    image: *mut c_void,
-) -> c_int {
-    if let Some(services) = services() {
-        // SAFETY: the caller's promise is the service's.
-        return unsafe { (services.exit_add)(services.context, handler, argument, image) };
-    }
-    // Of a constructor, as C++ makes them for its statics: the C library runs them when the image is closed.
-    // SAFETY: the name ends with a zero.
-    let real = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__cxa_atexit".as_ptr()) };
-    if real.is_null() {
-        return too_early();
-    }
-    type CxaAtexit =
-        unsafe extern "C" fn(unsafe extern "C" fn(*mut c_void), *mut c_void, *mut c_void) -> c_int;
-    // SAFETY: what has this name has this type, in every C library that has it.
-    let real = unsafe { std::mem::transmute::<*mut c_void, CxaAtexit>(real) };
-    // SAFETY: the caller's promise.
-    unsafe { real(handler, argument, image) }
 }
 
 /// `sigaction`.
