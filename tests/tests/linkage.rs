@@ -14,7 +14,7 @@ use hotswap_engine::{
 use hotswap_tests::deadline::{receive, until};
 use hotswap_tests::maps::executable_mappings;
 use hotswap_tests::prebuilt::{self, Kind, Recipe, compiled};
-use hotswap_tests::{LogLine, elf, isolated, log_lines};
+use hotswap_tests::{CrateFixture, LogLine, elf, isolated, log_lines, versioned};
 
 fn lines(log: &Path, event: &str) -> Vec<LogLine> {
     log_lines(log).into_iter().filter(|line| line.event == event).collect()
@@ -143,6 +143,31 @@ fn a_library_that_asks_to_stay_is_unmapped() {
     until("it is gone", || is_gone(&engine));
     assert_eq!(executable_mappings(&staged), Vec::<String>::new());
     assert_eq!(fs::read(&module).expect("readable"), before, "the artifact is as it was");
+}
+
+/// What the engine builds is linked and not copied when it is loaded: the store keeps its bytes all the same.
+#[test]
+fn a_built_library_that_asks_to_stay_is_unmapped_too() {
+    let module = CrateFixture::new("asks_to_stay", &versioned(1));
+    let asks = "fn main() {\n    println!(\"cargo:rustc-link-arg=-Wl,-z,nodelete\");\n}\n";
+    module.write("build.rs", asks);
+    let log = module.path().join("hotswap.log");
+    let engine = module.engine().keep_versions(0).log_file(&log).open().expect("opens");
+    for (number, event) in [(2, "build.ok"), (1, "build.cached")] {
+        let before = lines(&log, event).len();
+        module.edit(&versioned(number));
+        assert!(engine.sync().expect("it builds").is_swapped());
+        assert_eq!(engine.call_with::<u64>("version", ()), Ok(number));
+        assert_eq!(lines(&log, event).len(), before + 1);
+    }
+    let (edited, staged) = (lines(&log, "stage.edited"), lines(&log, "stage.ok"));
+    assert_eq!((edited.len(), staged.len()), (3, 3));
+    assert_eq!(edited[0].field("sha256"), edited[2].field("sha256"), "as it was built");
+    assert_eq!(edited[0].field("loaded_sha256"), edited[2].field("loaded_sha256"));
+    for old in &staged[..2] {
+        assert_eq!(executable_mappings(old.field("path")), Vec::<String>::new());
+    }
+    assert!(!executable_mappings(staged[2].field("path")).is_empty());
 }
 
 /// Functions that take an address and keep it, and nothing that the host could do about it.
