@@ -85,13 +85,18 @@ impl ImageContext {
 
     /// Whether nothing that the C library knows leads into the image any more.
     pub(crate) fn is_clear(&self) -> bool {
-        self.leftovers.is_empty() && self.signals.is_empty() && self.gate.is_empty()
+        self.gate.is_empty() && self.is_unknown()
+    }
+
+    /// Whether no thread has anything of it, and no handler inside it is installed.
+    fn is_unknown(&self) -> bool {
+        self.leftovers.is_empty() && self.signals.is_empty()
     }
 
     /// From here on nothing of it is asked to run; `false` when something does. Only the swapper calls this, right before
     /// it closes the image.
     pub(crate) fn shut(&self) -> bool {
-        self.is_clear() && self.gate.shut()
+        self.gate.shut(|| self.is_unknown())
     }
 
     /// The image is to stay for good: it imports these functions, by which the C library may keep an address inside it.

@@ -37,10 +37,11 @@ impl Gate {
         self.state.lock().inside == 0
     }
 
-    /// Lets nobody in any more, unless somebody is inside.
-    pub(super) fn shut(&self) -> bool {
+    /// Lets nobody in any more, unless somebody is inside or `is_clear` says no. That is asked when nobody is inside, and
+    /// nobody goes in meanwhile: what somebody left there is seen.
+    pub(super) fn shut(&self, is_clear: impl FnOnce() -> bool) -> bool {
         let mut state = self.state.lock();
-        state.is_shut = state.inside == 0;
+        state.is_shut = state.inside == 0 && is_clear();
         state.is_shut
     }
 
