@@ -1,11 +1,11 @@
 //! A module that does what could keep it mapped, or be run after it is gone.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::sync::mpsc;
 use std::thread;
 
-use hotswap_module::{export, host};
+use hotswap_module::{engine, export, host};
 
 hotswap_module::module!();
 
@@ -124,4 +124,63 @@ extern "C" fn starts() {
 pub fn registers_starter() {
     // SAFETY: as above.
     assert_eq!(unsafe { atexit(starts) }, 0);
+}
+
+/// Knows whether it was destroyed while somebody looks at it.
+struct Watched(Cell<bool>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.set(false);
+        tell("destroyed");
+    }
+}
+
+thread_local! {
+    static WATCHED: Watched = const { Watched(Cell::new(true)) };
+    static LOOKER: Cell<Option<Looker>> = const { Cell::new(None) };
+}
+
+/// Calls the engine while it looks at a value of the thread.
+fn looks() {
+    WATCHED.with(|watched| {
+        let call = || engine().call_with::<u64>("version", ()).expect("the engine answers");
+        call();
+        tell("wait");
+        call();
+        tell(if watched.0.get() { "whole" } else { "destroyed under its user" });
+    });
+}
+
+struct Looker;
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        looks();
+    }
+}
+
+/// Leaves a value whose destructor looks at another.
+#[export]
+pub fn keeps_looker() {
+    LOOKER.set(Some(Looker));
+}
+
+/// Starts a thread that looks, when its version is gone: from a destructor.
+struct StartsLooker;
+
+impl Drop for StartsLooker {
+    fn drop(&mut self) {
+        thread::spawn(looks);
+    }
+}
+
+thread_local! {
+    static STARTS_LOOKER: Cell<Option<StartsLooker>> = const { Cell::new(None) };
+}
+
+/// Leaves a value whose destructor starts a thread that looks.
+#[export]
+pub fn keeps_starter_of_looker() {
+    STARTS_LOOKER.set(Some(StartsLooker));
 }

@@ -171,6 +171,38 @@ fn a_thread_that_a_destructor_starts_is_waited_for() {
     assert_eq!(breaking.told(), ["the thread of a destructor"]);
 }
 
+/// Code that runs when its version is gone may borrow what it has on its thread, and call the engine meanwhile: nothing is
+/// destroyed under it, though the swapper asks the thread to destroy everything.
+#[test]
+fn nothing_is_destroyed_under_code_that_runs_when_its_version_is_gone() {
+    for leaves in ["keeps_looker", "keeps_starter_of_looker"] {
+        let breaking = breakers();
+        let (end, ends) = bounded::<()>(0);
+        let (left, leaving) = bounded(0);
+        thread::scope(|scope| {
+            let engine = &breaking.engine;
+            scope.spawn(move || {
+                engine.call(leaves).expect("exported");
+                left.send(()).expect("the test listens");
+                receive(&ends, "the swap");
+                // Comes by, and destroys what is left on this thread.
+                until("version 1 is gone", || {
+                    engine.call("version").expect("exported");
+                    engine.versions()[0].state == VersionState::Unloaded
+                });
+            });
+            receive(&leaving, "the thread");
+            breaking.swap();
+            end.send(()).expect("the thread waits");
+            assert_eq!(receive(&breaking.told, "who looks"), "wait");
+            // Has the swapper ask all threads that have something of a version on its way out.
+            engine.offer(prebuilt::numbered(1)).expect("swaps");
+            breaking.go_on.send(()).expect("who looks waits");
+        });
+        assert_eq!(breaking.told(), ["whole", "destroyed"], "{leaves}");
+    }
+}
+
 /// The standard library ends the process when a thread-local's destructor panics, in a module as anywhere.
 #[test]
 fn a_destructor_that_panics_ends_the_process() {

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Hold, context_of, shared_context};
+use super::{Hold, ImageContext, context_of, shared_context};
 use crate::failure;
 use crate::leftovers::{self, Key};
 use crate::pin::{Origin, PinKind, StartedThread, thread_name};
@@ -43,6 +43,7 @@ pub(super) unsafe extern "C" fn thread_atexit(
 struct ModuleThread {
     start: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
     argument: *mut c_void,
+    image: Arc<ImageContext>,
     thread: Arc<StartedThread>,
     hold: Hold,
 }
@@ -55,14 +56,12 @@ pub(super) unsafe extern "C" fn thread_create(
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: the context of a live image.
-    let image = unsafe { shared_context(context) };
+    let Some(image) = (unsafe { shared_context(context) }) else { return libc::EAGAIN };
     let started = Arc::<StartedThread>::default();
     let origin = Origin::Started(Arc::clone(&started), thread_name());
-    let hold = image.and_then(|image| image.hold(PinKind::Thread, origin));
-    let Some(hold) = hold else {
-        return libc::EAGAIN;
-    };
-    let main = Box::into_raw(Box::new(ModuleThread { start, argument, thread: started, hold }));
+    let Some(hold) = image.hold(PinKind::Thread, origin) else { return libc::EAGAIN };
+    let main = ModuleThread { start, argument, image, thread: started, hold };
+    let main = Box::into_raw(Box::new(main));
     // SAFETY: the module's promises about its pointers, and a start routine of the host's.
     let code = unsafe { real_pthread_create(thread, attributes, run_thread, main.cast()) };
     if code != 0 {
@@ -78,10 +77,11 @@ extern "C-unwind" fn run_thread(main: *mut c_void) -> *mut c_void {
     // SAFETY: made by `thread_create`, run once.
     let main = unsafe { Box::from_raw(main.cast::<ModuleThread>()) };
     failure::enter_module_thread();
-    let ModuleThread { start, argument, thread, hold } = *main;
+    let ModuleThread { start, argument, image, thread, hold } = *main;
     thread.runs_here();
-    let result = start(argument);
+    let result = leftovers::inside(&image, || start(argument));
     leftovers::clear_thread();
+    drop(image);
     drop(hold);
     result
 }
