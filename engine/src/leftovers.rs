@@ -15,7 +15,7 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use crate::pin::{Holds, PinKind, thread_name};
-use crate::services::ImageContext;
+use crate::services::{ImageContext, running};
 
 /// How often the thread-specific values of an image are destroyed, each of which may leave another.
 ///
@@ -149,40 +149,6 @@ struct OfImage {
 thread_local! {
     /// Without a destructor of its own, so that it can be read at any time in the life of a thread.
     static HERE: Cell<*const Here> = const { Cell::new(ptr::null()) };
-    /// The images whose code runs on this thread without a call or guard, the latest first. Without a destructor either.
-    static INSIDE: Cell<*const Frame> = const { Cell::new(ptr::null()) };
-}
-
-/// Code of an image that runs on this thread, on the stack of who runs it.
-struct Frame {
-    image: *const ImageContext,
-    outer: *const Self,
-}
-
-impl Drop for Frame {
-    fn drop(&mut self) {
-        INSIDE.set(self.outer);
-    }
-}
-
-/// Runs code of an image: nothing that the image has on this thread is destroyed meanwhile, though its version is gone.
-pub(crate) fn inside<R>(image: &ImageContext, code: impl FnOnce() -> R) -> R {
-    let frame = Frame { image, outer: INSIDE.get() };
-    INSIDE.set(&raw const frame);
-    code()
-}
-
-/// Whether such code runs on this thread.
-fn is_inside(image: &ImageContext) -> bool {
-    let mut next = INSIDE.get();
-    // SAFETY: each frame is on the stack below, and takes itself off when it goes.
-    while let Some(frame) = unsafe { next.as_ref() } {
-        if ptr::eq(frame.image, image) {
-            return true;
-        }
-        next = frame.outer;
-    }
-    false
 }
 
 unsafe extern "C" {
@@ -229,7 +195,9 @@ pub(crate) fn clear_closing() {
     if let Some(here) = unsafe { HERE.get().as_ref() } {
         // Acquire pairs with the Release in `begin_closing`: everything that was called in the image has ended. What runs
         // all the same, on this thread, may have borrowed what is here.
-        here.clear(|image| image.leftovers.is_closing.load(Ordering::Acquire) && !is_inside(image));
+        here.clear(|image| {
+            image.leftovers.is_closing.load(Ordering::Acquire) && !running::is_here(image)
+        });
     }
 }
 
@@ -291,10 +259,10 @@ impl Here {
             // Nothing is borrowed while a destructor runs: it may leave something more.
             while let Some((destructor, object)) = self.pop(image) {
                 // SAFETY: the contract of `add`; and the image is mapped, as this thread is in its list.
-                inside(image, || unsafe { destructor(object) });
+                running::run(image, || unsafe { destructor(object) });
             }
             rounds += 1;
-            if rounds > ROUNDS_MAX || !inside(image, || image.leftovers.destroy_values()) {
+            if rounds > ROUNDS_MAX || !running::run(image, || image.leftovers.destroy_values()) {
                 break;
             }
         }

@@ -4,6 +4,7 @@
 
 mod exit;
 mod gate;
+pub(crate) mod running;
 mod signals;
 mod threads;
 

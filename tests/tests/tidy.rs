@@ -119,6 +119,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("engine/src/provide.rs", "reads packed arguments and writes results"),
     ("engine/src/services.rs", "the host's side of the table of services"),
     ("engine/src/services/exit.rs", "the same: handlers of the end"),
+    ("engine/src/services/running.rs", "the same: a list on a thread's stack"),
     ("engine/src/services/signals.rs", "the same: signal handlers"),
     ("engine/src/services/threads.rs", "the same: threads and thread-specific keys"),
     ("engine/src/stage.rs", "maps files that it alone writes"),

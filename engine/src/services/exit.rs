@@ -3,8 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 
-use super::{ImageContext, shared_context};
-use crate::leftovers;
+use super::{ImageContext, running, shared_context};
 use crate::pin::{Origin, PinKind, thread_name};
 
 type Handler = unsafe extern "C" fn(*mut c_void);
@@ -47,6 +46,6 @@ unsafe extern "C" fn run(handler: *mut c_void) {
     let origin = Origin::Text(format!("atexit on {}", thread_name()));
     if let Some(_hold) = image.hold_image(PinKind::Hook, origin) {
         // SAFETY: the module's promise to `atexit`; the image is mapped while it is held.
-        leftovers::inside(&image, || unsafe { handler(argument) });
+        running::run(&image, || unsafe { handler(argument) });
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Hold, ImageContext, context_of, shared_context};
+use super::{Hold, ImageContext, context_of, running, shared_context};
 use crate::failure;
 use crate::leftovers::{self, Key};
 use crate::pin::{Origin, PinKind, StartedThread, thread_name};
@@ -79,7 +79,7 @@ extern "C-unwind" fn run_thread(main: *mut c_void) -> *mut c_void {
     failure::enter_module_thread();
     let ModuleThread { start, argument, image, thread, hold } = *main;
     thread.runs_here();
-    let result = leftovers::inside(&image, || start(argument));
+    let result = running::run(&image, || start(argument));
     leftovers::clear_thread();
     drop(image);
     drop(hold);
