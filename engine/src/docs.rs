@@ -12,6 +12,10 @@
 ///   refused before it is loaded, with both compilers named.
 /// * **`panic = "abort"`** in the module's profile is refused: a panic would end the host.
 /// * **Statics of a module start anew** with every version: each version is loaded from a file of its own.
+/// * **Unloading** is as good as [`unload`] says, number by number; what it cannot see stands there too.
+/// * **Shared libraries that a module links** stay when it goes; a library that imports `timer_create`, `on_exit` and the like is never
+///   unmapped; one that needs static thread-local storage is refused.
+/// * **A thread-local value whose destructor panics** aborts the process, as everywhere in Rust.
 /// * **A module thread, a signal handler, a thread-local value with a destructor** holds its version: until it ended, until
 ///   another handler took its place, until the thread that has the value ended or made its next call through any
 ///   engine. A guard's calls do not count as such. A thread that never calls again and never ends holds it for ever.
@@ -50,37 +54,7 @@
 ///   holds at that moment stays locked in the child, here as in every library.
 pub mod limits {}
 
-/// # Unloading
-///
-/// A version is unmapped when the last reference to it is gone: guards and threads that it started each hold one. A call names its version in a slot of its thread instead: the swapper keeps the reference of a
-/// replaced version until no slot names it, and whoever leaves one rings. Taking the last reference is the proof; no counter
-/// is polled.
-/// Whoever drops it does not unmap but sends the image to the swapper's thread, so that code is never pulled away under
-/// a return address.
-///
-/// One replaced version is kept mapped, so that [`Engine::rollback`](crate::Engine::rollback) is one write; how many, says
-/// [`EngineBuilder::keep_versions`](crate::EngineBuilder::keep_versions). [`Engine::unload`](crate::Engine::unload) asks one to go, and says
-/// who holds it. What is in use for longer than
-/// [`EngineBuilder::drain_deadline`](crate::EngineBuilder::drain_deadline) is told, and never unmapped.
-///
-/// After closing the library the swapper reads `/proc/self/maps`: no executable mapping of the file may be left. If one is, the
-/// version is reported as pinned and never counted as gone.
-///
-/// No address inside a module reaches the C library unnoticed: `module!()` defines `__cxa_thread_atexit_impl`, `pthread_create`,
-/// `pthread_key_create`, `pthread_key_delete`, `pthread_setspecific`, `sigaction` and `signal` inside the library, hidden, so that the
-/// module's own standard library binds to them. Each hands over to the host:
-///
-/// 1. A thread begins and ends in a function of the host's, which has a reference on the version all the time.
-/// 2. Thread-local destructors are kept in a list of the host's, one for each thread. A key is made without a
-///    destructor; the host keeps it, and notes which threads have a value.
-/// 3. When a version has no reference left, nobody is in it and nobody can enter it. Then, and not before, its destructors run, on the
-///    threads that have something for them: at their next call through an engine, or at their end. Last registered, first run; then the
-///    values of keys; again, until nothing comes after.
-/// 4. When no thread has anything left, and no signal handler inside the image is installed, the keys are given back and
-///    the library is closed.
-///
-/// Going back to a version that is at step 3 loads a fresh copy: what was destroyed cannot be used.
-///
+#[doc = include_str!("docs/unload.md")]
 pub mod unload {}
 
 /// # Classes of edits

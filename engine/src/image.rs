@@ -14,6 +14,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use crate::export::Export;
 use crate::exports::Exports;
 use crate::leftovers;
+use crate::libraries;
 use crate::load_error::LoadErrorKind;
 use crate::services::{ImageContext, ImageServices, delete_keys};
 use crate::stage::Staged;
@@ -24,6 +25,8 @@ pub(crate) struct Image {
     library: ManuallyDrop<Library>,
     root: &'static Root,
     staged: Staged,
+    /// The libraries that came with it, and stay.
+    brought: Vec<String>,
     /// What the module holds pointers to; dropped after the library is closed.
     services: ManuallyDrop<Box<ImageServices>>,
 }
@@ -55,8 +58,10 @@ pub(crate) struct Hook {
 pub(crate) enum Unloading {
     /// No executable mapping of the file is left.
     Unloaded,
-    /// The loader kept it.
-    Kept,
+    /// It is still there, and stays; why.
+    Kept(String),
+    /// Code of it runs, or has become known to the C library, by what the module did at its end.
+    NotYet(Image),
 }
 
 impl Image {
@@ -70,10 +75,12 @@ impl Image {
     ) -> Result<(Self, Functions), LoadErrorKind> {
         let refused = |error: io::Error| LoadErrorKind::Loader { message: error.to_string() };
         fault::check(Operation::Load, staged.path()).map_err(refused)?;
+        let brought = libraries::absent(&verified.linkage.libraries);
         // SAFETY: loading runs constructors. The file was verified to be a whole module built by this
         // host's compiler, its name and inode are new, and nobody else can write it.
         let library = unsafe { Library::open(Some(staged.path()), RTLD_NOW | RTLD_LOCAL) }
             .map_err(|error| LoadErrorKind::Loader { message: loader_message(&error) })?;
+        libraries::keep(&verified.linkage.libraries)?;
         fault::check(Operation::Symbol, staged.path()).map_err(refused)?;
         // SAFETY: the symbol's address only; what lies there is read after the proof below.
         let symbol = unsafe { library.get::<*const u8>(Root::SYMBOL) }
@@ -94,6 +101,7 @@ impl Image {
             library: ManuallyDrop::new(library),
             root,
             staged,
+            brought,
             services: ManuallyDrop::new(services),
         };
         match code {
@@ -123,18 +131,34 @@ impl Image {
         self.staged.path()
     }
 
+    /// The libraries that were not there before it was loaded. They stay, whatever becomes of it.
+    pub(crate) fn brought(&self) -> &[String] {
+        &self.brought
+    }
+
     /// What the host keeps about this image.
     pub(crate) fn context(&self) -> &ImageContext {
         self.services.context()
     }
 
-    /// Closes a library that nobody uses any more, and looks whether it is gone.
+    /// Closes a library that nobody uses any more, and looks whether it is gone. Before that the module does what it wants
+    /// done at its end.
     ///
     /// Only the swapper calls this, with the last reference to the version in hand.
     pub(crate) fn unload(mut self) -> Unloading {
+        if let Some(imports) = self.context().kept_by() {
+            let why = format!(
+                "it imports {imports}, by which an address inside it may be known to the C library"
+            );
+            self.staged.keep_inode();
+            return Unloading::Kept(why);
+        }
         self.root.stop()();
         // What that left on this thread.
         leftovers::clear_closing();
+        if !self.context().shut() {
+            return Unloading::NotYet(self);
+        }
         delete_keys(self.context().leftovers.take_keys());
         self.close()
     }
@@ -156,7 +180,7 @@ impl Image {
         } else {
             // The image still holds pointers to its services, and its inode: both stay as long as it does.
             self.staged.keep_inode();
-            Unloading::Kept
+            Unloading::Kept("the loader kept the library after it was closed".to_owned())
         }
     }
 }

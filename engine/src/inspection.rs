@@ -39,6 +39,14 @@ pub struct Inspection {
     pub exports: Vec<ExportInfo>,
     /// What its host must provide, in the order of names; of what it finds by name alone the signature is empty.
     pub needs: Vec<ExportInfo>,
+    /// The shared libraries that it links, by the names that the loader looks for. What a process does not have of them
+    /// comes with the module, and stays when it goes.
+    pub libraries: Vec<String>,
+    /// The functions of the C library that it imports on whose account no version of it is ever unmapped
+    /// ([`PinKind::Import`](crate::PinKind::Import)).
+    pub kept_by: Vec<String>,
+    /// Whether it asks the loader never to unmap it (`-z nodelete`). An engine clears that in its own copy.
+    pub is_nodelete: bool,
 }
 
 /// A library cannot be loaded by this host.
@@ -89,6 +97,9 @@ impl Inspection {
             content,
             exports: of_kind(Kind::Export),
             needs: of_kind(Kind::Need),
+            libraries: verified.linkage.libraries,
+            kept_by: verified.linkage.keeping,
+            is_nodelete: !verified.linkage.unpinned.is_empty(),
             debug_assertions: verified.root.debug_assertions,
             crate_name: verified.root.name,
         }

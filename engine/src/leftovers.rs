@@ -15,7 +15,7 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use crate::pin::{Holds, PinKind, thread_name};
-use crate::services::ImageContext;
+use crate::services::{ImageContext, running};
 
 /// How often the thread-specific values of an image are destroyed, each of which may leave another.
 ///
@@ -193,8 +193,11 @@ pub(crate) fn clear_thread() {
 pub(crate) fn clear_closing() {
     // SAFETY: as in `clear_thread`.
     if let Some(here) = unsafe { HERE.get().as_ref() } {
-        // Acquire pairs with the Release in `begin_closing`: everything that was called in the image has ended.
-        here.clear(|image| image.leftovers.is_closing.load(Ordering::Acquire));
+        // Acquire pairs with the Release in `begin_closing`: everything that was called in the image has ended. What runs
+        // all the same, on this thread, may have borrowed what is here.
+        here.clear(|image| {
+            image.leftovers.is_closing.load(Ordering::Acquire) && !running::is_here(image)
+        });
     }
 }
 
@@ -256,10 +259,10 @@ impl Here {
             // Nothing is borrowed while a destructor runs: it may leave something more.
             while let Some((destructor, object)) = self.pop(image) {
                 // SAFETY: the contract of `add`; and the image is mapped, as this thread is in its list.
-                unsafe { destructor(object) };
+                running::run(image, || unsafe { destructor(object) });
             }
             rounds += 1;
-            if rounds > ROUNDS_MAX || !image.leftovers.destroy_values() {
+            if rounds > ROUNDS_MAX || !running::run(image, || image.leftovers.destroy_values()) {
                 break;
             }
         }

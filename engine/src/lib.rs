@@ -53,6 +53,8 @@ mod image;
 mod inspection;
 mod journal;
 mod leftovers;
+mod libraries;
+mod linkage;
 mod load_error;
 mod log_line;
 mod opening;

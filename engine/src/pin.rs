@@ -3,10 +3,11 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use hotswap_system::clock;
+use hotswap_system::{clock, fs};
 use parking_lot::Mutex;
 
 /// Who keeps a version beyond its calls: guards, threads, thread-local destructors and the like.
@@ -30,6 +31,27 @@ pub(crate) enum Origin {
     Text(String),
     /// A place in the caller's source, and the thread that passed it.
     Place(&'static Location<'static>, Thread),
+    /// A thread that a module started, and the name of who did.
+    Started(Arc<StartedThread>, String),
+}
+
+/// A thread of a module, once it runs: the kernel knows its name.
+#[derive(Debug, Default)]
+pub(crate) struct StartedThread(OnceLock<i32>);
+
+impl StartedThread {
+    /// It is this thread.
+    pub(crate) fn runs_here(&self) {
+        // Said once, by its first frame.
+        let _ = self.0.set(rustix::thread::gettid().as_raw_nonzero().get());
+    }
+
+    /// Its name, where the kernel tells.
+    fn name(&self) -> String {
+        let path = self.0.get().map(|id| format!("/proc/self/task/{id}/comm"));
+        let name = path.and_then(|path| fs::read_to_string(path).ok());
+        name.map_or_else(|| "a thread".to_owned(), |name| name.trim_end().to_owned())
+    }
 }
 
 impl From<String> for Origin {
@@ -43,6 +65,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Text(text) => f.write_str(text),
             Self::Place(location, thread) => write!(f, "{location} on {}", name_of(thread)),
+            Self::Started(thread, by) => write!(f, "{}, started by {by}", thread.name()),
         }
     }
 }
@@ -80,7 +103,8 @@ impl Holds {
 pub struct Pin {
     /// What holds it.
     pub kind: PinKind,
-    /// Where it comes from: the caller's location of a guard, a thread's name.
+    /// Where it comes from: the caller's location of a guard, a thread's name (of which Linux keeps 15 bytes), and who
+    /// started it.
     pub origin: String,
     /// For how long.
     pub age: Duration,
@@ -99,10 +123,13 @@ pub enum PinKind {
     /// Values of the module on a thread, with destructors: they run when the thread ends, or with its next call once
     /// nothing else holds the version.
     ThreadLocal,
-    /// A load hook that has not returned.
+    /// A load hook, or a function for the end, that has not returned.
     Hook,
     /// A signal handler inside the module: held until another takes its place.
     SignalHandler,
+    /// Functions of the C library that the module's library imports, by which an address inside it may stay there: held
+    /// for good. See [`docs::unload`](crate::docs::unload).
+    Import,
     /// The loader kept the library after it was closed: held for good.
     Loader,
 }
@@ -116,6 +143,7 @@ impl fmt::Display for PinKind {
             Self::ThreadLocal => "thread-local",
             Self::Hook => "hook",
             Self::SignalHandler => "signal-handler",
+            Self::Import => "import",
             Self::Loader => "loader",
         })
     }

@@ -2,6 +2,9 @@
 //!
 //! None of them unwinds into the module: what could panic is caught here.
 
+mod exit;
+mod gate;
+pub(crate) mod running;
 mod signals;
 mod threads;
 
@@ -18,11 +21,12 @@ use crossbeam_channel::Sender;
 use hotswap_module::__private::{FailureText, RawCall, Services, Target, Text};
 use hotswap_module::{CallError, CallErrorKind, Signature};
 
+use self::gate::{Gate, Inside};
 use self::signals::Signals;
 pub(crate) use self::threads::{delete_keys, has_keys_left};
 use crate::failure;
 use crate::leftovers::Leftovers;
-use crate::pin::{Holds, PinKind, thread_name};
+use crate::pin::{Holds, Origin, PinKind, thread_name};
 
 /// What modules may ask of the engine that loaded them.
 pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
@@ -58,6 +62,10 @@ pub(crate) struct ImageContext {
     pub(crate) leftovers: Leftovers,
     /// Handlers inside it.
     pub(crate) signals: Signals,
+    /// Code of it that runs although nobody holds its version.
+    pub(crate) gate: Gate,
+    /// Why it is never closed, if so.
+    kept_by: OnceLock<String>,
 }
 
 impl ImageContext {
@@ -68,7 +76,9 @@ impl ImageContext {
         Self {
             engine,
             version: OnceLock::new(),
-            leftovers: Leftovers::new(Arc::clone(&holds), bell),
+            leftovers: Leftovers::new(Arc::clone(&holds), bell.clone()),
+            gate: Gate::new(bell),
+            kept_by: OnceLock::new(),
             signals: Signals::new(Arc::clone(&holds)),
             holds,
         }
@@ -76,7 +86,34 @@ impl ImageContext {
 
     /// Whether nothing that the C library knows leads into the image any more.
     pub(crate) fn is_clear(&self) -> bool {
+        self.gate.is_empty() && self.is_unknown()
+    }
+
+    /// Whether no thread has anything of it, and no handler inside it is installed.
+    fn is_unknown(&self) -> bool {
         self.leftovers.is_empty() && self.signals.is_empty()
+    }
+
+    /// From here on nothing of it is asked to run; `false` when something does. Only the swapper calls this, right before
+    /// it closes the image.
+    pub(crate) fn shut(&self) -> bool {
+        self.gate.shut(|| self.is_unknown())
+    }
+
+    /// The image is to stay for good: it imports these functions, by which the C library may keep an address inside it.
+    pub(crate) fn keep_for_good(&self, imports: &[String]) {
+        if imports.is_empty() {
+            return;
+        }
+        let names = imports.join(", ");
+        self.holds.add(PinKind::Import, names.clone());
+        // Asked once, right after it was loaded.
+        let _ = self.kept_by.set(names);
+    }
+
+    /// The functions on whose account it stays for good.
+    pub(crate) fn kept_by(&self) -> Option<&str> {
+        self.kept_by.get().map(String::as_str)
     }
 
     pub(crate) fn holds(&self) -> Arc<Holds> {
@@ -90,11 +127,25 @@ impl ImageContext {
         let _ = self.version.set(version);
     }
 
-    /// Holds the version until the result is dropped; `None` before it exists.
-    pub(crate) fn hold(&self, kind: PinKind, origin: String) -> Option<Hold> {
-        let version = self.version.get()?.upgrade()?;
+    /// Holds the version until the result is dropped, or the image, where that is all that is left of it; `None` before
+    /// the version exists, and when the image is being closed.
+    pub(crate) fn hold(self: &Arc<Self>, kind: PinKind, origin: Origin) -> Option<Hold> {
+        let keeps = match self.version.get()?.upgrade() {
+            Some(version) => Keeps::Version { _version: version },
+            None => Keeps::Image { _inside: Inside::enter(self)? },
+        };
+        Some(self.held(kind, origin, keeps))
+    }
+
+    /// Holds the image until the result is dropped, whatever becomes of its version; `None` when it is being closed.
+    fn hold_image(self: &Arc<Self>, kind: PinKind, origin: Origin) -> Option<Hold> {
+        let keeps = Keeps::Image { _inside: Inside::enter(self)? };
+        Some(self.held(kind, origin, keeps))
+    }
+
+    fn held(&self, kind: PinKind, origin: Origin, keeps: Keeps) -> Hold {
         let holds = self.holds();
-        Some(Hold { number: holds.add(kind, origin), holds, _version: version })
+        Hold { number: holds.add(kind, origin), holds, _keeps: keeps }
     }
 }
 
@@ -103,7 +154,14 @@ impl ImageContext {
 pub(crate) struct Hold {
     number: u64,
     holds: Arc<Holds>,
-    _version: Arc<dyn Any + Send + Sync>,
+    _keeps: Keeps,
+}
+
+/// What keeps the image mapped.
+#[derive(Debug)]
+enum Keeps {
+    Version { _version: Arc<dyn Any + Send + Sync> },
+    Image { _inside: Inside },
 }
 
 impl Drop for Hold {
@@ -149,6 +207,7 @@ const fn table(context: *const c_void) -> Services {
         call,
         reload,
         thread_atexit: threads::thread_atexit,
+        exit_add: exit::exit_add,
         thread_create: threads::thread_create,
         key_create: threads::key_create,
         key_delete: threads::key_delete,

@@ -10,12 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hotswap_artifact::{ContentHash, ContentHasher, Origin};
+use hotswap_artifact::{Artifact, ContentHash, ContentHasher, Origin};
 use hotswap_system::fs::{self, File};
 use hotswap_system::mapping::Mapping;
 use hotswap_system::process;
 use parking_lot::Mutex;
 
+use crate::linkage::Edit;
 use crate::load_error::LoadErrorKind;
 use crate::verify::file_error;
 
@@ -114,6 +115,19 @@ impl Staged {
         is_free
     }
 
+    /// Makes the file, empty.
+    fn create(&mut self) -> Result<File, LoadErrorKind> {
+        let create = || -> io::Result<(File, (u64, u64))> {
+            let file = File::create_new(&self.path)?;
+            let metadata = file.metadata()?;
+            Ok((file, (metadata.dev(), metadata.ino())))
+        };
+        let (file, inode) = create().map_err(|error| copy_error(&self.path, error))?;
+        // It was made just now: nobody has it.
+        self.take(inode);
+        Ok(file)
+    }
+
     fn let_go(&mut self) {
         if let Some(inode) = self.inode.take() {
             MAPPED.lock().get_or_insert_default().remove(&inode);
@@ -183,27 +197,44 @@ pub(crate) fn begin(opened: &Opened, origin: Origin, home: &Path) -> Result<Plac
     remove_left();
     // To the end: until something lies in the directory, another engine may remove it.
     let mut rooms = ROOMS.lock();
-    let directory = enter(&mut rooms, home)?;
-    // Relaxed: only uniqueness matters.
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let stem = opened.path.file_stem().unwrap_or_default().to_string_lossy();
-    let short: String = stem.chars().take(24).collect();
-    let mut staged = Staged::begin(directory.join(format!("{number}-{short}.so")));
+    let mut staged = Staged::begin(new_name(&mut rooms, &opened.path, home)?);
     if origin == Origin::Built && staged.take(opened.inode) {
         if link(opened, staged.path()) {
             return Ok(Place { staged, copy: None });
         }
         staged.let_go();
     }
-    let create = || -> io::Result<(File, (u64, u64))> {
-        let file = File::create_new(staged.path())?;
-        let metadata = file.metadata()?;
-        Ok((file, (metadata.dev(), metadata.ino())))
-    };
-    let (file, inode) = create().map_err(|error| copy_error(staged.path(), error))?;
-    // It was made just now: nobody has it.
-    staged.take(inode);
-    Ok(Place { staged, copy: Some(file) })
+    let copy = staged.create()?;
+    Ok(Place { staged, copy: Some(copy) })
+}
+
+/// A name that was never used, in this process's directory, for what lies at `path`.
+fn new_name(rooms: &mut Rooms, path: &Path, home: &Path) -> Result<PathBuf, LoadErrorKind> {
+    let directory = enter(rooms, home)?;
+    // Relaxed: only uniqueness matters.
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let short: String = stem.chars().take(24).collect();
+    Ok(directory.join(format!("{number}-{short}.so")))
+}
+
+/// Makes another copy of what was staged, with other words at some places. The artifact stays as it is: other processes
+/// may have it mapped.
+pub(crate) fn edit(
+    contents: &Contents,
+    artifact: &Artifact,
+    edits: &[Edit],
+) -> Result<(Staged, Contents), LoadErrorKind> {
+    let mut bytes = contents.bytes.to_vec();
+    for Edit { offset, word } in edits {
+        bytes[*offset..*offset + size_of::<u64>()].copy_from_slice(&word.to_ne_bytes());
+    }
+    let mut rooms = ROOMS.lock();
+    let mut staged = Staged::begin(new_name(&mut rooms, &artifact.path, &artifact.home)?);
+    let mut copy = staged.create()?;
+    copy.write_all(&bytes).map_err(|error| copy_error(staged.path(), error))?;
+    let contents = Contents { bytes: map(staged.path())?, content: ContentHash::of(&bytes) };
+    Ok((staged, contents))
 }
 
 impl Place {

@@ -9,23 +9,11 @@ use std::sync::Arc;
 
 use hotswap_module::__private::{Exported, Kind, Root, RootFacts, Table, section};
 use object::elf;
-use object::read::elf::{
-    Dyn as _, ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _,
-};
+use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _, SectionHeader as _};
 use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _};
 
+use crate::linkage::{self, Linkage};
 use crate::load_error::LoadErrorKind;
-
-/// Symbols that a module must have bound to its own redirections. One that it imports instead
-/// would reach libc behind the host's back.
-const REDIRECTED: [&str; 6] = [
-    "__cxa_thread_atexit_impl",
-    "pthread_create",
-    "pthread_key_create",
-    "pthread_key_delete",
-    "pthread_setspecific",
-    "sigaction",
-];
 
 /// A library that is whole, of this machine and compiler, and a module; not loaded yet.
 #[derive(Debug)]
@@ -42,6 +30,7 @@ pub(crate) struct Verified {
     /// Address and bytes of the build id within the image.
     pub(crate) build_id_address: u64,
     pub(crate) build_id: Vec<u8>,
+    pub(crate) linkage: Linkage,
 }
 
 impl Verified {
@@ -90,7 +79,7 @@ pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Verified, LoadErrorKin
         Table::read(records.bytes).map_err(|error| not_a_module(&error.to_string()))?;
     exports.sort_by(|left, right| left.name.cmp(&right.name));
     unique(&exports)?;
-    dynamic(&file)?;
+    let linkage = linkage::read(&file)?;
     let (build_id_address, build_id) = build_id(&file)
         .ok_or_else(|| not_a_module("it has no build id; let an engine or `hotswap check` build it, or link with -Wl,--build-id"))?;
 
@@ -103,6 +92,7 @@ pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Verified, LoadErrorKin
         exports,
         build_id_address,
         build_id,
+        linkage,
     })
 }
 
@@ -259,47 +249,6 @@ fn unique(exports: &[Exported]) -> Result<(), LoadErrorKind> {
                 first: pair[0].owner.clone(),
                 second: pair[1].owner.clone(),
             });
-        }
-    }
-    Ok(())
-}
-
-/// What the dynamic section and symbols give away: a shared std, static thread-local storage,
-/// symbols that were not redirected.
-fn dynamic(file: &ElfFile64<'_, Endianness>) -> Result<(), LoadErrorKind> {
-    let unsupported = |what: &str, advice: &str| {
-        Err(LoadErrorKind::Unsupported { what: what.to_owned(), advice: advice.to_owned() })
-    };
-    let endian = file.endian();
-    let sections = file.elf_section_table();
-    let Ok(Some((entries, strings))) = sections.dynamic(endian, file.data()) else {
-        return unsupported("has no dynamic section", "build it as a cdylib");
-    };
-    let strings = sections.strings(endian, file.data(), strings).unwrap_or_default();
-    for entry in entries {
-        let (tag, value) = (entry.d_tag(endian), entry.d_val(endian));
-        if tag == u64::from(elf::DT_NEEDED) {
-            let name = entry.string(endian, strings).unwrap_or_default();
-            if name.starts_with(b"libstd-") {
-                return unsupported(
-                    "links std as a shared library",
-                    "build it without -C prefer-dynamic",
-                );
-            }
-        }
-        if tag == u64::from(elf::DT_FLAGS) && value & u64::from(elf::DF_STATIC_TLS) != 0 {
-            return unsupported(
-                "needs static thread-local storage, of which a process has room for a few libraries only",
-                "link without what brings it, a bundled jemalloc for instance",
-            );
-        }
-    }
-    for symbol in file.dynamic_symbols().filter(|symbol| symbol.is_undefined()) {
-        if let Some(name) = REDIRECTED.iter().find(|name| symbol.name() == Ok(**name)) {
-            return unsupported(
-                &format!("calls {name} of the C library directly"),
-                "let an engine or `hotswap check` build it, so that it could be unloaded",
-            );
         }
     }
     Ok(())

@@ -73,6 +73,7 @@ unsafe extern "C" {
     fn pthread_key_delete(key: u32) -> c_int;
     fn pthread_setspecific(key: u32, value: *const c_void) -> c_int;
     fn signal(number: c_int, handler: usize) -> usize;
+    fn atexit(handler: extern "C" fn()) -> c_int;
 }
 
 thread_local! {
@@ -124,6 +125,17 @@ pub fn removes_handler(number: i32) {
     const SIG_IGN: usize = 1;
     // SAFETY: as above.
     unsafe { signal(number, SIG_IGN) };
+}
+
+extern "C" fn ends() {
+    tell("end");
+}
+
+/// Has a function run at the end.
+#[export]
+pub fn registers_end() {
+    // SAFETY: it takes nothing and may run at any time.
+    assert_eq!(unsafe { atexit(ends) }, 0);
 }
 
 fn tell(name: &str) {

@@ -1,7 +1,7 @@
 //! What modules leave on threads does not keep their versions for ever. Rows UN-1, UN-3 and UN-8.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use hotswap_engine::{Engine, EngineBuilder, PinKind, UnloadOutcome, VersionState};
 use hotswap_tests::deadline::{PATIENCE, receive, until};
 use hotswap_tests::maps::executable_mappings;
-use hotswap_tests::{isolated, log_lines, prebuilt};
+use hotswap_tests::prebuilt::{self, Kind, Recipe};
+use hotswap_tests::{isolated, log_lines};
 
 /// An engine on the module, and what the module tells its host.
 struct Leaving {
@@ -28,11 +29,15 @@ impl Leaving {
     }
 
     fn open_with(set: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
+        Self::open_on(&prebuilt::named("leftovers.rs"), set)
+    }
+
+    fn open_on(library: &Path, set: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let log = directory.path().join("hotswap.log");
         let (tell, told) = unbounded();
         let (go_on, wait) = bounded::<()>(0);
-        let builder = prebuilt::engine(&prebuilt::named("leftovers.rs")).log_file(&log);
+        let builder = prebuilt::engine(library).log_file(&log);
         let builder = builder.provide("tell", move |name: String| {
             let waits = name == "wait";
             // Nobody listens when the test is over.
@@ -277,5 +282,59 @@ fn threads_that_end_while_versions_go_leave_nothing() {
         until("all are gone but the current one", || {
             executable_mappings("-left_behind.so").len() == 1
         });
+    });
+}
+
+/// The builds that differ in how a library comes to be linked; each is followed and proved to be gone.
+const BUILDS: [(&str, Option<&str>); 4] = [
+    ("leftovers", None),
+    ("leftovers_release", Some("")),
+    ("leftovers_fat", Some("lto = \"fat\"\ncodegen-units = 1\n")),
+    ("leftovers_stripped", Some("lto = \"fat\"\ncodegen-units = 1\nstrip = true\n")),
+];
+
+/// Values, keys, a thread, a handler and a function for the end, all at once, in a module of each build.
+#[test]
+fn un_8_what_a_module_of_any_build_leaves_is_followed() {
+    const NAME: &str = "un_8_what_a_module_of_any_build_leaves_is_followed";
+    isolated(NAME, || {
+        let source = prebuilt::source("leftovers.rs");
+        for (name, release) in BUILDS {
+            let mut recipe = Recipe::of(Kind::Module);
+            recipe.release = release.map(str::to_owned);
+            let leaving = Leaving::open_on(&recipe.library(name, &source), |builder| builder);
+            let call = |function: &str| leaving.engine.call(function).expect(name);
+            call("keeps_value");
+            call("keeps_chain");
+            call("keeps_key");
+            call("names_thread");
+            call("registers_end");
+            leaving.engine.call_with::<()>("starts_thread", ("wait".to_owned(),)).expect(name);
+            assert_eq!(receive(&leaving.told, "the thread"), "wait", "{name}");
+            leaving.engine.call_with::<()>("installs_handler", (libc::SIGUSR2,)).expect(name);
+            leaving.swap();
+
+            let mut kinds: Vec<_> = leaving.first().pins.iter().map(|pin| pin.kind).collect();
+            kinds.sort_by_key(ToString::to_string);
+            let locals = [PinKind::ThreadLocal; 2];
+            let expected = [&[PinKind::SignalHandler, PinKind::Thread], &locals[..]].concat();
+            assert_eq!(kinds, expected, "{name}");
+            assert!(leaving.is_mapped(), "{name}");
+            // SAFETY: the handler is mapped, which is what is tried.
+            assert_eq!(unsafe { libc::raise(libc::SIGUSR2) }, 0);
+            leaving.go_on.send(()).expect("the thread waits");
+            // SAFETY: ignoring a signal needs nothing.
+            unsafe { libc::signal(libc::SIGUSR2, libc::SIG_IGN) };
+            until("version 1 is gone", || {
+                assert_eq!(leaving.engine.call_with::<u64>("version", ()), Ok(2), "{name}");
+                leaving.first().state == VersionState::Unloaded
+            });
+            assert!(!leaving.is_mapped(), "{name}");
+            let told = leaving.told();
+            let (of_thread, of_caller) = told.split_at(2);
+            assert_eq!(of_thread, ["chain", "last of the chain"], "{name}");
+            let expected = ["chain", "last of the chain", "value", "key", "key", "key", "end"];
+            assert_eq!(of_caller, expected, "{name}");
+        }
     });
 }

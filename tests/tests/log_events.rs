@@ -127,6 +127,8 @@ fn pauses(directory: &Path) -> Vec<PathBuf> {
     engine.resume();
     drop(guard);
     engine.call("starts_panicking_thread").expect("starts");
+    let clinging = prebuilt::neighbourly("told_clinging", &["-Wl,-z,nodelete"]);
+    engine.offer(clinging).expect("swaps");
     let log = directory.join("hotswap.log");
     let is_told = || log_lines(&log).iter().any(|line| line.event == "module.panic");
     until("the panic is told", is_told);

@@ -3,13 +3,14 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::any::Any;
 use std::cell::UnsafeCell;
+use std::ffi::c_void;
 use std::io::Write as _;
 use std::panic::PanicHookInfo;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::intercept;
 use crate::services::{FailureText, Services, Text, connect, services, services_here};
+use crate::{exits, intercept};
 
 /// What a module's start routine answers.
 pub mod start_code {
@@ -40,6 +41,10 @@ pub unsafe extern "C" fn start(services: *const Services) -> u32 {
     let _ = std::io::stdout().flush();
     // SAFETY: 1 of the contract.
     unsafe { connect(services) };
+    // SAFETY: 1 of the contract.
+    if !exits::hand_over(unsafe { &*services }) {
+        return start_code::REGISTERED_EARLY;
+    }
     std::panic::set_hook(Box::new(panic_hook));
     // Filtering is the host's: its level may change at any time, so every record asks.
     if log::set_logger(&Forward).is_ok() {
@@ -48,8 +53,18 @@ pub unsafe extern "C" fn start(services: *const Services) -> u32 {
     start_code::STARTED
 }
 
-/// Writes out what the module's stdout holds, which is lost when the image goes.
+unsafe extern "C" {
+    /// Runs the handlers that an image registered for its end, and forgets them.
+    fn __cxa_finalize(image: *const c_void);
+    /// Identifies this image to the C library.
+    static __dso_handle: c_void;
+}
+
+/// What the module wants done before it goes: what it registered with `atexit`, while it can still use everything; then
+/// what its stdout holds is written, which would be lost. May be called again.
 pub extern "C" fn stop() {
+    // SAFETY: each handler is one that this image registered, and runs once.
+    unsafe { __cxa_finalize(&raw const __dso_handle) };
     let _ = std::io::stdout().flush();
 }
 

@@ -10,9 +10,11 @@
 //! Before the host is connected nothing may be registered; what is tried is
 //! remembered and the module is refused at start.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_uint, c_void};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use crate::exits::cxa_atexit;
 use crate::services::services;
 
 /// Whether a constructor registered something before the host was connected.
@@ -23,8 +25,9 @@ pub(crate) fn registered_early() -> bool {
     REGISTERED_EARLY.load(Ordering::Relaxed)
 }
 
+/// Notes that a constructor registered something.
 #[cold]
-fn too_early() -> c_int {
+pub(crate) fn too_early() -> c_int {
     REGISTERED_EARLY.store(true, Ordering::Relaxed);
     libc::EAGAIN
 }
@@ -109,6 +112,91 @@ pub unsafe extern "C" fn pthread_setspecific(
         Some(services) => unsafe { (services.key_set)(services.context, key, value) },
         None => too_early(),
     }
+}
+
+/// What C11's functions on threads answer.
+mod thrd {
+    use std::ffi::c_int;
+
+    pub(super) const SUCCESS: c_int = 0;
+    const ERROR: c_int = 2;
+    const NO_MEMORY: c_int = 3;
+
+    /// What POSIX's answer is here. *Source*: glibc's `threads.h` and `thrd_priv.h`.
+    pub(super) fn answer(code: c_int) -> c_int {
+        match code {
+            0 => SUCCESS,
+            libc::ENOMEM => NO_MEMORY,
+            _ => ERROR,
+        }
+    }
+}
+
+/// The start routine of a C11 thread, and its argument.
+struct C11Thread {
+    start: extern "C-unwind" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+}
+
+/// `thrd_create`: a thread as any other, whose result is a number.
+///
+/// # Safety
+///
+/// As that function's.
+pub unsafe extern "C" fn thrd_create(
+    thread: *mut libc::pthread_t,
+    start: extern "C-unwind" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> c_int {
+    extern "C-unwind" fn run(thread: *mut c_void) -> *mut c_void {
+        // SAFETY: made below, run once.
+        let C11Thread { start, argument } = *unsafe { Box::from_raw(thread.cast::<C11Thread>()) };
+        ptr::without_provenance_mut(start(argument) as usize)
+    }
+    if services().is_none() {
+        return thrd::answer(too_early());
+    }
+    let main = Box::into_raw(Box::new(C11Thread { start, argument }));
+    // SAFETY: the caller's promise; `run` takes what it gets.
+    let code = unsafe { pthread_create(thread, ptr::null(), run, main.cast()) };
+    if code != 0 {
+        // SAFETY: no thread was made, so nobody else takes it.
+        drop(unsafe { Box::from_raw(main) });
+    }
+    thrd::answer(code)
+}
+
+/// `tss_create`: in glibc a key is the same for C11 as for POSIX.
+///
+/// # Safety
+///
+/// As that function's.
+pub unsafe extern "C" fn tss_create(
+    key: *mut c_uint,
+    destructor: Option<unsafe extern "C" fn(*mut c_void)>,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    thrd::answer(unsafe { pthread_key_create(key, destructor) })
+}
+
+/// `tss_delete`.
+///
+/// # Safety
+///
+/// As that function's.
+pub unsafe extern "C" fn tss_delete(key: c_uint) {
+    // SAFETY: the caller's promise. There is nobody to take an error.
+    let _ = unsafe { pthread_key_delete(key) };
+}
+
+/// `tss_set`.
+///
+/// # Safety
+///
+/// As that function's.
+pub unsafe extern "C" fn tss_set(key: c_uint, value: *const c_void) -> c_int {
+    // SAFETY: the caller's promise.
+    thrd::answer(unsafe { pthread_setspecific(key, value) })
 }
 
 /// `sigaction`.

@@ -32,6 +32,7 @@ mod arguments;
 mod caller;
 mod describe;
 mod error;
+mod exits;
 mod guest;
 #[doc(hidden)]
 pub mod intercept;

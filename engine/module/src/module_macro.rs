@@ -84,8 +84,14 @@ macro_rules! module {
                 $crate::__intercept! {
                     "__cxa_thread_atexit_impl" => $crate::__private::intercept::thread_atexit;
                     "__cxa_thread_atexit" => $crate::__private::intercept::thread_atexit;
+                    "__cxa_atexit" => $crate::__private::intercept::cxa_atexit;
                     "pthread_create" => $crate::__private::intercept::pthread_create;
+                    "thrd_create" => $crate::__private::intercept::thrd_create;
                     "pthread_key_create" => $crate::__private::intercept::pthread_key_create;
+                    "__pthread_key_create" => $crate::__private::intercept::pthread_key_create;
+                    "tss_create" => $crate::__private::intercept::tss_create;
+                    "tss_delete" => $crate::__private::intercept::tss_delete;
+                    "tss_set" => $crate::__private::intercept::tss_set;
                     "pthread_key_delete" => $crate::__private::intercept::pthread_key_delete;
                     "pthread_setspecific" => $crate::__private::intercept::pthread_setspecific;
                     "sigaction" => $crate::__private::intercept::sigaction;

@@ -106,6 +106,13 @@ pub struct Services {
         unsafe extern "C" fn(*mut c_void),
         *mut c_void,
     ) -> c_int,
+    /// `__cxa_atexit`: handler, argument, the image's own handle.
+    pub exit_add: unsafe extern "C" fn(
+        *const c_void,
+        unsafe extern "C" fn(*mut c_void),
+        *mut c_void,
+        *mut c_void,
+    ) -> c_int,
     /// `pthread_create`.
     pub thread_create: unsafe extern "C" fn(
         *const c_void,

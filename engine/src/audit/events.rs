@@ -74,6 +74,11 @@ pub const EVENTS: &[LogEvent] = &[
     event("verify.refused", &["engine", "tx", "outcome", "err", "msg"], "it was refused"),
     event("build.same", &["engine", "tx", "version"], "its code runs already, in this version"),
     event("stage.ok", &["engine", "tx", "path", "stage_us"], "it has a file of its own"),
+    event(
+        "stage.edited",
+        &["engine", "tx", "sha256", "loaded_sha256", "msg"],
+        "its copy is not asked to stay mapped for good, as the library is",
+    ),
     event("stage.refused", &["engine", "tx", "outcome", "err", "msg"], "it could not get one"),
     event(
         "load.intent",
@@ -82,6 +87,11 @@ pub const EVENTS: &[LogEvent] = &[
     ),
     event("load.ok", &["engine", "tx", "load_us"], "it is loaded and checked"),
     event("load.refused", &["engine", "tx", "outcome", "err", "msg"], "it was refused"),
+    event(
+        "load.libraries",
+        &["engine", "tx", "libraries", "msg"],
+        "libraries that came with it, and stay when it goes",
+    ),
     event("load.undone", &["engine", "path"], "what was refused is unmapped"),
     event("swap.paused", &["engine", "tx", "fp"], "it waits for swaps to be resumed"),
     event("swap.refused", &["engine", "tx", "fp", "err", "msg"], "the engine is frozen"),

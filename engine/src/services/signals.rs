@@ -71,6 +71,9 @@ pub(super) unsafe extern "C" fn signal_action(
     // Before it is installed: from then on it may run.
     // SAFETY: the context of a live image.
     if let (Some(image), Some(address)) = (unsafe { context_of(context) }, address) {
+        if image.gate.is_shut() {
+            return -1;
+        }
         image.signals.add(number, address);
     }
     // SAFETY: the module's promises; its handler stays mapped for as long as it is installed.
@@ -84,6 +87,9 @@ pub(super) unsafe extern "C" fn signal(
 ) -> libc::sighandler_t {
     // SAFETY: the context of a live image.
     if let Some(image) = unsafe { context_of(context) } {
+        if image.gate.is_shut() {
+            return libc::SIG_ERR;
+        }
         image.signals.add(number, handler);
     }
     // SAFETY: the module's promises; its handler stays mapped for as long as it is installed.

@@ -1,12 +1,13 @@
 //! Threads of a module, and what it leaves on others: the C library never gets an address inside the image.
 
 use std::ffi::{c_int, c_void};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Hold, context_of, shared_context};
+use super::{Hold, ImageContext, context_of, running, shared_context};
 use crate::failure;
 use crate::leftovers::{self, Key};
-use crate::pin::{PinKind, thread_name};
+use crate::pin::{Origin, PinKind, StartedThread, thread_name};
 
 unsafe extern "C" {
     /// With the type of `start` that lets a thread be ended by unwinding.
@@ -27,6 +28,10 @@ pub(super) unsafe extern "C" fn thread_atexit(
 ) -> c_int {
     // SAFETY: the context of a live image.
     let Some(image) = (unsafe { shared_context(context) }) else { return libc::EAGAIN };
+    if image.gate.is_shut() {
+        // From inside `dlclose`, where nothing can run it any more: the value is leaked.
+        return 0;
+    }
     // SAFETY: the module's promise: the destructor may be called with this object, once, on this thread.
     match unsafe { leftovers::add(&image, destructor, object) } {
         true => 0,
@@ -38,6 +43,8 @@ pub(super) unsafe extern "C" fn thread_atexit(
 struct ModuleThread {
     start: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
     argument: *mut c_void,
+    image: Arc<ImageContext>,
+    thread: Arc<StartedThread>,
     hold: Hold,
 }
 
@@ -49,12 +56,12 @@ pub(super) unsafe extern "C" fn thread_create(
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: the context of a live image.
-    let hold = unsafe { context_of(context) }
-        .and_then(|image| image.hold(PinKind::Thread, format!("started by {}", thread_name())));
-    let Some(hold) = hold else {
-        return libc::EAGAIN;
-    };
-    let main = Box::into_raw(Box::new(ModuleThread { start, argument, hold }));
+    let Some(image) = (unsafe { shared_context(context) }) else { return libc::EAGAIN };
+    let started = Arc::<StartedThread>::default();
+    let origin = Origin::Started(Arc::clone(&started), thread_name());
+    let Some(hold) = image.hold(PinKind::Thread, origin) else { return libc::EAGAIN };
+    let main = ModuleThread { start, argument, image, thread: started, hold };
+    let main = Box::into_raw(Box::new(main));
     // SAFETY: the module's promises about its pointers, and a start routine of the host's.
     let code = unsafe { real_pthread_create(thread, attributes, run_thread, main.cast()) };
     if code != 0 {
@@ -70,9 +77,11 @@ extern "C-unwind" fn run_thread(main: *mut c_void) -> *mut c_void {
     // SAFETY: made by `thread_create`, run once.
     let main = unsafe { Box::from_raw(main.cast::<ModuleThread>()) };
     failure::enter_module_thread();
-    let ModuleThread { start, argument, hold } = *main;
-    let result = start(argument);
+    let ModuleThread { start, argument, image, thread, hold } = *main;
+    thread.runs_here();
+    let result = running::run(&image, || start(argument));
     leftovers::clear_thread();
+    drop(image);
     drop(hold);
     result
 }
@@ -97,7 +106,8 @@ pub(super) unsafe extern "C" fn key_create(
     destructor: Option<unsafe extern "C" fn(*mut c_void)>,
 ) -> c_int {
     // SAFETY: the context of a live image.
-    let Some(image) = (unsafe { context_of(context) }) else { return libc::EAGAIN };
+    let image = unsafe { context_of(context) }.filter(|image| !image.gate.is_shut());
+    let Some(image) = image else { return libc::EAGAIN };
     // SAFETY: the module's promise: room for a key.
     let code = unsafe { libc::pthread_key_create(key, None) };
     if code == 0 {

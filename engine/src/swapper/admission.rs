@@ -90,7 +90,7 @@ impl Swapper {
             Some(taken) => taken,
             None => self.take_in(&artifact.path, artifact.origin, &artifact.home)?,
         };
-        let Taken { file, contents, stage_time, read_time } = taken;
+        let Taken { mut file, mut contents, mut stage_time, read_time } = taken;
         let start = clock::now();
         let verified =
             self.verify(artifact, &contents, id).map_err(|kind| (kind, "verify.refused"))?;
@@ -101,6 +101,16 @@ impl Swapper {
             .field("rustc", &verified.root.rustc)
             .field("verify_us", (read_time + clock::since(start)).as_micros());
         self.core.journal.write(Some(tx), line);
+        if !verified.linkage.unpinned.is_empty() {
+            let start = clock::now();
+            (file, contents) = stage::edit(&contents, artifact, &verified.linkage.unpinned)
+                .map_err(|kind| (kind, "stage.refused"))?;
+            stage_time += clock::since(start);
+            let line = Line::info("stage.edited").field("sha256", artifact.content);
+            let line = line.field("loaded_sha256", contents.content);
+            let text = "DF_1_NODELETE is cleared in what is loaded, so that it can be unmapped";
+            self.core.journal.write(Some(tx), line.field("msg", text));
+        }
         // Who names a library or a version wants it loaded, whatever is in it.
         if !matches!(reason, SwapReason::Offered | SwapReason::RolledBack)
             && let Some(current) = self.is_running(&verified, &contents)
@@ -197,6 +207,13 @@ impl Swapper {
         let context = Arc::new(ImageContext::of(&self.core, self.core.slot.bell()));
         let (image, functions) = Image::load(verified, file, Arc::clone(&context))
             .map_err(|kind| (kind, "load.refused"))?;
+        context.keep_for_good(&verified.linkage.keeping);
+        if !image.brought().is_empty() {
+            let line = Line::info("load.libraries").field("libraries", image.brought().join(", "));
+            self.core
+                .journal
+                .write(Some(tx), line.field("msg", "linked by it, and mapped for good"));
+        }
         self.mapped_count += 1;
         self.staged.push(image.path().to_owned());
         let needs = image.needs();
@@ -227,6 +244,7 @@ impl Swapper {
             .and_then(|()| hook::run(&version, &functions.on_load, core.load_deadline))
             .map_err(|kind| (kind, "load.refused"))?;
         let line = Line::info("load.ok").field("load_us", clock::since(start).as_micros());
+        let line = line.maybe("kept_by", context.kept_by());
         self.core.journal.write(Some(tx), line);
         Ok(version)
     }

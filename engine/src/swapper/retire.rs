@@ -109,6 +109,10 @@ impl Swapper {
 
     /// Takes back an image that nobody reaches any more, and unmaps it as soon as no thread has anything of it.
     pub(super) fn unload(&mut self, retired: Retired) {
+        if retired.image.context().kept_by().is_some() {
+            // Its code may run at any time: what it left on threads stays, until they end.
+            return self.unmap(retired);
+        }
         // What its constructors left on this thread.
         retired.image.context().leftovers.begin_closing();
         leftovers::clear_closing();
@@ -140,20 +144,18 @@ impl Swapper {
         let Retired { id, image, was_current } = retired;
         let path = image.path().display().to_string();
         let holds = image.context().holds();
+        let is_import = image.context().kept_by().is_some();
+        let staged = image.path().to_owned();
         let start = clock::now();
-        self.mapped_count -= 1;
-        self.staged.retain(|staged| staged != image.path());
         // Unwind safety: a library that is half closed counts as mapped for good.
-        let unloading = catch_unwind(AssertUnwindSafe(|| image.unload()));
-        let (unloading, why) = match unloading {
-            Ok(unloading) => {
-                (unloading, "the loader kept the library after it was closed".to_owned())
-            }
-            Err(payload) => {
-                (Unloading::Kept, format!("closing it panicked: {}", panic_text(payload)))
-            }
-        };
+        let unloading =
+            catch_unwind(AssertUnwindSafe(|| image.unload())).unwrap_or_else(|payload| {
+                Unloading::Kept(format!("closing it panicked: {}", panic_text(payload)))
+            });
         match unloading {
+            Unloading::NotYet(image) => {
+                return self.closing.push(Retired { id, image, was_current });
+            }
             Unloading::Unloaded if !was_current => {
                 let line = Line::info("load.undone").field("path", path);
                 self.core.journal.write(None, line);
@@ -165,14 +167,18 @@ impl Swapper {
                 self.core.journal.write(None, line.field("path", path));
                 self.core.tell(&Event::Unloaded { version: id });
             }
-            Unloading::Kept => {
-                holds.add(PinKind::Loader, path.clone());
+            Unloading::Kept(why) => {
+                if !is_import {
+                    holds.add(PinKind::Loader, path.clone());
+                }
                 self.core.history.lock().ended(id, VersionState::Pinned);
                 let line = Line::warn("version.pinned").field("version", id.number());
                 self.core.journal.write(None, line.field("path", path).field("msg", why));
                 self.core.tell(&Event::Pinned { version: id });
             }
         }
+        self.mapped_count -= 1;
+        self.staged.retain(|known| *known != staged);
         // Who waits is told by being dropped.
         self.unloads.retain(|(version, _)| *version != id);
     }
