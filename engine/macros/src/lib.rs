@@ -10,10 +10,12 @@ mod derive_abi;
 mod export;
 mod function;
 mod interface;
+mod migrate;
 mod needs;
 mod on_load;
 mod representation;
 mod reserved;
+mod state;
 mod types;
 
 /// Exports a function or a constant, so that an engine can call it by name.
@@ -193,4 +195,16 @@ pub fn on_load(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn interface(options: TokenStream, item: TokenStream) -> TokenStream {
     interface::expand(options.into(), item.into()).into()
+}
+
+/// State.
+#[proc_macro_attribute]
+pub fn state(options: TokenStream, item: TokenStream) -> TokenStream {
+    state::expand(options.into(), item.into()).into()
+}
+
+/// A step of a migration.
+#[proc_macro_attribute]
+pub fn migrate(options: TokenStream, item: TokenStream) -> TokenStream {
+    migrate::expand(options.into(), item.into()).into()
 }

@@ -46,16 +46,24 @@ mod root;
 mod services;
 mod shim;
 mod signature;
+mod state;
 
 pub use abi::{Abi, Argument, Desc};
 pub use arguments::Arguments;
 pub use caller::{Caller, EngineCaller, HostCaller, engine, host};
 pub use error::{CallError, CallErrorKind};
 pub use hotswap_macros::{Abi, export, interface, on_load};
+#[cfg(feature = "state")]
+pub use hotswap_macros::{migrate, state};
 pub use interface::{Interface, Requirement};
 pub use linked::Linked;
 pub use root::{ABI_NUMBER, RUSTC, TARGET};
+#[cfg(feature = "state")]
+pub use serde;
 pub use signature::Signature;
+pub use state::{StateError, StateErrorKind};
+#[cfg(feature = "state")]
+pub use state::{Shared, State, StateMut, StateRef, StateType};
 
 /// For the code that our macros write and for the engine; not covered by the
 /// version number's promises.
@@ -71,13 +79,23 @@ pub mod __private {
     pub use crate::intercept;
     pub use crate::interface::{Interface, Requirement};
     pub use crate::linked::LinkedExport;
-    pub use crate::record::{Exported, Kind, MalformedRecord, Record, Table, section};
+    pub use crate::record::{
+        Exported, Kind, MalformedRecord, Record, Table, section, step_extra, step_versions,
+    };
     pub use crate::root::{Needs, Root, RootFacts};
     pub use crate::services::{
-        FailureText, LINKED_CONTEXT, Services, Target, Text, link_services, with_linked_context,
+        Access, CellQuery, FailureText, LINKED_CONTEXT, LockedCell, Services, Target, Text,
+        link_services, with_linked_context,
     };
     pub use crate::shim::{Discard, DiscardAny, DiscardDebug, DiscardDisplay, Shim, Status, run};
     pub use crate::signature::{Signature, Typed};
+    #[cfg(feature = "state")]
+    pub use crate::state::{
+        Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, StateType, StepRequest,
+        automatic, serve, step,
+    };
     pub use ::core;
+    #[cfg(feature = "state")]
+    pub use ::serde;
     pub use ::std;
 }

@@ -1,0 +1,48 @@
+//! State that outlives the version that made it: cells that belong to the host.
+//!
+//! ```
+//! use hotswap_module::{State, export, state};
+//! hotswap_module::module!();
+//!
+//! #[state(version = 1)]
+//! #[derive(Default)]
+//! pub struct Counters {
+//!     pub calls: u64,
+//! }
+//!
+//! #[export]
+//! pub fn count(counters: State<Counters>) -> u64 {
+//!     let mut counters = counters.lock();
+//!     counters.calls += 1;
+//!     counters.calls
+//! }
+//!
+//! let counters = State::standalone(Counters::default());
+//! assert_eq!(count(counters), 1);
+//! assert_eq!(count(counters), 2);
+//! ```
+//!
+//! A version that comes with the same layout gets the very same cell and lock: nothing is copied, and calls
+//! still running in the version before exclude those in the new one. One that comes with another layout
+//! brings the steps from the old to the new one (`#[migrate]`), which run on a copy before it becomes current.
+
+#[cfg(feature = "state")]
+mod cell;
+mod error;
+#[cfg(feature = "state")]
+mod kind;
+#[cfg(feature = "state")]
+mod operation;
+#[cfg(feature = "state")]
+mod step;
+
+pub(crate) use error::Ended;
+pub use error::{StateError, StateErrorKind};
+
+#[cfg(feature = "state")]
+pub use self::{
+    cell::{Shared, State, StateMut, StateRef},
+    kind::StateType,
+    operation::{Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, serve},
+    step::{StepRequest, automatic, step},
+};
