@@ -26,6 +26,7 @@ use crate::provide::Provided;
 use crate::request::{Answer, Request, is_swapper_thread};
 use crate::services::ModuleHost;
 use crate::slot::Slot;
+use crate::state::{Cell, CellOwner, Cells, Place, SHARED, StateSettings, Torn, TornPolicy};
 use crate::status::{LastFailure, Status};
 use crate::unload::{UnloadError, UnloadErrorKind, UnloadTicket};
 use crate::verdict::Verdict;
@@ -45,6 +46,9 @@ pub(crate) struct Core {
     pub(crate) history: Mutex<History>,
     /// How long load hooks may take.
     pub(crate) load_deadline: Duration,
+    /// Values that outlive versions.
+    pub(crate) cells: Cells,
+    pub(crate) state: StateSettings,
     /// To the swapper.
     pub(crate) requests: Sender<Request>,
     pub(crate) is_closed: AtomicBool,
@@ -267,8 +271,29 @@ impl ModuleHost for Core {
         Self::reload(self).map(|verdict| verdict.current().number()).map_err(refused)
     }
 
+    fn cells(&self, are_shared: bool) -> &Cells {
+        if are_shared { &SHARED } else { &self.cells }
+    }
+
     fn module_panicked(&self, thread: &str, message: &str, location: &str) {
         let line = Line::error("module.panic").field("thread", thread).field("at", location);
+        self.journal.write(None, line.field("msg", message));
+    }
+}
+
+impl CellOwner for Core {
+    fn torn(&self, cell: &Cell, by: &Place) -> Torn {
+        let is_restored = self.state.torn == TornPolicy::Restore;
+        let line = Line::warn("state.torn").field("state", cell.title()).field("by", by);
+        let line = line.field("version", self.current().number());
+        let becomes = if is_restored { "restored" } else { "kept" };
+        self.journal.write(None, line.field("becomes", becomes));
+        self.subscribers.tell(&Event::StateTorn { state: cell.title(), by: by.to_string() });
+        if is_restored { Torn::Restored } else { Torn::Kept }
+    }
+
+    fn not_restored(&self, cell: &Cell, message: &str) {
+        let line = Line::error("state.lost").field("state", cell.title());
         self.journal.write(None, line.field("msg", message));
     }
 }

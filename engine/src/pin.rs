@@ -101,6 +101,8 @@ pub enum PinKind {
     ThreadLocal,
     /// A load hook that has not returned.
     Hook,
+    /// A migration that has not returned, or state that is being put to rest.
+    State,
     /// A signal handler inside the module: held until another takes its place.
     SignalHandler,
     /// The loader kept the library after it was closed: held for good.
@@ -115,6 +117,7 @@ impl fmt::Display for PinKind {
             Self::Thread => "thread",
             Self::ThreadLocal => "thread-local",
             Self::Hook => "hook",
+            Self::State => "state",
             Self::SignalHandler => "signal-handler",
             Self::Loader => "loader",
         })

@@ -2,6 +2,7 @@
 //!
 //! None of them unwinds into the module: what could panic is caught here.
 
+mod cells;
 mod signals;
 mod threads;
 
@@ -12,17 +13,20 @@ use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use crossbeam_channel::Sender;
-use hotswap_module::__private::{FailureText, RawCall, Services, Target, Text};
+use hotswap_module::__private::{FailureText, RawCall, Services, Shim, Target, Text};
 use hotswap_module::{CallError, CallErrorKind, Signature};
+use hotswap_system::thread;
 
 use self::signals::Signals;
 pub(crate) use self::threads::{delete_keys, has_keys_left};
 use crate::failure;
-use crate::leftovers::Leftovers;
+use crate::leftovers::{self, Leftovers};
 use crate::pin::{Holds, PinKind, thread_name};
+use crate::state::{Bound, Cells, Glue, Kinds};
 
 /// What modules may ask of the engine that loaded them.
 pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
@@ -45,6 +49,9 @@ pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
 
     /// A thread of the module panicked; no call takes it.
     fn module_panicked(&self, thread: &str, message: &str, location: &str);
+
+    /// The engine's cells, or those that engines share.
+    fn cells(&self, are_shared: bool) -> &Cells;
 }
 
 /// What the host knows of one image when the image calls.
@@ -58,6 +65,12 @@ pub(crate) struct ImageContext {
     pub(crate) leftovers: Leftovers,
     /// Handlers inside it.
     pub(crate) signals: Signals,
+    /// What it says of its state.
+    kinds: OnceLock<Kinds>,
+    /// The cells that it uses.
+    pub(crate) cells: Bound,
+    /// Whether they are being let go of.
+    lets_go: AtomicBool,
 }
 
 impl ImageContext {
@@ -71,12 +84,74 @@ impl ImageContext {
             leftovers: Leftovers::new(Arc::clone(&holds), bell),
             signals: Signals::new(Arc::clone(&holds)),
             holds,
+            kinds: OnceLock::new(),
+            cells: Bound::default(),
+            lets_go: AtomicBool::new(false),
         }
     }
 
-    /// Whether nothing that the C library knows leads into the image any more.
+    /// Notes what the image says of its state, once, when it was loaded.
+    pub(crate) fn declare(&self, kinds: Kinds) {
+        // Set once.
+        let _ = self.kinds.set(kinds);
+    }
+
+    /// What the image says of its state.
+    pub(crate) fn kinds(&self) -> &Kinds {
+        self.kinds.get_or_init(Kinds::default)
+    }
+
+    /// Which image this is.
+    pub(crate) fn address(&self) -> usize {
+        ptr::from_ref(self) as usize
+    }
+
+    /// Whose image this is.
+    pub(crate) fn engine_address(&self) -> usize {
+        self.engine.as_ptr().cast::<()>() as usize
+    }
+
+    /// Code of it that serves cells.
+    pub(crate) fn glue(&self, shim: Shim) -> Glue {
+        let version = self.version.get().map_or_else(nobody, Weak::clone);
+        Glue { image: self.address(), engine: self.engine_address(), shim, version }
+    }
+
+    /// Whether nothing that the C library knows leads into the image any more, and no value needs its code.
     pub(crate) fn is_clear(&self) -> bool {
-        self.leftovers.is_empty() && self.signals.is_empty()
+        self.leftovers.is_empty() && self.signals.is_empty() && !self.lets_go.load(Ordering::Acquire)
+    }
+
+    /// Lets go of the cells that nothing else can serve, on a thread of its own: its code runs, and may block.
+    ///
+    /// With `keeps` they stay, as bytes, for a version that has them again.
+    pub(crate) fn let_go(self: &Arc<Self>, keeps: bool) {
+        let mut cells = self.cells.all();
+        let image = self.address();
+        cells.retain(|cell| cell.detach(image));
+        if cells.is_empty() {
+            return;
+        }
+        let context = Arc::clone(self);
+        let hold = context.holds.add(PinKind::State, "letting go of its state".to_owned());
+        // Release pairs with the Acquire in `is_clear`.
+        context.lets_go.store(true, Ordering::Release);
+        let work = move || {
+            for cell in cells {
+                if let Some(kind) = context.kinds().of_form(&cell.schema, &cell.form) {
+                    cell.let_go(kind.shim, keeps || cell.is_shared());
+                }
+            }
+            leftovers::clear_thread();
+            context.holds.remove(hold);
+            context.lets_go.store(false, Ordering::Release);
+            context.leftovers.ring();
+        };
+        if thread::spawn("hotswap-state", work).is_err() {
+            // Leaked, which needs no code.
+            self.holds.remove(hold);
+            self.lets_go.store(false, Ordering::Release);
+        }
     }
 
     pub(crate) fn holds(&self) -> Arc<Holds> {
@@ -96,6 +171,11 @@ impl ImageContext {
         let holds = self.holds();
         Some(Hold { number: holds.add(kind, origin), holds, _version: version })
     }
+}
+
+/// What nobody holds.
+fn nobody() -> Weak<dyn Any + Send + Sync> {
+    Weak::<()>::new()
 }
 
 /// Keeps a version mapped on behalf of something the module registered.
@@ -128,7 +208,7 @@ impl ImageServices {
         &raw const self.table
     }
 
-    pub(crate) fn context(&self) -> &ImageContext {
+    pub(crate) fn context(&self) -> &Arc<ImageContext> {
         &self.context
     }
 }
@@ -145,9 +225,12 @@ const fn table(context: *const c_void) -> Services {
         realloc,
         log_enabled,
         log,
+        state_failed: cells::state_failed,
         failed,
         call,
         reload,
+        state_lock: cells::state_lock,
+        state_unlock: cells::state_unlock,
         thread_atexit: threads::thread_atexit,
         thread_create: threads::thread_create,
         key_create: threads::key_create,

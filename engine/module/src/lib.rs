@@ -92,7 +92,7 @@ pub mod __private {
     #[cfg(feature = "state")]
     pub use crate::state::{
         Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, StateType, StepRequest,
-        automatic, serve, step,
+        automatic, difference, serve, skeleton, step,
     };
     pub use ::core;
     #[cfg(feature = "state")]

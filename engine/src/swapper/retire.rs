@@ -112,6 +112,8 @@ impl Swapper {
         // What its constructors left on this thread.
         retired.image.context().leftovers.begin_closing();
         leftovers::clear_closing();
+        // An engine that has ended has no use for it.
+        retired.image.context().let_go(!self.is_closing);
         self.closing.push(retired);
         self.asked = 0;
         self.look_at_leftovers();

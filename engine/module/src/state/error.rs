@@ -49,6 +49,13 @@ pub enum StateErrorKind {
 }
 
 impl StateError {
+    /// For the engine.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(state: String, kind: StateErrorKind) -> Self {
+        Self { state, kind }
+    }
+
     /// What becomes of a call that this ends.
     #[doc(hidden)]
     #[must_use]

@@ -34,6 +34,8 @@ mod kind;
 #[cfg(feature = "state")]
 mod operation;
 #[cfg(feature = "state")]
+mod skeleton;
+#[cfg(feature = "state")]
 mod step;
 
 pub(crate) use error::Ended;
@@ -44,5 +46,6 @@ pub use self::{
     cell::{Shared, State, StateMut, StateRef},
     kind::StateType,
     operation::{Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, serve},
+    skeleton::{difference, skeleton},
     step::{StepRequest, automatic, step},
 };

@@ -1,0 +1,27 @@
+//! State that outlives versions: cells, what versions want of them, and the way from one layout to another.
+//!
+//! A cell and its lock belong to the host. Versions bring the code that makes, copies, converts and drops its value: so a cell is
+//! handed from version to version, and any that is mapped and has the cell's layout can serve it.
+
+mod bound;
+mod cell;
+mod cells;
+mod held;
+mod kinds;
+mod migration;
+mod plan;
+mod problem;
+mod settings;
+mod worker;
+
+pub(crate) use bound::{Bound, Entry};
+pub(crate) use cell::{Cell, CellOwner, Content, Exclusive, Resting, Snapshot, Torn};
+pub(crate) use cells::{Cells, SHARED};
+pub(crate) use held::Place;
+pub(crate) use kinds::{Glue, Kinds, StateKind};
+pub(crate) use migration::{Failed, Job, Migrated, migrate};
+pub(crate) use plan::{Plan, plan};
+pub use problem::StateProblem;
+pub use settings::{OldCalls, StatePolicy, TornPolicy};
+pub(crate) use settings::StateSettings;
+pub(crate) use worker::{Late, run};
