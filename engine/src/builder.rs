@@ -3,10 +3,11 @@
 #[cfg(feature = "monitor")]
 mod build_settings;
 mod log_settings;
+mod state_settings;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, never, unbounded};
@@ -88,6 +89,7 @@ pub struct EngineBuilder {
     cancel: Receiver<()>,
     load_deadline: Duration,
     state: StateSettings,
+    state_path: Option<PathBuf>,
     keeping: Keeping,
     control: Option<PathBuf>,
     watch: WatchSettings,
@@ -108,6 +110,7 @@ impl EngineBuilder {
             cancel: never(),
             load_deadline: LOAD_DEADLINE,
             state: StateSettings::default(),
+            state_path: None,
             keeping: Keeping::default(),
             control: None,
             watch: WatchSettings::default(),
@@ -272,12 +275,14 @@ impl EngineBuilder {
             load_deadline: self.load_deadline,
             cells: Cells::new(),
             state: self.state,
+            state_path: self.state_path,
             requests,
             is_closed: AtomicBool::new(false),
             process_id: process::id(),
         });
         let owner: Weak<Core> = Arc::downgrade(&core);
         core.cells.belong_to(owner);
+        core.load_state().map_err(|error| fail(OpenErrorKind::State { error: Arc::new(error) }))?;
         core.journal.write(
             None,
             Line::info("engine.start")

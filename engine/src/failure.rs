@@ -46,7 +46,8 @@ pub(crate) fn take(status: Status) -> Option<CallErrorKind> {
     }
     if status == Status::State {
         let error = STATE.try_with(|state| state.borrow_mut().take()).ok().flatten();
-        let unknown = || CallErrorKind::State { message: "its state could not be locked".to_owned() };
+        let unknown =
+            || CallErrorKind::State { message: "its state could not be locked".to_owned() };
         return Some(error.map_or_else(unknown, StateError::into_kind));
     }
     let failure = LAST.try_with(|last| last.borrow_mut().take()).ok().flatten();

@@ -119,7 +119,9 @@ impl ImageContext {
 
     /// Whether nothing that the C library knows leads into the image any more, and no value needs its code.
     pub(crate) fn is_clear(&self) -> bool {
-        self.leftovers.is_empty() && self.signals.is_empty() && !self.lets_go.load(Ordering::Acquire)
+        self.leftovers.is_empty()
+            && self.signals.is_empty()
+            && !self.lets_go.load(Ordering::Acquire)
     }
 
     /// Lets go of the cells that nothing else can serve, on a thread of its own: its code runs, and may block.

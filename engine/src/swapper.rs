@@ -25,8 +25,8 @@ use hotswap_system::clock::{self, Timer};
 use hotswap_system::thread;
 
 use self::admission::{Admitted, Taken};
-pub(crate) use self::handover::Handover;
 pub(crate) use self::admission::{provides, provides_named};
+pub(crate) use self::handover::Handover;
 use self::lineage::Lineage;
 use self::refusals::Refusals;
 use self::rollback::Left;
@@ -522,6 +522,7 @@ impl Swapper {
         let old = self.core.slot.publish(version);
         let publish_time = clock::since(start);
         handover.finish();
+        self.core.note_restore_points();
         let held_by = old.holds.list();
         // A version counts what is not a call, and our own reference; the numbers are for the log.
         let calls_old = slot::callers(Arc::as_ptr(&old)).len();

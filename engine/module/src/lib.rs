@@ -61,9 +61,9 @@ pub use root::{ABI_NUMBER, RUSTC, TARGET};
 #[cfg(feature = "state")]
 pub use serde;
 pub use signature::Signature;
-pub use state::{StateError, StateErrorKind};
 #[cfg(feature = "state")]
 pub use state::{Shared, State, StateMut, StateRef, StateType};
+pub use state::{StateError, StateErrorKind};
 
 /// For the code that our macros write and for the engine; not covered by the
 /// version number's promises.

@@ -63,12 +63,7 @@ pub(super) unsafe extern "C" fn state_failed(_context: *const c_void, error: *co
 
 impl ImageContext {
     /// The cell that is asked for.
-    fn cell(
-        &self,
-        schema: &str,
-        name: &str,
-        query: &CellQuery,
-    ) -> Result<&Cell, StateErrorKind> {
+    fn cell(&self, schema: &str, name: &str, query: &CellQuery) -> Result<&Cell, StateErrorKind> {
         if !self.cells.is_ready() {
             return Err(StateErrorKind::NotCurrent);
         }

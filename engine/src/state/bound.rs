@@ -16,7 +16,7 @@ pub(crate) struct Bound {
     /// All that there were. None is freed before the image, since a call may be looking through it.
     #[expect(clippy::vec_box, reason = "they are reached by address")]
     tables: Mutex<Vec<Box<Table>>>,
-    /// Cells that its code made a value of, whether they came into use or not.
+    /// Cells that its code can serve, whether they came into use or not.
     kept: Mutex<Vec<Arc<Cell>>>,
 }
 
@@ -86,9 +86,12 @@ impl Bound {
         tables.push(table);
     }
 
-    /// Notes a cell that its code made a value of.
+    /// Notes a cell that its code can serve.
     pub(crate) fn keep(&self, cell: Arc<Cell>) {
-        self.kept.lock().push(cell);
+        let mut kept = self.kept.lock();
+        if !kept.iter().any(|known| Arc::ptr_eq(known, &cell)) {
+            kept.push(cell);
+        }
     }
 
     /// Every cell that it ever used, or made.

@@ -3,20 +3,20 @@
 //! The lock is held while such code runs, as a lock that modules use must be. What keeps a thread from waiting for itself
 //! is `held`.
 
-use std::any::Any;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use hotswap_module::__private::{Access, Bytes, Operation, Packed1, Shim, StateRequest, Status};
-use hotswap_module::StateErrorKind;
 use hotswap_module::CallErrorKind;
+use hotswap_module::StateErrorKind;
 use parking_lot::lock_api::{
     RawRwLock as _, RawRwLockDowngrade as _, RawRwLockRecursive as _, RawRwLockTimed as _,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Cell {
     owner: Option<Weak<dyn CellOwner>>,
     /// How often it was locked for writing.
     writes: AtomicU64,
+    /// Whether `content` is bytes, to be known without the lock.
+    rests: AtomicBool,
     /// Code that can serve it.
     glue: Mutex<Vec<Glue>>,
     /// What it was when the current version became current, for a host that wants it back when it is torn.
@@ -222,6 +224,7 @@ impl Cell {
             name: name.to_owned(),
             form,
             lock: RawRwLock::INIT,
+            rests: AtomicBool::new(matches!(content, Content::Resting(_))),
             content: UnsafeCell::new(content),
             is_superseded: AtomicBool::new(false),
             torn: Mutex::new(None),
@@ -383,6 +386,7 @@ impl Cell {
         let value = value.map_err(fail)?;
         let start = value.as_ptr();
         *content = Content::Live(value);
+        self.rests.store(false, Ordering::Relaxed);
         Ok(start)
     }
 
@@ -456,9 +460,29 @@ impl Cell {
         self.is_superseded.store(is_superseded, Ordering::Release);
     }
 
+    /// Whether it has no value yet; `false` also where it is locked for writing for longer than `timeout`.
+    pub(crate) fn is_empty(&self, timeout: Duration) -> bool {
+        if !self.acquire(Access::Read, timeout, false) {
+            return false;
+        }
+        // SAFETY: locked for reading.
+        let is_empty = matches!(unsafe { &*self.content.get() }, Content::Empty);
+        self.release(Access::Read);
+        is_empty
+    }
+
+    /// Whether its value is bytes, for which code is needed before it can be locked.
+    pub(crate) fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
+    }
+
     /// Its value, as bytes: those of code that serves it. `None` where there is no value, or where others have it locked for
     /// longer than `timeout`.
-    pub(crate) fn read(&self, timeout: Duration, wants_json: bool) -> Option<Result<Resting, String>> {
+    pub(crate) fn read(
+        &self,
+        timeout: Duration,
+        wants_json: bool,
+    ) -> Option<Result<Resting, String>> {
         let is_mine = held::find(self.address()).is_some();
         if is_mine || !self.acquire(Access::Read, timeout, false) {
             return None;
@@ -525,6 +549,7 @@ impl Cell {
             };
             // SAFETY: 1. as above. 2. the value was taken out, and is dropped once.
             unsafe { value.end(shim) };
+            self.rests.store(matches!(content, Content::Resting(_)), Ordering::Relaxed);
         }
         self.release(Access::Write);
     }
@@ -560,7 +585,8 @@ impl Cell {
     /// Has code of its type say whether its value is what it should be.
     pub(crate) fn check(&mut self, shim: Shim) -> Result<(), String> {
         let Content::Live(value) = self.content.get_mut() else { return Ok(()) };
-        let request = StateRequest { operation: Operation::Check, value: value.as_ptr(), ..NOTHING };
+        let request =
+            StateRequest { operation: Operation::Check, value: value.as_ptr(), ..NOTHING };
         // SAFETY: 1. who calls this has the shim of its form, mapped. 2. the value is there, and only ours.
         unsafe { operate(shim, request) }
     }
@@ -574,13 +600,21 @@ impl Cell {
 /// 2. The value is there, and nobody changes it.
 unsafe fn resting_of(shim: Shim, value: *mut u8, wants_json: bool) -> Result<Resting, String> {
     let mut resting = Resting::default();
-    let encode =
-        StateRequest { operation: Operation::Encode, value, out: &raw mut resting.bytes, ..NOTHING };
+    let encode = StateRequest {
+        operation: Operation::Encode,
+        value,
+        out: &raw mut resting.bytes,
+        ..NOTHING
+    };
     // SAFETY: both parts of the contract.
     unsafe { operate(shim, encode) }?;
     if wants_json {
-        let json =
-            StateRequest { operation: Operation::Json, value, out: &raw mut resting.json, ..NOTHING };
+        let json = StateRequest {
+            operation: Operation::Json,
+            value,
+            out: &raw mut resting.json,
+            ..NOTHING
+        };
         // SAFETY: both parts of the contract.
         if unsafe { operate(shim, json) }.is_err() {
             resting.json.clear();

@@ -55,7 +55,9 @@ impl Cells {
         if known != form {
             return Err(match known.version == form.version {
                 true => StateErrorKind::StateSuperseded,
-                false => StateErrorKind::OtherVersion { wanted: form.version, found: known.version },
+                false => {
+                    StateErrorKind::OtherVersion { wanted: form.version, found: known.version }
+                }
             });
         }
         let key = (schema.to_owned(), name.to_owned());

@@ -4,8 +4,8 @@ use std::alloc::Layout;
 use std::any::Any;
 use std::sync::{Arc, Weak};
 
-use hotswap_module::Signature;
 use hotswap_module::__private::{Exported, Kind, Shim, step_versions};
+use hotswap_module::Signature;
 
 /// The form of a cell's value: equal forms, equal layouts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,8 @@ impl Kinds {
                 let desc = signature.result;
                 let layout = Layout::from_size_align(desc.size, desc.align);
                 let Ok(layout) = layout else { return };
-                let form = Form { version: record.extra as u16, text: signature.full_text(), layout };
+                let form =
+                    Form { version: record.extra as u16, text: signature.full_text(), layout };
                 let schema = record.name.clone();
                 self.types.push(StateKind { schema, form, shim, signature });
             }
@@ -116,9 +117,7 @@ impl Kinds {
         self.types.iter().enumerate().find_map(|(index, kind)| {
             let mut before = self.types[..index].iter();
             before
-                .any(|other| {
-                    other.schema == kind.schema && other.form.version == kind.form.version
-                })
+                .any(|other| other.schema == kind.schema && other.form.version == kind.form.version)
                 .then_some(kind)
         })
     }

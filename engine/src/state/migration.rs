@@ -2,8 +2,8 @@
 
 use std::mem::ManuallyDrop;
 use std::ptr;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use hotswap_module::__private::{Bytes, Packed1, Shim, StepRequest};
 
@@ -68,16 +68,24 @@ pub(crate) fn migrate(job: &Job, is_abandoned: &Arc<AtomicBool>) -> Result<Migra
         let is_last = index + 1 == plan.legs.len() && leg.whose == Whose::Newcomer;
         if is_last {
             let written = Value::make(wanted.form.layout, |room| {
-                let request =
-                    StepRequest { bytes: Bytes::new(input), value: room, out: ptr::null_mut(), dropped: &raw mut dropped };
+                let request = StepRequest {
+                    bytes: Bytes::new(input),
+                    value: room,
+                    out: ptr::null_mut(),
+                    dropped: &raw mut dropped,
+                };
                 // SAFETY: the step is of a held version, and its result is the wanted form: there is room for it.
                 unsafe { take(step.shim, request) }
             });
             made = Some(written.map_err(failed(versions))?);
         } else {
             let mut out = [Vec::new(), Vec::new()];
-            let request =
-                StepRequest { bytes: Bytes::new(input), value: ptr::null_mut(), out: &raw mut out, dropped: &raw mut dropped };
+            let request = StepRequest {
+                bytes: Bytes::new(input),
+                value: ptr::null_mut(),
+                out: &raw mut out,
+                dropped: &raw mut dropped,
+            };
             // SAFETY: the step is of a held version; both vectors are ours.
             unsafe { take(step.shim, request) }.map_err(failed(versions))?;
             let [bytes, json] = out;

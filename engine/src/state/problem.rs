@@ -58,7 +58,9 @@ pub enum StateProblem {
         to: u16,
     },
     /// Calls have it locked for longer than the deadline.
-    #[error("it is in use for longer than {deadline_ms} ms, the deadline; tried again when asked, or with the next change")]
+    #[error(
+        "it is in use for longer than {deadline_ms} ms, the deadline; tried again when asked, or with the next change"
+    )]
     Busy {
         /// The deadline, in milliseconds.
         deadline_ms: u128,
@@ -70,7 +72,9 @@ pub enum StateProblem {
         deadline_ms: u128,
     },
     /// The host wants no migrations.
-    #[error("the module wants version {to} of it, there is version {from}, and the host has said `StatePolicy::Refuse`")]
+    #[error(
+        "the module wants version {to} of it, there is version {from}, and the host has said `StatePolicy::Refuse`"
+    )]
     Refused {
         /// What there is.
         from: u16,
@@ -78,7 +82,9 @@ pub enum StateProblem {
         to: u16,
     },
     /// Other engines use it as it is.
-    #[error("the module wants version {to} of it, and other engines of this process use version {from}")]
+    #[error(
+        "the module wants version {to} of it, and other engines of this process use version {from}"
+    )]
     InUse {
         /// What there is.
         from: u16,

@@ -48,7 +48,8 @@ pub(crate) fn run<T: Send + 'static>(
         // Past the deadline nobody waits any more.
         let _ = tell.send(answer);
     };
-    thread::spawn(format!("hotswap-{what}"), body).map_err(|error| Late::Thread(Arc::new(error)))?;
+    thread::spawn(format!("hotswap-{what}"), body)
+        .map_err(|error| Late::Thread(Arc::new(error)))?;
     select! {
         recv(told) -> answer => answer.map_err(|_| Late::Ended),
         recv(clock::after(deadline)) -> _ => Err(Late::Deadline),

@@ -18,8 +18,8 @@ use crate::journal::Tx;
 use crate::load_error::LoadErrorKind;
 use crate::services::ImageContext;
 use crate::state::{
-    self, Cell, CellOwner, Cells, Content, Entry, Exclusive, Job, Kinds, Late, Migrated, OldCalls, Plan, Resting, SHARED,
-    Snapshot, StateKind, StatePolicy, StateProblem, plan,
+    self, Cell, CellOwner, Cells, Content, Entry, Exclusive, Job, Kinds, Late, Migrated, OldCalls,
+    Plan, Resting, SHARED, Snapshot, StateKind, StatePolicy, StateProblem, TornPolicy, plan,
 };
 use crate::version::Version;
 
@@ -60,6 +60,16 @@ struct Source {
     plan: Plan,
     /// Writes that are lost with it.
     lost: Option<u64>,
+}
+
+/// Makes values of what is bytes: what cannot be one is a reason to refuse the version.
+fn revive(context: &ImageContext) -> Result<(), LoadErrorKind> {
+    for cell in context.cells.all().into_iter().filter(|cell| cell.rests()) {
+        // Who has it locked makes it live.
+        let Some(lock) = cell.lock_exclusively(Duration::ZERO) else { continue };
+        lock.make_live().map_err(|message| refuse(&cell, StateProblem::Value { message }))?;
+    }
+    Ok(())
 }
 
 fn cells(core: &Core, are_shared: bool) -> &Cells {
@@ -105,7 +115,9 @@ impl Swapper {
         if settings.old_calls == OldCalls::Supersede {
             differing.iter().for_each(|differs| differs.cell.supersede(true));
         }
-        let moved = self.move_all(version, context, current, tx, reason, &differing, is_fresh);
+        let moved = revive(context).and_then(|()| {
+            self.move_all(version, context, current, tx, reason, &differing, is_fresh)
+        });
         if moved.is_err() {
             differing.iter().for_each(|differs| differs.cell.supersede(false));
         }
@@ -130,6 +142,7 @@ impl Swapper {
                         differing.push(Differs { cell, wanted, is_shared });
                     } else if !is_shared {
                         cell.add_glue(context.glue(wanted.shim));
+                        context.cells.keep(cell);
                     }
                 }
             }
@@ -137,7 +150,10 @@ impl Swapper {
         differing
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of `prepare`, which gives all that it has")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of `prepare`, which gives all that it has"
+    )]
     fn move_all(
         &mut self,
         version: &Arc<Version>,
@@ -156,14 +172,17 @@ impl Swapper {
             self.may_move(differs, context, is_fresh)?;
             let left = until.saturating_duration_since(clock::now());
             let busy = StateProblem::Busy { deadline_ms: deadline.as_millis() };
-            let lock = differs.cell.lock_exclusively(left).ok_or_else(|| refuse(&differs.cell, busy))?;
+            let lock =
+                differs.cell.lock_exclusively(left).ok_or_else(|| refuse(&differs.cell, busy))?;
             locked.push((differs, lock));
         }
         let mut moves = Vec::new();
         for (differs, old) in locked {
             let Differs { cell, wanted, is_shared } = differs;
             let new = match old.has_value() && !is_fresh {
-                true => self.migrated(version, context, current, tx, reason, differs, &old, until)?,
+                true => {
+                    self.migrated(version, context, current, tx, reason, differs, &old, until)?
+                }
                 false => {
                     let (form, owner) = (wanted.form.clone(), self.owner(*is_shared));
                     Arc::new(Cell::new(&wanted.schema, &cell.name, form, Content::Empty, owner))
@@ -199,7 +218,10 @@ impl Swapper {
     }
 
     /// A new cell with the value of an old one, in another form.
-    #[expect(clippy::too_many_arguments, reason = "one step of `move_all`, which gives all that it has")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of `move_all`, which gives all that it has"
+    )]
     fn migrated(
         &mut self,
         version: &Arc<Version>,
@@ -214,9 +236,8 @@ impl Swapper {
         let Differs { cell, wanted, is_shared } = differs;
         let (from, to) = (cell.form.version, wanted.form.version);
         let source = self.source(context.kinds(), current, reason, differs, old)?;
-        let numbers = |line: Line| {
-            line.field("state", cell.title()).field("from", from).field("to", to)
-        };
+        let numbers =
+            |line: Line| line.field("state", cell.title()).field("from", from).field("to", to);
         let line = numbers(Line::info("migrate.intent"));
         let line = line.field("steps", source.plan.versions(from));
         self.core.journal.write(Some(tx), line);
@@ -231,7 +252,8 @@ impl Swapper {
             plan: source.plan,
             owner: self.owner(*is_shared),
         };
-        let Migrated { cell: new, dropped, bytes } = self.work(version, current, cell, job, until)?;
+        let Migrated { cell: new, dropped, bytes } =
+            self.work(version, current, cell, job, until)?;
         *new.snapshot.lock() = snapshot;
         let line = numbers(Line::info("migrate.ok"))
             .field("bytes", bytes)
@@ -253,7 +275,7 @@ impl Swapper {
         old: &Exclusive,
     ) -> Result<Source, LoadErrorKind> {
         let Differs { cell, wanted, .. } = differs;
-        let (from, to) = (cell.form.version, wanted.form.version);
+        let from = cell.form.version;
         let current_kinds = current.context().map(|context| context.kinds());
         let Some(plan) = plan(&cell.form, wanted, kinds, current_kinds) else {
             let snapshot = cell.snapshot.lock();
@@ -275,9 +297,9 @@ impl Swapper {
         // Only a derived step needs to know fields by name.
         let wants_json = plan.legs.first().is_some_and(|leg| leg.step.old.is_none());
         let value = |message: String| refuse(cell, StateProblem::Value { message });
-        let unreadable = |message| value(format!("version {from} of it cannot be copied: {message}"));
+        let unreadable =
+            |message| value(format!("version {from} of it cannot be copied: {message}"));
         let resting = old.copy(wants_json).unwrap_or_else(|| Ok(Resting::default()));
-        let _ = to;
         Ok(Source { resting: resting.map_err(unreadable)?, plan, lost: None })
     }
 
@@ -324,13 +346,18 @@ impl Swapper {
                 return Err(refuse(cell, StateProblem::Deadline { deadline_ms }));
             }
             Err(Late::Thread(error)) => return Err(LoadErrorKind::Thread { error }),
-            Err(Late::Ended) => state::Failed { step: None, message: "its thread ended".to_owned() },
+            Err(Late::Ended) => {
+                state::Failed { step: None, message: "its thread ended".to_owned() }
+            }
         };
         let state::Failed { step, message } = failed;
-        Err(refuse(cell, match step {
-            Some((from, to)) => StateProblem::Step { from, to, message },
-            None => StateProblem::Value { message },
-        }))
+        Err(refuse(
+            cell,
+            match step {
+                Some((from, to)) => StateProblem::Step { from, to, message },
+                None => StateProblem::Value { message },
+            },
+        ))
     }
 }
 
@@ -353,6 +380,15 @@ impl Handover {
     pub(super) fn finish(mut self) {
         for moved in &mut self.moves {
             moved.is_done = true;
+        }
+    }
+}
+
+impl Core {
+    /// Notes what all cells are, for a host that wants it back when one is torn.
+    pub(crate) fn note_restore_points(&self) {
+        if self.state.torn == TornPolicy::Restore {
+            self.cells.all().iter().for_each(|cell| cell.note_restore_point(self.state.deadline));
         }
     }
 }

@@ -189,6 +189,8 @@ impl Swapper {
         // Release pairs with the Acquire in `Core::missing`.
         self.core.is_closed.store(true, Ordering::Release);
         let old = self.core.slot.publish(Arc::new(Version::none(self.retire.clone())));
+        // What a call under way writes from here on is not in it; its failure is in the log.
+        let _ = self.core.save_state();
         self.drain(old);
         self.lineage.end().into_iter().for_each(|version| self.drain(version));
         self.unload_retired();

@@ -205,7 +205,9 @@ impl<T: StateType> Reach<T> {
         let mut locked = LockedCell { value: ptr::null_mut(), cell: ptr::null() };
         let mut error = None;
         // SAFETY: the texts are constants of this image; there is room for both answers.
-        unsafe { (services.state_lock)(context, &raw const query, &raw mut locked, &raw mut error) };
+        unsafe {
+            (services.state_lock)(context, &raw const query, &raw mut locked, &raw mut error)
+        };
         match (error, NonNull::new(locked.value.cast::<T>())) {
             (None, Some(value)) => {
                 let held = Held::Host { value, cell: locked.cell, services, access };
@@ -248,7 +250,12 @@ struct Locked<'a, T: 'static> {
 
 enum Held<T: 'static> {
     /// By the host.
-    Host { value: NonNull<T>, cell: *const c_void, services: &'static Services, access: Access },
+    Host {
+        value: NonNull<T>,
+        cell: *const c_void,
+        services: &'static Services,
+        access: Access,
+    },
     /// A standalone one.
     Read(RwLockReadGuard<'static, T>),
     Write(RwLockWriteGuard<'static, T>),

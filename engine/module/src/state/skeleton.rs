@@ -2,7 +2,13 @@
 use crate::signature::Signature;
 /// Stub.
 #[must_use]
-pub fn skeleton(_schema: &str, _old: &'static Signature, _old_version: u16, _new: &'static Signature, _new_version: u16) -> String {
+pub fn skeleton(
+    _schema: &str,
+    _old: &'static Signature,
+    _old_version: u16,
+    _new: &'static Signature,
+    _new_version: u16,
+) -> String {
     String::new()
 }
 /// Stub.
