@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{Location, resume_unwind};
 use std::ptr::{self, NonNull};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, TryLockResult,
+};
 use std::time::Duration;
 
 use super::error::{Ended, StateError, StateErrorKind};
@@ -58,6 +60,17 @@ impl<T> Clone for Reach<T> {
 
 impl<T> Copy for Reach<T> {}
 
+/// What `#[export]` passes for a parameter that looks like a cell.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a cell of `hotswap_module`",
+    label = "taken for one by its name",
+    note = "`#[export]` passes `State<T>` and `Shared<T>` itself; a type of your own needs another name, or an alias"
+)]
+pub trait Injected {
+    /// The cell, for an export of this name.
+    fn injected(function: &'static str) -> Self;
+}
+
 macro_rules! reaches {
     ($handle:ident, $is_shared:literal) => {
         impl<T: StateType> $handle<T> {
@@ -78,13 +91,6 @@ macro_rules! reaches {
             pub fn standalone(value: T) -> Self {
                 let cell = Box::leak(Box::new(RwLock::new(value)));
                 Self(Reach { standalone: Some(cell), ..Self::get().0 })
-            }
-
-            /// What `#[export]` passes.
-            #[doc(hidden)]
-            #[must_use]
-            pub const fn injected(function: &'static str) -> Self {
-                Self(Reach { name: "", function, is_shared: $is_shared, standalone: None })
             }
 
             /// Locks the cell for writing. Waits for everybody else who has it locked.
@@ -150,6 +156,12 @@ macro_rules! reaches {
             }
         }
 
+        impl<T: StateType> Injected for $handle<T> {
+            fn injected(function: &'static str) -> Self {
+                Self(Reach { name: "", function, is_shared: $is_shared, standalone: None })
+            }
+        }
+
         impl<T: StateType> Clone for $handle<T> {
             fn clone(&self) -> Self {
                 *self
@@ -205,7 +217,9 @@ impl<T: StateType> Reach<T> {
         let mut locked = LockedCell { value: ptr::null_mut(), cell: ptr::null() };
         let mut error = None;
         // SAFETY: the texts are constants of this image; there is room for both answers.
-        unsafe { (services.state_lock)(context, &raw const query, &raw mut locked, &raw mut error) };
+        unsafe {
+            (services.state_lock)(context, &raw const query, &raw mut locked, &raw mut error)
+        };
         match (error, NonNull::new(locked.value.cast::<T>())) {
             (None, Some(value)) => {
                 let held = Held::Host { value, cell: locked.cell, services, access };
@@ -230,13 +244,22 @@ impl<T: StateType> Reach<T> {
             Access::Write if waits => {
                 Held::Write(cell.write().unwrap_or_else(PoisonError::into_inner))
             }
-            Access::Write => Held::Write(cell.try_write().map_err(|_| busy())?),
+            Access::Write => Held::Write(unpoisoned(cell.try_write()).ok_or_else(busy)?),
             Access::Read if waits => {
                 Held::Read(cell.read().unwrap_or_else(PoisonError::into_inner))
             }
-            Access::Read => Held::Read(cell.try_read().map_err(|_| busy())?),
+            Access::Read => Held::Read(unpoisoned(cell.try_read()).ok_or_else(busy)?),
         };
         Ok(Locked { held, _cell: PhantomData })
+    }
+}
+
+/// The guard, if the lock was free: a panic while it was held is none of its business, as with the host's.
+fn unpoisoned<G>(result: TryLockResult<G>) -> Option<G> {
+    match result {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -248,7 +271,12 @@ struct Locked<'a, T: 'static> {
 
 enum Held<T: 'static> {
     /// By the host.
-    Host { value: NonNull<T>, cell: *const c_void, services: &'static Services, access: Access },
+    Host {
+        value: NonNull<T>,
+        cell: *const c_void,
+        services: &'static Services,
+        access: Access,
+    },
     /// A standalone one.
     Read(RwLockReadGuard<'static, T>),
     Write(RwLockWriteGuard<'static, T>),

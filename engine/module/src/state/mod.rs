@@ -28,6 +28,8 @@
 
 #[cfg(feature = "state")]
 mod cell;
+#[cfg(feature = "state")]
+mod derived;
 mod error;
 #[cfg(feature = "state")]
 mod kind;
@@ -41,8 +43,10 @@ pub use error::{StateError, StateErrorKind};
 
 #[cfg(feature = "state")]
 pub use self::{
-    cell::{Shared, State, StateMut, StateRef},
+    cell::{Injected, Shared, State, StateMut, StateRef},
     kind::StateType,
-    operation::{Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, serve},
-    step::{StepRequest, automatic, step},
+    operation::{
+        Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, first_value, serve,
+    },
+    step::{Outcome, StepRequest, automatic, check_step, step},
 };
