@@ -62,7 +62,7 @@ pub use root::{ABI_NUMBER, RUSTC, TARGET};
 pub use serde;
 pub use signature::Signature;
 #[cfg(feature = "state")]
-pub use state::{Shared, State, StateMut, StateRef, StateType};
+pub use state::{Shared, State, StateMut, StateRef, StateType, first_value};
 pub use state::{StateError, StateErrorKind};
 
 /// For the code that our macros write and for the engine; not covered by the
@@ -91,8 +91,8 @@ pub mod __private {
     pub use crate::signature::{Signature, Typed};
     #[cfg(feature = "state")]
     pub use crate::state::{
-        Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, StateType, StepRequest,
-        automatic, difference, serve, skeleton, step,
+        Bytes, DefaultInitial, Initial, Injected, NoInitial, Operation, Outcome, StateRequest,
+        StateType, StepRequest, automatic, check_step, difference, serve, skeleton, step,
     };
     pub use ::core;
     #[cfg(feature = "state")]

@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{Location, resume_unwind};
 use std::ptr::{self, NonNull};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, TryLockResult,
+};
 use std::time::Duration;
 
 use super::error::{Ended, StateError, StateErrorKind};
@@ -58,6 +60,17 @@ impl<T> Clone for Reach<T> {
 
 impl<T> Copy for Reach<T> {}
 
+/// What `#[export]` passes for a parameter that looks like a cell.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a cell of `hotswap_module`",
+    label = "taken for one by its name",
+    note = "`#[export]` passes `State<T>` and `Shared<T>` itself; a type of your own needs another name, or an alias"
+)]
+pub trait Injected {
+    /// The cell, for an export of this name.
+    fn injected(function: &'static str) -> Self;
+}
+
 macro_rules! reaches {
     ($handle:ident, $is_shared:literal) => {
         impl<T: StateType> $handle<T> {
@@ -78,13 +91,6 @@ macro_rules! reaches {
             pub fn standalone(value: T) -> Self {
                 let cell = Box::leak(Box::new(RwLock::new(value)));
                 Self(Reach { standalone: Some(cell), ..Self::get().0 })
-            }
-
-            /// What `#[export]` passes.
-            #[doc(hidden)]
-            #[must_use]
-            pub const fn injected(function: &'static str) -> Self {
-                Self(Reach { name: "", function, is_shared: $is_shared, standalone: None })
             }
 
             /// Locks the cell for writing. Waits for everybody else who has it locked.
@@ -147,6 +153,12 @@ macro_rules! reaches {
             #[track_caller]
             pub fn try_read(&self) -> Result<StateRef<'_, T>, StateError> {
                 self.0.lock(Access::Read, Duration::ZERO).map(StateRef)
+            }
+        }
+
+        impl<T: StateType> Injected for $handle<T> {
+            fn injected(function: &'static str) -> Self {
+                Self(Reach { name: "", function, is_shared: $is_shared, standalone: None })
             }
         }
 
@@ -232,13 +244,22 @@ impl<T: StateType> Reach<T> {
             Access::Write if waits => {
                 Held::Write(cell.write().unwrap_or_else(PoisonError::into_inner))
             }
-            Access::Write => Held::Write(cell.try_write().map_err(|_| busy())?),
+            Access::Write => Held::Write(unpoisoned(cell.try_write()).ok_or_else(busy)?),
             Access::Read if waits => {
                 Held::Read(cell.read().unwrap_or_else(PoisonError::into_inner))
             }
-            Access::Read => Held::Read(cell.try_read().map_err(|_| busy())?),
+            Access::Read => Held::Read(unpoisoned(cell.try_read()).ok_or_else(busy)?),
         };
         Ok(Locked { held, _cell: PhantomData })
+    }
+}
+
+/// The guard, if the lock was free: a panic while it was held is none of its business, as with the host's.
+fn unpoisoned<G>(result: TryLockResult<G>) -> Option<G> {
+    match result {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 

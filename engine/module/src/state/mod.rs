@@ -28,6 +28,8 @@
 
 #[cfg(feature = "state")]
 mod cell;
+#[cfg(feature = "state")]
+mod derived;
 mod error;
 #[cfg(feature = "state")]
 mod kind;
@@ -43,9 +45,11 @@ pub use error::{StateError, StateErrorKind};
 
 #[cfg(feature = "state")]
 pub use self::{
-    cell::{Shared, State, StateMut, StateRef},
+    cell::{Injected, Shared, State, StateMut, StateRef},
     kind::StateType,
-    operation::{Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, serve},
+    operation::{
+        Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, first_value, serve,
+    },
     skeleton::{difference, skeleton},
-    step::{StepRequest, automatic, step},
+    step::{Outcome, StepRequest, automatic, check_step, step},
 };

@@ -83,7 +83,7 @@ pub unsafe fn serve<T: StateType>(request: Packed1<StateRequest>) -> Result<(), 
     let value = value.cast::<T>();
     match operation {
         Operation::Initial => {
-            let first = T::initial().ok_or_else(no_initial::<T>)?;
+            let first = first_value::<T>()?;
             // SAFETY: 1 of the contract: there is room.
             unsafe { value.write(first) };
         }
@@ -119,12 +119,20 @@ pub unsafe fn serve<T: StateType>(request: Packed1<StateRequest>) -> Result<(), 
     Ok(())
 }
 
-fn no_initial<T: StateType>() -> String {
-    format!(
-        "{} has no first value: derive Default for it, or write #[state(version = {}, init = function)]",
-        T::SCHEMA,
-        T::VERSION
-    )
+/// The value that a new cell of this type has: the type's default, or what its `init` gives.
+///
+/// For steps of a migration: `Counters { calls: old.calls, ..first_value()? }`.
+///
+/// # Errors
+///
+/// When the type has neither.
+pub fn first_value<T: StateType>() -> Result<T, String> {
+    T::initial().ok_or_else(|| {
+        let (schema, version) = (T::SCHEMA, T::VERSION);
+        format!(
+            "{schema} has no first value: derive Default for it, or write #[state(version = {version}, init = function)]"
+        )
+    })
 }
 
 pub(super) fn encode<T: StateType>(value: &T, out: &mut Vec<u8>) -> Result<(), String> {

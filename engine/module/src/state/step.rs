@@ -1,6 +1,8 @@
 //! One step of a migration: from one version of a schema to another.
 
-use serde_json::{Map, Value};
+use std::fmt;
+
+use super::derived;
 
 use super::kind::StateType;
 use super::operation::{Bytes, decode, encode};
@@ -54,7 +56,8 @@ pub unsafe fn step<Old: StateType, New: StateType>(
 ///
 /// # Errors
 ///
-/// When a field that is kept has another type, and when `New` has no first value.
+/// When what is kept does not survive as it is in the new type, when a field that is said to be renamed is not
+/// there, and when `New` has no first value.
 pub unsafe fn automatic<New: StateType>(
     request: Packed1<StepRequest>,
     renamed: &[(&str, &str)],
@@ -62,29 +65,69 @@ pub unsafe fn automatic<New: StateType>(
     let Packed1(request) = request;
     // SAFETY: 1 of the contract.
     let bytes = unsafe { request.bytes.get() };
-    let mut old: Map<String, Value> =
-        serde_json::from_slice(bytes).map_err(|error| format!("the old value: {error}"))?;
-    let first = New::initial().ok_or("a derived step needs a first value: derive Default")?;
-    let Value::Object(mut new) = serde_json::to_value(&first).map_err(|error| error.to_string())?
-    else {
-        return Err("only fields with names can be found by name".to_owned());
-    };
-    for (old_name, new_name) in renamed {
-        if let Some(value) = old.remove(*old_name) {
-            old.insert((*new_name).to_owned(), value);
-        }
-    }
-    let mut dropped = Vec::new();
-    for (name, value) in old {
-        match new.get_mut(&name) {
-            Some(place) => *place = value,
-            None => dropped.push(name),
-        }
-    }
-    let new: New = serde_json::from_value(Value::Object(new))
-        .map_err(|error| format!("{error}; write the step by hand"))?;
+    let (new, dropped) = derived::value::<New>(bytes, renamed)?;
     // SAFETY: 2 of the contract.
     unsafe { give(request, new, dropped.into_iter()) }
+}
+
+/// What a step that somebody wrote returns: the new value, or a `Result` of it.
+#[diagnostic::on_unimplemented(
+    message = "a step of a migration cannot return `{Self}`",
+    label = "neither a state type nor a `Result` of one",
+    note = "return the new value, or `Result<Counters, E>` where `E` can be shown: String, say"
+)]
+pub trait Outcome {
+    /// The type of the new value.
+    type New: StateType;
+
+    /// The new value, or why there is none.
+    fn into_result(self) -> Result<Self::New, String>;
+}
+
+impl<T: StateType> Outcome for T {
+    type New = T;
+
+    fn into_result(self) -> Result<T, String> {
+        Ok(self)
+    }
+}
+
+impl<T: StateType, E: fmt::Display> Outcome for Result<T, E> {
+    type New = T;
+
+    fn into_result(self) -> Result<T, String> {
+        self.map_err(|error| error.to_string())
+    }
+}
+
+/// Refuses, at compile time, a step that leads from somewhere else than it says, or elsewhere than up.
+///
+/// # Panics
+///
+/// Then, with the advice.
+#[track_caller]
+pub const fn check_step<Old: StateType, New: StateType>(from: u16) {
+    assert!(
+        is_same(Old::SCHEMA, New::SCHEMA),
+        "the two types are of different schemas: write `name = \"..\"` in the `#[state(..)]` of the old one"
+    );
+    assert!(
+        Old::VERSION == from,
+        "`from` is not the version in the `#[state(..)]` of the type that the step takes"
+    );
+    assert!(
+        Old::VERSION < New::VERSION,
+        "a step leads to a later version: raise that of the new type; the way back is its `down`"
+    );
+}
+
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut index = 0;
+    while index < a.len() && index < b.len() && a[index] == b[index] {
+        index += 1;
+    }
+    index == a.len() && index == b.len()
 }
 
 /// Hands over what came out of a step.
