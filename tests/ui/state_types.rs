@@ -1,6 +1,5 @@
 //! What may point into the image of the code that made it cannot be state: by type. Twin: pass/state_types.rs
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -15,24 +14,28 @@ pub struct Words {
 
 #[state(version = 1)]
 pub struct Counted {
+    // Whatever serde is told.
+    #[serde(with = "as_text")]
     pub text: Rc<String>,
+}
+
+mod as_text {
+    use std::rc::Rc;
+
+    use hotswap_module::serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(text: &Rc<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        text.as_str().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<Rc<String>, D::Error> {
+        String::deserialize(reader).map(Rc::new)
+    }
 }
 
 #[state(version = 1)]
 pub struct Hidden {
     pub call: Callback,
-}
-
-#[state(version = 1)]
-pub struct Unsynchronised {
-    pub value: Cell<u64>,
-}
-
-pub struct Plain;
-
-#[state(version = 1)]
-pub struct Inside {
-    pub plain: Plain,
 }
 
 #[state(part)]

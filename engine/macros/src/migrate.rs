@@ -11,7 +11,7 @@ use syn::{
 use crate::attributes::shared;
 use crate::export::ours;
 use crate::function::{Function, Record};
-use crate::state::version_of;
+use crate::state::{fields_of, version_of};
 use crate::types::place_of;
 
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -90,7 +90,7 @@ fn written(options: TokenStream, item: &ItemFn) -> syn::Result<TokenStream> {
     function.refuse_cells("a step")?;
     let [old] = function.arguments() else {
         return Err(Error::new_spanned(
-            &item.sig.inputs,
+            &item.sig.ident,
             "a step takes the old value and gives the new one: `fn(old: CountersV1) -> Counters`, or a `Result` of it",
         ));
     };
@@ -121,7 +121,7 @@ fn written(options: TokenStream, item: &ItemFn) -> syn::Result<TokenStream> {
 
 /// The record of one step and its shim.
 fn step(old: &impl ToTokens, new: &impl ToTokens, target: &TokenStream) -> TokenStream {
-    let call = quote_spanned!(place_of(target)=> #target(old));
+    let outcome = quote_spanned!(place_of(target)=> __hotswap::Outcome::into_result(#target(old)));
     // SAFETY of the call of `step` that is quoted here: the engine keeps to its contract for shims of this kind.
     let record = Record {
         kind: quote!(Step),
@@ -142,9 +142,7 @@ fn step(old: &impl ToTokens, new: &impl ToTokens, target: &TokenStream) -> Token
         result: quote!(__hotswap::core::result::Result<(), __hotswap::std::string::String>),
         body: quote! {
             unsafe {
-                __hotswap::step::<#old, #new>(borrowed_for_this_call, |old| {
-                    __hotswap::Outcome::into_result(#call)
-                })
+                __hotswap::step::<#old, #new>(borrowed_for_this_call, |old| #outcome)
             }
         },
     };
@@ -192,14 +190,7 @@ pub(crate) struct Derived {
 pub(crate) fn take_derived(item: &mut DeriveInput) -> syn::Result<Vec<Derived>> {
     let on_item = take(&mut item.attrs);
     let mut on_fields = Vec::new();
-    let fields: Vec<_> = match &mut item.data {
-        Data::Struct(data) => data.fields.iter_mut().collect(),
-        Data::Enum(data) => {
-            data.variants.iter_mut().flat_map(|variant| variant.fields.iter_mut()).collect()
-        }
-        Data::Union(_) => Vec::new(),
-    };
-    for field in fields {
+    for field in fields_of(&mut item.data) {
         let name = field.ident.as_ref().map(|ident| ident.unraw().to_string());
         on_fields
             .extend(take(&mut field.attrs).into_iter().map(|attribute| (name.clone(), attribute)));

@@ -31,9 +31,9 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         Options::Part => part(&item, steps?),
         Options::Whole(whole) => whole.write(&mut item, steps?),
     });
-    let state = state.unwrap_or_else(|error| Written {
-        attributes: TokenStream::new(),
-        beside: error.into_compile_error(),
+    let state = state.unwrap_or_else(|error| {
+        forget_derives(&mut item);
+        Written { attributes: TokenStream::new(), beside: error.into_compile_error() }
     });
     let Written { attributes, beside } = state;
     quote!(#attributes #item #beside)
@@ -236,6 +236,33 @@ fn derives(item: &DeriveInput) -> TokenStream {
     quote! {
         #[derive(#(#missing),*)]
         #[serde(crate = "::hotswap_module::__private::serde")]
+    }
+}
+
+/// All fields of a type, those of its variants too.
+pub(crate) fn fields_of(data: &mut Data) -> Vec<&mut Field> {
+    match data {
+        Data::Struct(data) => data.fields.iter_mut().collect(),
+        Data::Enum(data) => {
+            data.variants.iter_mut().flat_map(|variant| variant.fields.iter_mut()).collect()
+        }
+        Data::Union(_) => Vec::new(),
+    }
+}
+
+/// Takes out what speaks to derives that are not written, so that one error brings no others with it.
+fn forget_derives(item: &mut DeriveInput) {
+    let speaks = |attribute: &Attribute| {
+        attribute.path().is_ident("serde") || attribute.path().is_ident("abi")
+    };
+    item.attrs.retain(|attribute| !speaks(attribute));
+    if let Data::Enum(data) = &mut item.data {
+        for variant in &mut data.variants {
+            variant.attrs.retain(|attribute| !speaks(attribute));
+        }
+    }
+    for field in fields_of(&mut item.data) {
+        field.attrs.retain(|attribute| !speaks(attribute));
     }
 }
 

@@ -106,7 +106,7 @@ macro_rules! reaches {
             /// [`CallErrorKind::StateSuperseded`]: crate::CallErrorKind::StateSuperseded
             /// [`CallErrorKind::StateHeld`]: crate::CallErrorKind::StateHeld
             #[track_caller]
-            pub fn lock(&self) -> StateMut<'_, T> {
+            pub fn lock(&self) -> StateMut<T> {
                 let locked = self.0.lock(Access::Write, Duration::MAX);
                 StateMut(locked.unwrap_or_else(|error| end(error)))
             }
@@ -120,7 +120,7 @@ macro_rules! reaches {
             ///
             /// As [`Self::lock`].
             #[track_caller]
-            pub fn read(&self) -> StateRef<'_, T> {
+            pub fn read(&self) -> StateRef<T> {
                 let locked = self.0.lock(Access::Read, Duration::MAX);
                 StateRef(locked.unwrap_or_else(|error| end(error)))
             }
@@ -131,7 +131,7 @@ macro_rules! reaches {
             ///
             /// [`StateErrorKind::Busy`] when others have it locked, and what else is in the way.
             #[track_caller]
-            pub fn try_lock(&self) -> Result<StateMut<'_, T>, StateError> {
+            pub fn try_lock(&self) -> Result<StateMut<T>, StateError> {
                 self.try_lock_for(Duration::ZERO)
             }
 
@@ -141,7 +141,7 @@ macro_rules! reaches {
             ///
             /// As [`Self::try_lock`].
             #[track_caller]
-            pub fn try_lock_for(&self, timeout: Duration) -> Result<StateMut<'_, T>, StateError> {
+            pub fn try_lock_for(&self, timeout: Duration) -> Result<StateMut<T>, StateError> {
                 self.0.lock(Access::Write, timeout).map(StateMut)
             }
 
@@ -151,7 +151,7 @@ macro_rules! reaches {
             ///
             /// As [`Self::try_lock`].
             #[track_caller]
-            pub fn try_read(&self) -> Result<StateRef<'_, T>, StateError> {
+            pub fn try_read(&self) -> Result<StateRef<T>, StateError> {
                 self.0.lock(Access::Read, Duration::ZERO).map(StateRef)
             }
         }
@@ -195,7 +195,7 @@ impl<T: StateType> Reach<T> {
     }
 
     #[track_caller]
-    fn lock(&self, access: Access, timeout: Duration) -> Result<Locked<'_, T>, StateError> {
+    fn lock(&self, access: Access, timeout: Duration) -> Result<Locked<T>, StateError> {
         if let Some(cell) = self.standalone {
             return self.lock_standalone(cell, access, timeout);
         }
@@ -223,7 +223,7 @@ impl<T: StateType> Reach<T> {
         match (error, NonNull::new(locked.value.cast::<T>())) {
             (None, Some(value)) => {
                 let held = Held::Host { value, cell: locked.cell, services, access };
-                Ok(Locked { held, _cell: PhantomData })
+                Ok(Locked { held, _not_sent: PhantomData })
             }
             (error, _) => Err(error.unwrap_or_else(|| StateError {
                 state: self.title(),
@@ -237,7 +237,7 @@ impl<T: StateType> Reach<T> {
         cell: &'static RwLock<T>,
         access: Access,
         timeout: Duration,
-    ) -> Result<Locked<'_, T>, StateError> {
+    ) -> Result<Locked<T>, StateError> {
         let busy = || StateError { state: self.title(), kind: StateErrorKind::Busy };
         let waits = timeout > Duration::ZERO;
         let held = match access {
@@ -250,7 +250,7 @@ impl<T: StateType> Reach<T> {
             }
             Access::Read => Held::Read(unpoisoned(cell.try_read()).ok_or_else(busy)?),
         };
-        Ok(Locked { held, _cell: PhantomData })
+        Ok(Locked { held, _not_sent: PhantomData })
     }
 }
 
@@ -264,9 +264,9 @@ fn unpoisoned<G>(result: TryLockResult<G>) -> Option<G> {
 }
 
 /// A cell that is locked. It is unlocked by the thread that locked it: the pointer keeps it from being sent.
-struct Locked<'a, T: 'static> {
+struct Locked<T: 'static> {
     held: Held<T>,
-    _cell: PhantomData<(&'a T, *const ())>,
+    _not_sent: PhantomData<*const ()>,
 }
 
 enum Held<T: 'static> {
@@ -282,7 +282,7 @@ enum Held<T: 'static> {
     Write(RwLockWriteGuard<'static, T>),
 }
 
-impl<T: 'static> Locked<'_, T> {
+impl<T: 'static> Locked<T> {
     fn value(&self) -> &T {
         match &self.held {
             // SAFETY: the host gave out a `T` (its layout was compared), locked for at least reading until `drop`.
@@ -293,7 +293,7 @@ impl<T: 'static> Locked<'_, T> {
     }
 }
 
-impl<T> Drop for Locked<'_, T> {
+impl<T> Drop for Locked<T> {
     fn drop(&mut self) {
         if let Held::Host { cell, services, access, .. } = self.held {
             let panicked = u32::from(std::thread::panicking());
@@ -305,13 +305,13 @@ impl<T> Drop for Locked<'_, T> {
 
 /// A cell locked for writing; unlocked when dropped.
 #[must_use = "dropped at once, it unlocks the cell"]
-pub struct StateMut<'a, T: 'static>(Locked<'a, T>);
+pub struct StateMut<T: 'static>(Locked<T>);
 
 /// A cell locked for reading; unlocked when dropped.
 #[must_use = "dropped at once, it unlocks the cell"]
-pub struct StateRef<'a, T: 'static>(Locked<'a, T>);
+pub struct StateRef<T: 'static>(Locked<T>);
 
-impl<T> Deref for StateMut<'_, T> {
+impl<T> Deref for StateMut<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -319,7 +319,7 @@ impl<T> Deref for StateMut<'_, T> {
     }
 }
 
-impl<T> DerefMut for StateMut<'_, T> {
+impl<T> DerefMut for StateMut<T> {
     fn deref_mut(&mut self) -> &mut T {
         match &mut self.0.held {
             // SAFETY: as in `value`; locked for writing, and borrowed exclusively here.
@@ -330,7 +330,7 @@ impl<T> DerefMut for StateMut<'_, T> {
     }
 }
 
-impl<T> Deref for StateRef<'_, T> {
+impl<T> Deref for StateRef<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -338,13 +338,13 @@ impl<T> Deref for StateRef<'_, T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for StateMut<'_, T> {
+impl<T: fmt::Debug> fmt::Debug for StateMut<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for StateRef<'_, T> {
+impl<T: fmt::Debug> fmt::Debug for StateRef<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
