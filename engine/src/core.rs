@@ -274,7 +274,7 @@ impl Core {
         let used = current.context().map(|context| context.cells.all()).unwrap_or_default();
         cells.extend(used.into_iter().filter(|cell| cell.is_shared()));
         drop(current);
-        cells.iter().map(|cell| cell.info()).collect()
+        cells.iter().filter_map(|cell| cell.info()).collect()
     }
 
     pub(crate) fn current(&self) -> VersionId {

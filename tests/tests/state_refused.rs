@@ -171,10 +171,7 @@ fn sm_5_what_is_dropped_is_counted_in_the_log() {
     let lines = log_lines(&log);
     let line = lines.iter().find(|line| line.event == "migrate.ok").expect("it was migrated");
     assert_eq!((line.field("dropped"), line.field("fields")), ("1", "name"));
-    assert_eq!(
-        (line.field("from"), line.field("to"), line.field("state")),
-        ("3", "4", "Counters")
-    );
+    assert_eq!((line.field("from"), line.field("to"), line.field("state")), ("3", "4", "Counters"));
 }
 
 #[test]
