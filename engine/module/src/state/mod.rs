@@ -30,6 +30,8 @@
 mod cell;
 #[cfg(feature = "state")]
 mod derived;
+#[cfg(feature = "state")]
+mod difference;
 mod error;
 #[cfg(feature = "state")]
 mod kind;
@@ -37,6 +39,8 @@ mod kind;
 mod operation;
 #[cfg(feature = "state")]
 mod skeleton;
+#[cfg(feature = "state")]
+mod source;
 #[cfg(feature = "state")]
 mod step;
 
@@ -46,10 +50,11 @@ pub use error::{StateError, StateErrorKind};
 #[cfg(feature = "state")]
 pub use self::{
     cell::{Injected, Shared, State, StateMut, StateRef},
+    difference::difference,
     kind::StateType,
     operation::{
         Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, first_value, serve,
     },
-    skeleton::{difference, skeleton},
+    skeleton::skeleton,
     step::{Outcome, StepRequest, automatic, check_step, step},
 };
