@@ -129,7 +129,17 @@ pub fn several(a: u8, _phase: State<Phase>, b: &mut u64, _shared: Shared<Derived
 
 #[expect(clippy::too_many_arguments, reason = "the most that an export may have, and a cell")]
 #[export]
-pub fn eight(a: u8, b: u8, c: u8, d: u8, _c: State<Counters>, e: u8, f: u8, g: u8, h: u8) -> u8 {
+pub fn eight(
+    a: u8,
+    b: u8,
+    c: u8,
+    d: u8,
+    _counters: State<Counters>,
+    e: u8,
+    f: u8,
+    g: u8,
+    h: u8,
+) -> u8 {
     a + b + c + d + e + f + g + h
 }
 
