@@ -134,26 +134,18 @@ impl ImageContext {
         if cells.is_empty() {
             return;
         }
-        let context = Arc::clone(self);
-        let hold = context.holds.add(PinKind::State, "letting go of its state".to_owned());
-        // Release pairs with the Acquire in `is_clear`.
-        context.lets_go.store(true, Ordering::Release);
+        let going = LettingGo::begin(self);
         let work = move || {
+            let context = &going.context;
             for cell in cells {
                 if let Some(kind) = context.kinds().of_form(&cell.schema, &cell.form) {
                     cell.let_go(kind.shim, keeps || cell.is_shared());
                 }
             }
             leftovers::clear_thread();
-            context.holds.remove(hold);
-            context.lets_go.store(false, Ordering::Release);
-            context.leftovers.ring();
         };
-        if thread::spawn("hotswap-state", work).is_err() {
-            // Leaked, which needs no code.
-            self.holds.remove(hold);
-            self.lets_go.store(false, Ordering::Release);
-        }
+        // Without a thread the values are leaked, which needs no code.
+        let _ = thread::spawn("hotswap-state", work);
     }
 
     pub(crate) fn holds(&self) -> Arc<Holds> {
@@ -172,6 +164,29 @@ impl ImageContext {
         let version = self.version.get()?.upgrade()?;
         let holds = self.holds();
         Some(Hold { number: holds.add(kind, origin), holds, _version: version })
+    }
+}
+
+/// Keeps an image mapped while its state is let go of, however that ends.
+struct LettingGo {
+    context: Arc<ImageContext>,
+    hold: u64,
+}
+
+impl LettingGo {
+    fn begin(context: &Arc<ImageContext>) -> Self {
+        let hold = context.holds.add(PinKind::State, "letting go of its state".to_owned());
+        // Release pairs with the Acquire in `is_clear`.
+        context.lets_go.store(true, Ordering::Release);
+        Self { context: Arc::clone(context), hold }
+    }
+}
+
+impl Drop for LettingGo {
+    fn drop(&mut self) {
+        self.context.holds.remove(self.hold);
+        self.context.lets_go.store(false, Ordering::Release);
+        self.context.leftovers.ring();
     }
 }
 

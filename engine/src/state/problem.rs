@@ -6,7 +6,8 @@
 pub enum StateProblem {
     /// No steps lead from the version that there is to the one that is wanted.
     #[error(
-        "there is version {from} of it, the module wants version {to}, and no #[migrate] leads there\n{difference}\nwrite the step:\n\n{skeleton}"
+        "there is version {from} of it, the module wants version {to}, and no #[migrate] leads there\n{difference}{}",
+        to_paste("write the step:", skeleton)
     )]
     NoPath {
         /// What there is.
@@ -15,20 +16,20 @@ pub enum StateProblem {
         to: u16,
         /// Both layouts, line by line.
         difference: String,
-        /// Code to begin with.
+        /// Code to begin with; empty where nobody knows the old type any more.
         skeleton: String,
     },
     /// The layout is another under the same version number.
     #[error(
-        "its layout changed, and its version is {version} as before\n{difference}\nraise the version to {}, and write the step:\n\n{skeleton}",
-        version + 1
+        "its layout changed, and its version is {version} as before\n{difference}{}",
+        to_paste(&format!("raise the version to {}, and write the step:", version + 1), skeleton)
     )]
     SameVersion {
         /// The number.
         version: u16,
         /// Both layouts, line by line.
         difference: String,
-        /// Code to begin with.
+        /// Code to begin with; empty where nobody knows the old type any more.
         skeleton: String,
     },
     /// A step failed.
@@ -97,6 +98,13 @@ pub enum StateProblem {
         /// The version.
         version: u16,
     },
+}
+
+fn to_paste(advice: &str, skeleton: &str) -> String {
+    match skeleton {
+        "" => String::new(),
+        skeleton => format!("\n{advice}\n\n{skeleton}"),
+    }
 }
 
 impl StateProblem {

@@ -112,9 +112,10 @@ impl Swapper {
         // What its constructors left on this thread.
         retired.image.context().leftovers.begin_closing();
         leftovers::clear_closing();
-        // An engine that has ended has no use for it.
-        retired.image.context().let_go(!self.is_closing);
+        let context = Arc::clone(retired.image.context());
         self.closing.push(retired);
+        // An engine that has ended has no use for its state.
+        context.let_go(!self.is_closing);
         self.asked = 0;
         self.look_at_leftovers();
     }
