@@ -274,7 +274,7 @@ impl Core {
         let used = current.context().map(|context| context.cells.all()).unwrap_or_default();
         cells.extend(used.into_iter().filter(|cell| cell.is_shared()));
         drop(current);
-        cells.iter().map(|cell| cell.info()).collect()
+        cells.iter().filter_map(|cell| cell.info()).collect()
     }
 
     pub(crate) fn current(&self) -> VersionId {
@@ -330,11 +330,6 @@ impl CellOwner for Core {
         self.journal.write(None, line.field("becomes", becomes));
         self.subscribers.tell(&Event::StateTorn { state: cell.title(), by: by.to_string() });
         if is_restored { Torn::Restored } else { Torn::Kept }
-    }
-
-    fn not_restored(&self, cell: &Cell, message: &str) {
-        let line = Line::error("state.lost").field("state", cell.title());
-        self.journal.write(None, line.field("msg", message));
     }
 }
 

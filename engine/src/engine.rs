@@ -186,7 +186,7 @@ impl Engine {
         self.core().slot.load().export_list()
     }
 
-    /// The cells of this engine, and those that it shares with others: what outlives versions.
+    /// The cells of this engine that have a value, and those that it shares with others: what outlives versions.
     ///
     /// Blocks for up to 200 ms per cell that is locked for writing, of which the value is left out then. The
     /// code of the current version runs, on this thread, to write the values out.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::cell::{Cell, Resting};
+use super::cell::Cell;
+use super::value::Resting;
 
 /// How long a cell that is locked for writing is waited for, to be looked at.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -19,7 +20,7 @@ pub struct StateInfo {
     pub version: u16,
     /// Whether other engines may use it too.
     pub is_shared: bool,
-    /// How many bytes its value takes as postcard. `None` where it has none yet, or is locked for writing for longer than 200 ms.
+    /// How many bytes its value takes as postcard. `None` where it is locked for writing for longer than 200 ms.
     pub bytes: Option<usize>,
     /// The value as JSON. `None` as with `bytes`, and where JSON cannot carry all of it.
     pub json: Option<String>,
@@ -30,11 +31,14 @@ pub struct StateInfo {
 }
 
 impl Cell {
-    /// What people may want to know. Waits for who writes it, for a short time.
-    pub(crate) fn info(&self) -> StateInfo {
-        let value = self.read(PATIENCE, true).and_then(Result::ok);
+    /// What people may want to know; `None` before it has a value. Waits for who writes it, for a short time.
+    pub(crate) fn info(&self) -> Option<StateInfo> {
+        let value = match self.read(PATIENCE, true) {
+            None if self.is_empty(Duration::ZERO) => return None,
+            value => value.and_then(Result::ok),
+        };
         let json = |value: &Resting| String::from_utf8(value.json.clone()).ok();
-        StateInfo {
+        Some(StateInfo {
             schema: self.schema.clone(),
             name: self.name.clone(),
             version: self.form.version,
@@ -43,6 +47,6 @@ impl Cell {
             json: value.as_ref().and_then(json).filter(|json| !json.is_empty()),
             writes: self.writes(),
             torn_by: self.torn(),
-        }
+        })
     }
 }
