@@ -92,6 +92,10 @@ fn begin() -> Phase {
 #[derive(Debug)]
 pub struct NoFirst(pub u8);
 
+#[state(version = 1)]
+#[derive(Debug)]
+pub struct Maybe(pub Option<f64>);
+
 /// Counts how often a value of it is dropped.
 #[state(version = 1)]
 #[derive(Default)]
@@ -254,6 +258,7 @@ fn sm_2_a_state_type_has_schema_version_and_layout() {
         ("Counters", 3),
         ("Derived", 1),
         ("Maps", 2),
+        ("Maybe", 1),
         ("NoFirst", 9),
         ("Noisy", 1),
         ("Phase", 1),
@@ -337,6 +342,9 @@ fn json_says_all_of_a_value_or_nothing() {
     assert_eq!(json(&counters), Ok(shown.to_owned()));
     let strange = Counters { at: Place { x: f64::NAN, y: 0.0 }, ..counters };
     json(&strange).expect_err("JSON has no NaN");
+    // This one would read back, as `None`.
+    assert_eq!(json(&Maybe(Some(f64::NAN))), Err("JSON cannot carry all of it".to_owned()));
+    assert_eq!(json(&Maybe(Some(1.5))).as_deref(), Ok("1.5"));
     // The last digit counts.
     for index in 1..2_000_u32 {
         let x = f64::from(index).sqrt() / 7.0e-9;

@@ -210,7 +210,7 @@ impl Pair<'_> {
     }
 
     fn is_same(&self, old: &'static Desc, new: &'static Desc) -> bool {
-        text(old) == text(new) && self.former(old, self.old) == self.current(new)
+        self.former(old, self.old) == self.current(new)
     }
 
     fn is_same_shape(&self, old: &Shape, new: &Shape) -> bool {
@@ -275,4 +275,37 @@ fn snake_case(name: &str) -> String {
         snake.extend(character.to_lowercase());
     }
     snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_widened_and_never_narrowed() {
+        let widened =
+            [("u8", "u16"), ("u32", "i64"), ("i8", "i128"), ("f32", "f64"), ("u16", "f32")];
+        for (old, new) in widened {
+            assert!(is_lossless(old, new), "{old} {new}");
+            assert!(!is_lossless(new, old), "{new} {old}");
+        }
+        let not = [
+            ("u32", "i32"),
+            ("i8", "u16"),
+            ("u64", "f64"),
+            ("u8", "usize"),
+            ("f32", "u64"),
+            ("é", "u8"),
+        ];
+        for (old, new) in not {
+            assert!(!is_lossless(old, new), "{old} {new}");
+        }
+        assert!(is_lossless("String", "Box<str>") && is_lossless("Box<str>", "String"));
+    }
+
+    #[test]
+    fn steps_are_named_like_functions() {
+        assert_eq!(snake_case("GameWorld"), "game_world");
+        assert_eq!(snake_case("Counters_2"), "counters_2");
+    }
 }
