@@ -1,8 +1,6 @@
 //! The module of `tests/modules/counted.rs`: one schema, five versions.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -109,36 +107,46 @@ pub fn problem(error: &ReloadError) -> &StateProblem {
     }
 }
 
-/// Threads that call until they are stopped.
+/// Threads that call in bursts: a burst each, whenever they are told to. In between they leave the processor to the swaps.
 #[derive(Debug)]
 pub struct Counting {
     threads: Vec<thread::JoinHandle<u64>>,
-    is_done: Arc<AtomicBool>,
+    bursts: Sender<()>,
 }
+
+/// How many calls a burst has.
+const BURST: usize = 40;
 
 impl Counting {
     /// `function` is `increment`, or `try_increment`, of which only those calls count that wrote.
     #[must_use]
     pub fn start(engine: &Engine, count: usize, function: &'static str) -> Self {
-        let is_done = Arc::new(AtomicBool::new(false));
+        let (bursts, told) = bounded::<()>(count);
         let threads = (0..count).map(|_| {
-            let (engine, is_done) = (engine.clone(), Arc::clone(&is_done));
-            thread::spawn(move || {
-                let mut written = 0;
-                while !is_done.load(Ordering::Relaxed) {
-                    written += match function {
-                        "increment" => engine.call_with::<u64>(function, ()).map(|_| 1),
-                        _ => engine
-                            .call_with::<Option<u64>>(function, ())
-                            .map(|n| u64::from(n.is_some())),
-                    }
-                    .expect("no call fails");
+            let (engine, told) = (engine.clone(), told.clone());
+            let call = move || match function {
+                "increment" => engine.call_with::<u64>(function, ()).map(|_| 1),
+                _ => {
+                    let written = engine.call_with::<Option<u64>>(function, ());
+                    written.map(|total| u64::from(total.is_some()))
                 }
-                written
+            };
+            thread::spawn(move || {
+                let calls = told.iter().flat_map(|()| 0..BURST);
+                calls.map(|_| call().expect("no call fails")).sum()
             })
         });
         let threads = threads.collect();
-        Self { threads, is_done }
+        Self { threads, bursts }
+    }
+
+    /// Has all threads call, from now on, for a while. Does not wait for them, unless they have not begun the burst before.
+    ///
+    /// # Panics
+    ///
+    /// When a call failed.
+    pub fn burst(&self) {
+        self.threads.iter().for_each(|_| self.bursts.send(()).expect("no call failed"));
     }
 
     /// Ends them; how many calls have written.
@@ -148,7 +156,7 @@ impl Counting {
     /// When a call failed.
     #[must_use]
     pub fn stop(self) -> u64 {
-        self.is_done.store(true, Ordering::Relaxed);
+        drop(self.bursts);
         self.threads.into_iter().map(|thread| thread.join().expect("no call failed")).sum()
     }
 }

@@ -39,6 +39,7 @@ fn sm_1_counted_through_a_hundred_swaps() {
     let engine = open(1);
     let counting = Counting::start(&engine, 8, "increment");
     for _ in 0..100 {
+        counting.burst();
         engine.offer(&counted(1)).expect("swaps");
     }
     let calls = counting.stop();
@@ -86,6 +87,7 @@ fn c1_a_walk_over_five_schemas() {
         random ^= random >> 7;
         random ^= random << 17;
         let to = 1 + random % SCHEMAS;
+        counting.burst();
         engine.offer(&counted(to)).expect("migrates");
         assert_eq!(schema(&engine), to);
     }
