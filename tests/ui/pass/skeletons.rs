@@ -52,6 +52,7 @@ mod counters {
         small: u32,
     }
 
+    // A rollback takes `down`: a function from Counters to CountersV1. Without one the host must allow it.
     #[hotswap_module::migrate(from = 1)]
     fn counters_from_1(old: CountersV1) -> Result<Counters, String> {
         // Dropped: name: String.
@@ -160,6 +161,7 @@ mod world {
         place: Option<PlaceV1>,
     }
 
+    // A rollback takes `down`: a function from World to WorldV1. Without one the host must allow it.
     #[hotswap_module::migrate(from = 1)]
     fn world_from_1(old: WorldV1) -> Result<World, String> {
         // Dropped: gone: GoneV1.
@@ -184,6 +186,7 @@ mod pair {
     #[hotswap_module::state(version = 1, name = "Pair")]
     struct PairV1(u64, String, Vec<u8>);
 
+    // A rollback takes `down`: a function from Pair to PairV1. Without one the host must allow it.
     #[hotswap_module::migrate(from = 1)]
     fn pair_from_1(old: PairV1) -> Result<Pair, String> {
         Ok(Pair {
@@ -220,6 +223,7 @@ mod phase {
         Gone,
     }
 
+    // A rollback takes `down`: a function from Phase to PhaseV1. Without one the host must allow it.
     #[hotswap_module::migrate(from = 1)]
     fn phase_from_1(old: PhaseV1) -> Result<Phase, String> {
         Ok(match old {
@@ -258,6 +262,7 @@ mod level {
         Higher,
     }
 
+    // A rollback takes `down`: a function from Level to LevelV1. Without one the host must allow it.
     #[hotswap_module::migrate(from = 1)]
     fn level_from_1(old: LevelV1) -> Result<Level, String> {
         Ok(match old {
@@ -288,6 +293,7 @@ mod tree {
         children: Vec<TreeV1>,
     }
 
+    // A rollback takes `down`: a function from Tree to TreeV1. Without one the host must allow it.
     #[hotswap_module::migrate(from = 1)]
     fn tree_from_1(old: TreeV1) -> Result<Tree, String> {
         // New, as in the first value: name: String.
@@ -321,6 +327,7 @@ mod only {
         was: u8,
     }
 
+    // A rollback takes `down`: a function from Only to OnlyV1. Without one the host must allow it.
     #[hotswap_module::migrate(from = 1)]
     fn only_from_1(_old: OnlyV1) -> Result<Only, String> {
         // Dropped: was: u8.
@@ -351,11 +358,17 @@ mod kept {
         at: (f32, f32),
     }
 
-    #[hotswap_module::migrate(from = 1)]
+    #[hotswap_module::migrate(from = 1, down = kept_to_1)]
     fn kept_from_1(old: KeptV1) -> Result<Kept, String> {
         Ok(Kept {
             at: old.at,
         })
+    }
+
+    fn kept_to_1(new: Kept) -> KeptV1 {
+        KeptV1 {
+            at: new.at,
+        }
     }
 
     pub fn check() {
@@ -410,6 +423,7 @@ mod folders {
         folder: FolderV1,
     }
 
+    // A rollback takes `down`: a function from Root to RootV1. Without one the host must allow it.
     #[hotswap_module::migrate(from = 1)]
     fn root_from_1(_old: RootV1) -> Result<Root, String> {
         Ok(Root {
@@ -439,6 +453,7 @@ mod other_kind {
         Gone,
     }
 
+    // A rollback takes `down`: a function from Phase to PhaseV1. Without one the host must allow it.
     #[hotswap_module::migrate(from = 1)]
     fn phase_from_1(_old: PhaseV1) -> Result<Phase, String> {
         Err("say what becomes of the old value".to_owned())

@@ -117,13 +117,45 @@ impl Pair<'_> {
             (Body::Enum(old), Body::Enum(new)) => self.variants(old, new),
             _ => ("_old", Self::nothing()),
         };
-        let (schema, version) = (self.schema, self.version);
+        let (schema, version, former) = (self.schema, self.version, self.former_name(self.old));
+        let name = snake_case(schema);
+        let back = match (&self.old.body, &self.new.body) {
+            (Body::Struct(old), Body::Struct(new)) => self.back(old, new),
+            _ => None,
+        };
+        let (head, back) = match back {
+            Some((new, body)) => (
+                format!(
+                    "#[hotswap_module::migrate(from = {version}, down = {name}_to_{version})]\n"
+                ),
+                format!("\nfn {name}_to_{version}({new}: {schema}) -> {former} {{\n{body}}}\n"),
+            ),
+            None => (
+                format!(
+                    "// A rollback takes `down`: a function from {schema} to {former}. Without one the host must allow it.\n\
+                     #[hotswap_module::migrate(from = {version})]\n"
+                ),
+                String::new(),
+            ),
+        };
         format!(
-            "#[hotswap_module::migrate(from = {version})]\n\
-             fn {}_from_{version}({old}: {}) -> Result<{schema}, String> {{\n{body}}}\n",
-            snake_case(schema),
-            self.former_name(self.old),
+            "{head}fn {name}_from_{version}({old}: {former}) -> Result<{schema}, String> {{\n{body}}}\n{back}"
         )
+    }
+
+    /// The way back, where the new value has all that the old one had.
+    fn back(&self, old: &'static [Field], new: &'static [Field]) -> Option<(&'static str, String)> {
+        let mut fields = String::new();
+        for field in old {
+            let same = new.iter().find(|other| other.name == field.name)?;
+            if !self.is_same(field.ty, same.ty) {
+                return None;
+            }
+            let name = identifier(field.name);
+            fields.push_str(&format!("        {name}: new.{name},\n"));
+        }
+        let parameter = if old.is_empty() { "_new" } else { "new" };
+        Some((parameter, format!("    {} {{\n{fields}    }}\n", self.former_name(self.old))))
     }
 
     /// What can be said where nothing of the old value has a place.
