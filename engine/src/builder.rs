@@ -3,10 +3,11 @@
 #[cfg(feature = "monitor")]
 mod build_settings;
 mod log_settings;
+mod state_settings;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, never, unbounded};
@@ -32,7 +33,8 @@ use crate::opening::Opening;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
 use crate::slot::Slot;
-use crate::swapper::{Channels, FirstAnswer, Keeping, Swapper, provides, provides_named};
+use crate::state::{Cells, StateSettings};
+use crate::swapper::{Channels, FirstAnswer, Handover, Keeping, Swapper, provides, provides_named};
 use crate::verdict::Verdict;
 use crate::version::{Provenance, Version};
 use crate::version_id::VersionId;
@@ -86,6 +88,8 @@ pub struct EngineBuilder {
     waits_for_repair: bool,
     cancel: Receiver<()>,
     load_deadline: Duration,
+    state: StateSettings,
+    state_path: Option<PathBuf>,
     keeping: Keeping,
     control: Option<PathBuf>,
     watch: WatchSettings,
@@ -105,6 +109,8 @@ impl EngineBuilder {
             waits_for_repair: false,
             cancel: never(),
             load_deadline: LOAD_DEADLINE,
+            state: StateSettings::default(),
+            state_path: None,
             keeping: Keeping::default(),
             control: None,
             watch: WatchSettings::default(),
@@ -267,10 +273,16 @@ impl EngineBuilder {
             journal: Journal::new(name, log, self.unwritten),
             history: History::default().into(),
             load_deadline: self.load_deadline,
+            cells: Cells::new(),
+            state: self.state,
+            state_path: self.state_path,
             requests,
             is_closed: AtomicBool::new(false),
             process_id: process::id(),
         });
+        let owner: Weak<Core> = Arc::downgrade(&core);
+        core.cells.belong_to(owner);
+        core.load_state().map_err(|error| fail(OpenErrorKind::State { error: Arc::new(error) }))?;
         core.journal.write(
             None,
             Line::info("engine.start")
@@ -349,7 +361,7 @@ fn link(
 ) -> Result<(), OpenErrorKind> {
     link_services(&LINKED);
     let refuse = |message: String| OpenErrorKind::Setting { message };
-    let mut functions = Functions { exports: Exports::linked(), on_load: Vec::new() };
+    let mut functions = Functions::new(Exports::linked());
     for export in linked.exports() {
         if !functions.add(&export.record, export.shim, export.signature) {
             return Err(refuse(format!(
@@ -359,7 +371,7 @@ fn link(
             )));
         }
     }
-    let Functions { exports, on_load } = functions;
+    let Functions { exports, on_load, kinds } = functions;
     let id = VersionId(1);
     core.expectations
         .check_loaded(|name| exports.get(name), id)
@@ -381,7 +393,9 @@ fn link(
         linked: Some(Arc::clone(&context)),
     });
     context.attach(&version);
+    context.declare(kinds);
     hook::run(&version, &on_load, core.load_deadline).map_err(|kind| refuse(kind.to_string()))?;
+    Handover::default().bind(core, &version);
     core.history.lock().became_current(&version);
     // What stands for no code: nobody can be in it, and nothing of it is mapped.
     drop(core.slot.publish(version));

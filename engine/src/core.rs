@@ -1,5 +1,6 @@
 //! What all handles of one engine share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +27,10 @@ use crate::provide::Provided;
 use crate::request::{Answer, Request, is_swapper_thread};
 use crate::services::ModuleHost;
 use crate::slot::Slot;
+use crate::state::{
+    self, Cell, CellOwner, Cells, Place, SHARED, StateFileError, StateInfo, StateSettings, Torn,
+    TornPolicy,
+};
 use crate::status::{LastFailure, Status};
 use crate::unload::{UnloadError, UnloadErrorKind, UnloadTicket};
 use crate::verdict::Verdict;
@@ -45,6 +50,11 @@ pub(crate) struct Core {
     pub(crate) history: Mutex<History>,
     /// How long load hooks may take.
     pub(crate) load_deadline: Duration,
+    /// Values that outlive versions.
+    pub(crate) cells: Cells,
+    pub(crate) state: StateSettings,
+    /// Where they are saved.
+    pub(crate) state_path: Option<PathBuf>,
     /// To the swapper.
     pub(crate) requests: Sender<Request>,
     pub(crate) is_closed: AtomicBool,
@@ -233,6 +243,40 @@ impl Core {
         }
     }
 
+    /// Takes what was saved, before the first version is there.
+    pub(crate) fn load_state(&self) -> Result<(), StateFileError> {
+        let Some(path) = &self.state_path else { return Ok(()) };
+        let cells = state::load(path, &self.cells)?;
+        let line = Line::info("state.loaded").field("path", path.display());
+        self.journal.write(None, line.field("cells", cells));
+        Ok(())
+    }
+
+    /// Saves all cells, if the host said where.
+    pub(crate) fn save_state(&self) -> Result<(), StateFileError> {
+        let Some(path) = &self.state_path else { return Ok(()) };
+        let start = clock::now();
+        let saved = state::save(path, &self.cells.all()).inspect_err(|error| {
+            let line = Line::error("state.not_saved").field("path", path.display());
+            self.journal.write(None, line.field("msg", error));
+        })?;
+        let line = Line::info("state.saved").field("path", path.display());
+        let line = line.field("cells", saved.cells).field("bytes", saved.bytes);
+        let line = line.field("save_us", clock::since(start).as_micros());
+        self.journal.write(None, line);
+        Ok(())
+    }
+
+    /// The cells, and those that it shares.
+    pub(crate) fn states(&self) -> Vec<StateInfo> {
+        let mut cells = self.cells.all();
+        let current = self.slot.load();
+        let used = current.context().map(|context| context.cells.all()).unwrap_or_default();
+        cells.extend(used.into_iter().filter(|cell| cell.is_shared()));
+        drop(current);
+        cells.iter().filter_map(|cell| cell.info()).collect()
+    }
+
     pub(crate) fn current(&self) -> VersionId {
         self.slot.load().id
     }
@@ -267,9 +311,25 @@ impl ModuleHost for Core {
         Self::reload(self).map(|verdict| verdict.current().number()).map_err(refused)
     }
 
+    fn cells(&self, are_shared: bool) -> &Cells {
+        if are_shared { &SHARED } else { &self.cells }
+    }
+
     fn module_panicked(&self, thread: &str, message: &str, location: &str) {
         let line = Line::error("module.panic").field("thread", thread).field("at", location);
         self.journal.write(None, line.field("msg", message));
+    }
+}
+
+impl CellOwner for Core {
+    fn torn(&self, cell: &Cell, by: &Place) -> Torn {
+        let is_restored = self.state.torn == TornPolicy::Restore;
+        let line = Line::warn("state.torn").field("state", cell.title()).field("by", by);
+        let line = line.field("version", self.current().number());
+        let becomes = if is_restored { "restored" } else { "kept" };
+        self.journal.write(None, line.field("becomes", becomes));
+        self.subscribers.tell(&Event::StateTorn { state: cell.title(), by: by.to_string() });
+        if is_restored { Torn::Restored } else { Torn::Kept }
     }
 }
 

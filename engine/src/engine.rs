@@ -20,6 +20,7 @@ use crate::function::{Function, FunctionType};
 use crate::guard::Guard;
 use crate::history::Transition;
 use crate::request::Request;
+use crate::state::{StateFileError, StateInfo};
 use crate::status::{Status, VersionInfo};
 use crate::unload::{UnloadError, UnloadTicket};
 use crate::verdict::Verdict;
@@ -183,6 +184,26 @@ impl Engine {
     #[must_use]
     pub fn exports(&self) -> Vec<ExportInfo> {
         self.core().slot.load().export_list()
+    }
+
+    /// The cells of this engine that have a value, and those that it shares with others: what outlives versions.
+    ///
+    /// Blocks for up to 200 ms per cell that is locked for writing, of which the value is left out then. The
+    /// code of the current version runs, on this thread, to write the values out.
+    #[must_use]
+    pub fn states(&self) -> Vec<StateInfo> {
+        self.core().states()
+    }
+
+    /// Saves all cells in the file of [`persist_state`](EngineBuilder::persist_state), as the end of the engine does. Does nothing
+    /// without it. Cells are copied one after the other; blocks until the file is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// When a cell is locked for writing for longer than a second, or the file cannot be written. What was saved before
+    /// stays.
+    pub fn save_state(&self) -> Result<(), StateFileError> {
+        self.core().save_state()
     }
 
     /// Everything there is to say about this engine now.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use hotswap_artifact::{BuildError, Diagnostics, ScanError};
 
 use crate::load_error::LoadError;
+use crate::state::StateFileError;
 use crate::version_id::{NO_VERSION, VersionId};
 
 /// The engine could not be opened. Nothing runs, and nothing was left behind.
@@ -48,6 +49,12 @@ pub enum OpenErrorKind {
         /// What the system answered: `AddrInUse` when another process listens there.
         #[source]
         error: Arc<io::Error>,
+    },
+    /// The state that was saved cannot be read.
+    #[error("{error}")]
+    State {
+        /// Where, and what to do.
+        error: Arc<StateFileError>,
     },
     /// A setting cannot be used.
     #[error("{message}")]

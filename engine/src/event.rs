@@ -87,6 +87,13 @@ pub enum Event {
         /// The version.
         version: VersionId,
     },
+    /// A panic left a cell locked for writing, half written, maybe.
+    StateTorn {
+        /// The cell.
+        state: String,
+        /// Who had it locked: a function, and the place in it.
+        by: String,
+    },
     /// Automatic swaps stopped.
     Paused,
     /// Automatic swaps go on.

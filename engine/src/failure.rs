@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use hotswap_module::__private::Status;
-use hotswap_module::CallErrorKind;
+use hotswap_module::{CallErrorKind, StateError};
 
 /// What a module told of its last failure on this thread.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Failure {
 
 thread_local! {
     static LAST: RefCell<Option<Failure>> = const { RefCell::new(None) };
+    /// Why state ended a call on this thread.
+    static STATE: RefCell<Option<StateError>> = const { RefCell::new(None) };
     /// Set on threads that a module started: nobody takes their failures.
     static MODULE_THREAD: Cell<bool> = const { Cell::new(false) };
 }
@@ -32,16 +34,27 @@ pub(crate) fn note(message: &str, location: Option<String>) {
     });
 }
 
+/// Notes that state ends the call on this thread.
+pub(crate) fn note_state(error: &StateError) {
+    let _ = STATE.try_with(|state| *state.borrow_mut() = Some(error.clone()));
+}
+
 /// Takes what was noted for a call that ended with `status`; `None` for a call that succeeded.
 pub(crate) fn take(status: Status) -> Option<CallErrorKind> {
     if status == Status::Done {
         return None;
     }
+    if status == Status::State {
+        let error = STATE.try_with(|state| state.borrow_mut().take()).ok().flatten();
+        let unknown =
+            || CallErrorKind::State { message: "its state could not be locked".to_owned() };
+        return Some(error.map_or_else(unknown, StateError::into_kind));
+    }
     let failure = LAST.try_with(|last| last.borrow_mut().take()).ok().flatten();
     let failure =
         failure.unwrap_or_else(|| Failure { message: "no message".to_owned(), location: None });
     Some(match status {
-        Status::Done | Status::Panicked => {
+        Status::Done | Status::State | Status::Panicked => {
             CallErrorKind::Panicked { message: failure.message, location: failure.location }
         }
         Status::PanickedTwice => CallErrorKind::Panicked {

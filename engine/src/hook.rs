@@ -36,6 +36,11 @@ pub(crate) fn is_this_thread() -> bool {
     CALLED_BACK.try_with(|called| called.get().is_some()).unwrap_or(false)
 }
 
+/// From here on this thread cannot call the engine that waits for it.
+pub(crate) fn refuse_calls_here() {
+    CALLED_BACK.with(|called| called.set(Some(false)));
+}
+
 /// Runs hooks one after the other and waits for them, at most for `deadline`.
 ///
 /// A hook that does not return keeps its thread, and so its version, mapped: there is no way to end it.

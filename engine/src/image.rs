@@ -18,6 +18,7 @@ use crate::libraries;
 use crate::load_error::LoadErrorKind;
 use crate::services::{ImageContext, ImageServices, delete_keys};
 use crate::stage::Staged;
+use crate::state::Kinds;
 use crate::verify::Verified;
 
 /// A loaded module. Never closed by dropping: only the swapper unmaps, by [`Image::unload`].
@@ -44,6 +45,8 @@ pub(crate) struct Functions {
     pub(crate) exports: Exports,
     /// What runs before the version becomes current, in the order of names.
     pub(crate) on_load: Vec<Hook>,
+    /// Its state types, and the steps between them.
+    pub(crate) kinds: Kinds,
 }
 
 /// A function that the engine runs at a point of a version's life.
@@ -137,7 +140,7 @@ impl Image {
     }
 
     /// What the host keeps about this image.
-    pub(crate) fn context(&self) -> &ImageContext {
+    pub(crate) fn context(&self) -> &Arc<ImageContext> {
         self.services.context()
     }
 
@@ -213,7 +216,7 @@ fn prove(verified: &Verified, base: *const u8) -> Result<(), LoadErrorKind> {
 /// The exports and hooks, with the addresses of their shims.
 fn functions(verified: &Verified, base: *const u8) -> Functions {
     let section = base.wrapping_add(verified.exports_address as usize);
-    let mut functions = Functions { exports: Exports::loaded(), on_load: Vec::new() };
+    let mut functions = Functions::new(Exports::loaded());
     for record in &verified.exports {
         // SAFETY:
         // 1. Section: `prove` compared its records with the file's, where the offsets are from.
@@ -225,6 +228,10 @@ fn functions(verified: &Verified, base: *const u8) -> Functions {
 }
 
 impl Functions {
+    pub(crate) fn new(exports: Exports) -> Self {
+        Self { exports, on_load: Vec::new(), kinds: Kinds::default() }
+    }
+
     /// Adds what a record announces; `false` when its name is exported already.
     pub(crate) fn add(
         &mut self,
@@ -235,6 +242,10 @@ impl Functions {
         let (Some(shim), Some(signature)) = (shim, signature) else { return true };
         match record.kind {
             Kind::Need => true,
+            Kind::State | Kind::Step => {
+                self.kinds.add(record, shim, signature);
+                true
+            }
             Kind::OnLoad => {
                 self.on_load.push(Hook { name: record.name.clone(), shim });
                 true

@@ -107,6 +107,11 @@ impl Leftovers {
     fn gone(&self, hold: u64) {
         self.holds.remove(hold);
         self.threads.lock().retain(|on| on.hold != hold);
+        self.ring();
+    }
+
+    /// Has the swapper look whether the image is clear.
+    pub(crate) fn ring(&self) {
         // Full means that the swapper will look in any case; gone, that nobody has to.
         let _ = self.bell.try_send(());
     }

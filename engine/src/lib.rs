@@ -66,6 +66,7 @@ mod request;
 mod services;
 mod slot;
 mod stage;
+mod state;
 mod status;
 mod swapper;
 mod sync;
@@ -95,7 +96,8 @@ pub use hotswap_artifact::{
     Trigger,
 };
 pub use hotswap_module::{
-    Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC, TARGET,
+    Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC,
+    StateError, StateErrorKind, TARGET,
 };
 #[cfg(feature = "monitor")]
 pub use hotswap_monitor::{
@@ -107,6 +109,7 @@ pub use log_line::{LogLine, LogLineError, LogLineErrorKind, LogLines, log_lines}
 pub use opening::Opening;
 pub use pin::{Pin, PinKind};
 pub use provide::HostFunction;
+pub use state::{OldCalls, StateFileError, StateInfo, StatePolicy, StateProblem, TornPolicy};
 pub use status::{LastFailure, Status, VersionInfo, VersionState};
 pub use unload::{UnloadError, UnloadErrorKind, UnloadOutcome, UnloadTicket};
 pub use verdict::Verdict;

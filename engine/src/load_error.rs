@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hotswap_artifact::ContentHash;
 
+use crate::state::StateProblem;
 use crate::version_id::VersionId;
 
 /// A library was refused; whatever was current before still is.
@@ -214,6 +215,14 @@ pub enum LoadErrorKind {
         /// What the panic says.
         message: String,
     },
+    /// It cannot have the state that there is. The cells are what they were.
+    #[error("state {state}: {problem}")]
+    State {
+        /// Which cell.
+        state: String,
+        /// Why.
+        problem: Box<StateProblem>,
+    },
     /// A constructor of the module did what only running code may do.
     #[error(
         "a constructor of the module {what} before the host was connected: do it in an export instead"
@@ -228,6 +237,9 @@ impl LoadErrorKind {
     /// Whether the same library may be accepted later: the disk, the process or its loader was full, or somebody
     /// relied on a function.
     pub(crate) const fn is_passing(&self) -> bool {
+        if let Self::State { problem, .. } = self {
+            return problem.is_passing();
+        }
         matches!(
             self,
             Self::File { .. }
@@ -271,6 +283,7 @@ impl LoadErrorKind {
             Self::Log { .. } => "log",
             Self::WrongImage { .. } => "wrong_image",
             Self::Exhausted { .. } => "exhausted",
+            Self::State { problem, .. } => problem.code(),
             Self::EarlyStart { .. } => "early_start",
             Self::Panicked { .. } => "panicked",
         }

@@ -125,6 +125,8 @@ pub enum PinKind {
     ThreadLocal,
     /// A load hook, or a function for the end, that has not returned.
     Hook,
+    /// A migration that has not returned, or state that is being put to rest.
+    State,
     /// A signal handler inside the module: held until another takes its place.
     SignalHandler,
     /// Functions of the C library that the module's library imports, by which an address inside it may stay there: held
@@ -142,6 +144,7 @@ impl fmt::Display for PinKind {
             Self::Thread => "thread",
             Self::ThreadLocal => "thread-local",
             Self::Hook => "hook",
+            Self::State => "state",
             Self::SignalHandler => "signal-handler",
             Self::Import => "import",
             Self::Loader => "loader",

@@ -2,6 +2,7 @@
 //!
 //! None of them unwinds into the module: what could panic is caught here.
 
+mod cells;
 mod exit;
 mod gate;
 pub(crate) mod running;
@@ -18,15 +19,17 @@ use std::ptr;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crossbeam_channel::Sender;
-use hotswap_module::__private::{FailureText, RawCall, Services, Target, Text};
+use hotswap_module::__private::{FailureText, RawCall, Services, Shim, Target, Text};
 use hotswap_module::{CallError, CallErrorKind, Signature};
+use hotswap_system::thread;
 
 use self::gate::{Gate, Inside};
 use self::signals::Signals;
 pub(crate) use self::threads::{delete_keys, has_keys_left};
 use crate::failure;
-use crate::leftovers::Leftovers;
+use crate::leftovers::{self, Leftovers};
 use crate::pin::{Holds, Origin, PinKind, thread_name};
+use crate::state::{Bound, Cells, Glue, Kinds};
 
 /// What modules may ask of the engine that loaded them.
 pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
@@ -49,6 +52,9 @@ pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
 
     /// A thread of the module panicked; no call takes it.
     fn module_panicked(&self, thread: &str, message: &str, location: &str);
+
+    /// The engine's cells, or those that engines share.
+    fn cells(&self, are_shared: bool) -> &Cells;
 }
 
 /// What the host knows of one image when the image calls.
@@ -66,6 +72,10 @@ pub(crate) struct ImageContext {
     pub(crate) gate: Gate,
     /// Why it is never closed, if so.
     kept_by: OnceLock<String>,
+    /// What it says of its state.
+    kinds: OnceLock<Kinds>,
+    /// The cells that it uses.
+    pub(crate) cells: Bound,
 }
 
 impl ImageContext {
@@ -81,10 +91,39 @@ impl ImageContext {
             kept_by: OnceLock::new(),
             signals: Signals::new(Arc::clone(&holds)),
             holds,
+            kinds: OnceLock::new(),
+            cells: Bound::default(),
         }
     }
 
-    /// Whether nothing that the C library knows leads into the image any more.
+    /// Notes what the image says of its state, once, when it was loaded.
+    pub(crate) fn declare(&self, kinds: Kinds) {
+        // Set once.
+        let _ = self.kinds.set(kinds);
+    }
+
+    /// What the image says of its state.
+    pub(crate) fn kinds(&self) -> &Kinds {
+        self.kinds.get_or_init(Kinds::default)
+    }
+
+    /// Which image this is.
+    pub(crate) fn address(&self) -> usize {
+        ptr::from_ref(self) as usize
+    }
+
+    /// Whose image this is.
+    pub(crate) fn engine_address(&self) -> usize {
+        self.engine.as_ptr().cast::<()>() as usize
+    }
+
+    /// Code of it that serves cells.
+    pub(crate) fn glue(&self, shim: Shim) -> Glue {
+        let version = self.version.get().map_or_else(nobody, Weak::clone);
+        Glue { image: self.address(), engine: self.engine_address(), shim, version }
+    }
+
+    /// Whether nothing that the C library knows leads into the image any more, and no value needs its code.
     pub(crate) fn is_clear(&self) -> bool {
         self.gate.is_empty() && self.is_unknown()
     }
@@ -92,6 +131,35 @@ impl ImageContext {
     /// Whether no thread has anything of it, and no handler inside it is installed.
     fn is_unknown(&self) -> bool {
         self.leftovers.is_empty() && self.signals.is_empty()
+    }
+
+    /// Lets go of the cells that nothing else can serve, on a thread of its own: its code runs, and may block.
+    ///
+    /// With `keeps` they stay, as bytes, for a version that has them again.
+    pub(crate) fn let_go(self: &Arc<Self>, keeps: bool) {
+        let mut cells = self.cells.all();
+        let address = self.address();
+        cells.retain(|cell| cell.detach(address));
+        if cells.is_empty() {
+            return;
+        }
+        let Some(hold) = self.hold_image(PinKind::State, Origin::from("let go".to_owned())) else {
+            return;
+        };
+        let image = Arc::clone(self);
+        let work = move || {
+            let _hold = hold;
+            running::run(&image, || {
+                for cell in cells {
+                    if let Some(kind) = image.kinds().of_form(&cell.schema, &cell.form) {
+                        cell.let_go(kind.shim, keeps || cell.is_shared());
+                    }
+                }
+            });
+            leftovers::clear_thread();
+        };
+        // Without a thread the values are leaked, which needs no code.
+        let _ = thread::spawn("hotswap-state", work);
     }
 
     /// From here on nothing of it is asked to run; `false` when something does. Only the swapper calls this, right before
@@ -149,6 +217,11 @@ impl ImageContext {
     }
 }
 
+/// What nobody holds.
+fn nobody() -> Weak<dyn Any + Send + Sync> {
+    Weak::<()>::new()
+}
+
 /// Keeps a version mapped on behalf of something the module registered.
 #[derive(Debug)]
 pub(crate) struct Hold {
@@ -186,7 +259,7 @@ impl ImageServices {
         &raw const self.table
     }
 
-    pub(crate) fn context(&self) -> &ImageContext {
+    pub(crate) fn context(&self) -> &Arc<ImageContext> {
         &self.context
     }
 }
@@ -203,9 +276,12 @@ const fn table(context: *const c_void) -> Services {
         realloc,
         log_enabled,
         log,
+        state_failed: cells::state_failed,
         failed,
         call,
         reload,
+        state_lock: cells::state_lock,
+        state_unlock: cells::state_unlock,
         thread_atexit: threads::thread_atexit,
         exit_add: exit::exit_add,
         thread_create: threads::thread_create,

@@ -4,6 +4,7 @@
 //! the monitor found, what somebody offers, what nobody uses any more.
 
 mod admission;
+mod handover;
 mod lineage;
 mod refusals;
 mod retire;
@@ -25,6 +26,7 @@ use hotswap_system::thread;
 
 use self::admission::{Admitted, Taken};
 pub(crate) use self::admission::{provides, provides_named};
+pub(crate) use self::handover::Handover;
 use self::lineage::Lineage;
 use self::refusals::Refusals;
 use self::rollback::Left;
@@ -434,7 +436,9 @@ impl Swapper {
         }
         let id = self.next_id();
         match self.admit_or_refuse(&mut newcomer, id) {
-            Ok(Admitted::Ready(version)) => Ok(self.publish(version, &newcomer)),
+            Ok(Admitted::Ready(version, handover)) => {
+                Ok(self.publish(version, &newcomer, handover))
+            }
             Ok(Admitted::Same(current)) => {
                 self.lineage.is_same(current, newcomer.artifact);
                 Ok(Verdict::Unchanged { current })
@@ -481,7 +485,12 @@ impl Swapper {
     }
 
     /// The one write that makes a version current.
-    fn publish(&mut self, version: Arc<Version>, newcomer: &Newcomer) -> Verdict {
+    fn publish(
+        &mut self,
+        version: Arc<Version>,
+        newcomer: &Newcomer,
+        handover: Handover,
+    ) -> Verdict {
         let Newcomer { tx, reason, cause, .. } = newcomer;
         let to = version.id;
         let provenance = version.provenance.clone();
@@ -507,9 +516,13 @@ impl Swapper {
         version.was_current.store(true, Ordering::Relaxed);
         self.last = self.last.max(to);
         self.lineage.became_current(&version, newcomer.artifact.clone());
+        let migrate_time = handover.time;
+        handover.bind(&self.core, &version);
         let start = clock::now();
         let old = self.core.slot.publish(version);
         let publish_time = clock::since(start);
+        handover.finish();
+        self.core.note_restore_points();
         let held_by = old.holds.list();
         // A version counts what is not a call, and our own reference; the numbers are for the log.
         let calls_old = slot::callers(Arc::as_ptr(&old)).len();
@@ -521,6 +534,7 @@ impl Swapper {
             .field("trig", reason)
             .field("build_ms", provenance.build_time.as_millis())
             .field("load_us", provenance.load_time.as_micros())
+            .field("migrate_us", migrate_time.as_micros())
             .field("swap_us", publish_time.as_micros())
             .field("calls_old", calls_old)
             .field("outcome", "ok")

@@ -85,6 +85,11 @@ impl Version {
         list
     }
 
+    /// What the host keeps about its code; `None` where there is none.
+    pub(crate) fn context(&self) -> Option<&Arc<ImageContext>> {
+        self.image.as_ref().map(Image::context).or(self.linked.as_ref())
+    }
+
     /// What linked code finds its engine by.
     #[inline]
     pub(crate) fn linked_context(&self) -> Option<*const c_void> {
@@ -104,6 +109,9 @@ impl Version {
 
 impl Drop for Version {
     fn drop(&mut self) {
+        if let Some(context) = &self.linked {
+            context.let_go(false);
+        }
         if let Some(image) = self.image.take() {
             let was_current = *self.was_current.get_mut();
             let retired = Retired { id: self.id, image, was_current };

@@ -4,6 +4,7 @@
 //! Tests about swaps alternate libraries of [`prebuilt`], which are built once; tests about builds edit a
 //! [`CrateFixture`]. Nobody sleeps to wait: events and channels are waited for with a [`deadline`].
 
+pub mod counted;
 pub mod deadline;
 pub mod elf;
 pub mod fake_compiler;

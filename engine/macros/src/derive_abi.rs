@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{
-    Attribute, Data, DataEnum, DeriveInput, Error, Field, Fields, GenericParam, Generics, Index,
-    Type, parse_quote, parse2,
+    Attribute, Data, DataEnum, DeriveInput, Error, Field, Fields, GenericParam, Generics, Ident,
+    Index, LitStr, Token, Type, parse_quote, parse2,
 };
 
 use crate::attributes::shared;
@@ -18,7 +18,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 
 fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     refuse_lifetimes(&input.generics)?;
-    refuse_attributes(&input.attrs)?;
+    let shown = name_of(input)?;
     let ident = &input.ident;
     let generics = with_bounds(&input.generics);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
@@ -38,8 +38,8 @@ fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
             ));
         }
     };
-    let name = format!("{}{}", ident.unraw(), repr.suffix);
-    let mention = describer.placeholder(input, &generics);
+    let name = format!("{shown}{}", repr.suffix);
+    let mention = describer.placeholder(input, &generics, &shown);
     // SAFETY of the two implementations that are quoted here.
     // `Abi`:
     // 1. Description: size, alignment and offsets come from the compiler; names, variants, discriminants and
@@ -147,8 +147,7 @@ impl Describer<'_> {
     fn field(&self, field: &Field) -> syn::Result<TokenStream> {
         check_owned(&field.ty, Place::Field)?;
         let ty = &field.ty;
-        if is_by_name(field)? {
-            let name = compact(ty);
+        if let Some(name) = by_name(field)? {
             return Ok(quote! {
                 &__hotswap::Desc {
                     name: #name,
@@ -173,7 +172,12 @@ impl Describer<'_> {
 
     /// The type that stands for a mention: the described type itself in a wrapper of the same layout,
     /// so that offsets around it are true, with a description that ends there.
-    fn placeholder(&self, input: &DeriveInput, generics: &Generics) -> Option<TokenStream> {
+    fn placeholder(
+        &self,
+        input: &DeriveInput,
+        generics: &Generics,
+        name: &str,
+    ) -> Option<TokenStream> {
         let mut fields: Box<dyn Iterator<Item = &Field>> = match &input.data {
             Data::Struct(data) => Box::new(data.fields.iter()),
             Data::Enum(data) => {
@@ -183,7 +187,6 @@ impl Describer<'_> {
         };
         fields.find(|field| self.mentions.replaced(&field.ty).is_some())?;
         let ident = &input.ident;
-        let name = ident.unraw().to_string();
         let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
         let implement = |path: TokenStream, items: TokenStream| quote!(impl #impl_generics #path for __HotswapMention #type_generics #where_clause { #items });
         // Nobody makes a value of it; containers demand some of these of their elements.
@@ -245,22 +248,55 @@ impl Describer<'_> {
     }
 }
 
-fn is_by_name(field: &Field) -> syn::Result<bool> {
-    let mut found = false;
+/// The name by which a field is described, where it is described by name: that of its type, or another.
+fn by_name(field: &Field) -> syn::Result<Option<String>> {
+    let mut name = None;
     for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("abi")) {
         attribute.parse_nested_meta(|meta| {
-            found = meta.path.is_ident("by_name");
-            if found { Ok(()) } else { Err(meta.error("the only option is `by_name`")) }
+            if !meta.path.is_ident("by_name") {
+                return Err(meta.error("the only option of a field is `by_name`"));
+            }
+            name = Some(match meta.input.peek(Token![=]) {
+                true => meta.value()?.parse::<LitStr>()?.value(),
+                false => compact(&field.ty),
+            });
+            Ok(())
         })?;
     }
-    Ok(found)
+    Ok(name)
+}
+
+/// The name by which a type is described: its own, or another.
+fn name_of(input: &DeriveInput) -> syn::Result<String> {
+    let mut name = input.ident.unraw().to_string();
+    for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("abi")) {
+        attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("by_name") {
+                return Err(meta.error("write `#[abi(by_name)]` on a field of the type"));
+            }
+            if !meta.path.is_ident("name") {
+                return Err(meta.error("the only option of a type is `name = \"Other\"`"));
+            }
+            name = type_name(&meta.value()?.parse()?)?;
+            Ok(())
+        })?;
+    }
+    Ok(name)
+}
+
+/// A literal that is a name such as types have.
+pub(crate) fn type_name(literal: &LitStr) -> syn::Result<String> {
+    match literal.parse::<Ident>() {
+        Ok(ident) => Ok(ident.unraw().to_string()),
+        Err(_) => Err(Error::new_spanned(literal, "write a name such as types have: \"Counters\"")),
+    }
 }
 
 fn refuse_attributes(attributes: &[Attribute]) -> syn::Result<()> {
     match attributes.iter().find(|attribute| attribute.path().is_ident("abi")) {
         None => Ok(()),
         Some(attribute) => {
-            Err(Error::new_spanned(attribute, "write `#[abi(by_name)]` on a field of the type"))
+            Err(Error::new_spanned(attribute, "write `#[abi(by_name)]` on a field of the variant"))
         }
     }
 }

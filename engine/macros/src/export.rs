@@ -130,6 +130,7 @@ fn implementation(item: &ItemImpl, options: &Options) -> syn::Result<TokenStream
         let ImplItem::Fn(item) = item else { continue };
         let ident = &item.sig.ident;
         let function = Function::parse(&item.sig, ident.unraw().to_string())?;
+        function.refuse_cells("a function of an interface")?;
         let ident = ours(ident);
         let record = function.export(&quote!(<#self_ty as #path>::#ident));
         let needs = needs::records(&item.block);

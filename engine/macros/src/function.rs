@@ -3,10 +3,11 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{
-    Error, FnArg, GenericParam, Lifetime, Pat, ReturnType, Safety, Signature, Type, parse_quote,
+    AngleBracketedGenericArguments, Error, FnArg, GenericParam, Lifetime, Pat, PathArguments,
+    ReturnType, Safety, Signature, Type, TypePath, parse_quote,
 };
 
-use crate::types::{Place, check_owned, find_error, owned_form, place_of, with_lifetime};
+use crate::types::{Place, check_owned, compact, find_error, owned_form, place_of, with_lifetime};
 
 /// More are better a struct: nobody reads nine arguments, and the tuples of callers end here.
 const ARGUMENTS_MAX: usize = 8;
@@ -16,6 +17,8 @@ pub(crate) struct Function {
     /// The name to call it by.
     pub(crate) name: String,
     arguments: Vec<Type>,
+    /// Cells of state, which the shim passes and callers do not see; each with its place among the parameters.
+    cells: Vec<(usize, Type)>,
     result: Type,
 }
 
@@ -24,20 +27,44 @@ impl Function {
     pub(crate) fn parse(signature: &Signature, name: String) -> syn::Result<Self> {
         check_qualifiers(signature)?;
         check_generics(signature)?;
-        let arguments = signature.inputs.iter().map(argument).collect::<syn::Result<Vec<_>>>()?;
-        if let Some(ninth) = signature.inputs.iter().nth(ARGUMENTS_MAX) {
-            return Err(Error::new_spanned(
-                ninth,
-                "an export takes at most 8 arguments: put them into a struct with `#[derive(Abi)]`",
-            ));
+        let mut arguments = Vec::new();
+        let mut cells = Vec::new();
+        for (place, input) in signature.inputs.iter().enumerate() {
+            let ty = argument(input)?;
+            if is_cell(&ty) {
+                cells.push((place, ty));
+            } else if arguments.len() == ARGUMENTS_MAX {
+                return Err(Error::new_spanned(
+                    input,
+                    "an export takes at most 8 arguments: put them into a struct with `#[derive(Abi)]`",
+                ));
+            } else {
+                arguments.push(ty);
+            }
         }
-        Ok(Self { name, arguments, result: result(&signature.output)? })
+        Ok(Self { name, arguments, cells, result: result(&signature.output)? })
+    }
+
+    /// Refuses cells where nobody would pass them.
+    pub(crate) fn refuse_cells(&self, place: &str) -> syn::Result<()> {
+        let Some((_, ty)) = self.cells.first() else {
+            return Ok(());
+        };
+        let cell = compact(ty).replacen('<', "::<", 1);
+        let message =
+            format!("{place} has no cells among its parameters: write `{cell}::get()` inside");
+        Err(Error::new_spanned(ty, message))
     }
 
     /// A constant: to callers a function without arguments.
     pub(crate) fn constant(ty: &Type, name: String) -> syn::Result<Self> {
         check_owned(ty, Place::Result)?;
-        Ok(Self { name, arguments: Vec::new(), result: ty.clone() })
+        Ok(Self { name, arguments: Vec::new(), cells: Vec::new(), result: ty.clone() })
+    }
+
+    /// The types of the arguments, as written.
+    pub(crate) fn arguments(&self) -> &[Type] {
+        &self.arguments
     }
 
     /// The result's type.
@@ -70,13 +97,22 @@ impl Function {
             let borrowed = with_lifetime(ty, &call);
             quote_spanned!(place_of(ty)=> <#borrowed as __hotswap::Argument>::At<'call>)
         });
-        let arguments = self.arguments.iter().enumerate().map(|(index, ty)| {
+        let mut arguments = self.arguments.iter().enumerate().map(|(index, ty)| {
             let span = place_of(ty);
             let mut index = syn::Index::from(index);
             index.span = span;
             quote_spanned!(span=> borrowed_for_this_call.#index)
         });
-        let body = quote_spanned!(place_of(target)=> #target(#(#arguments),*));
+        let name = &self.name;
+        let inputs = (0..self.arguments.len() + self.cells.len()).map(|place| {
+            match self.cells.iter().find(|(cell, _)| *cell == place) {
+                Some((_, ty)) => {
+                    quote_spanned!(place_of(ty)=> <#ty as __hotswap::Injected>::injected(#name))
+                }
+                None => arguments.next().expect("what is no cell is an argument"),
+            }
+        });
+        let body = quote_spanned!(place_of(target)=> #target(#(#inputs),*));
         let parameter = quote!(__hotswap::#packed<#(#parameters),*>);
         self.record(&quote!(Export), &parameter, &body)
     }
@@ -98,15 +134,50 @@ impl Function {
         body: &TokenStream,
     ) -> TokenStream {
         let Self { name, result, .. } = self;
-        let name_length = name.len();
-        let signature = self.signature();
+        let record = Record {
+            kind: kind.clone(),
+            name: quote!(#name),
+            extra: quote!(0),
+            signature: self.signature(),
+            parameter: parameter.clone(),
+            result: quote!(#result),
+            body: body.clone(),
+        };
+        record.written()
+    }
+}
+
+/// A record and its shim, about to be written. Its parts are expressions and types of our code.
+pub(crate) struct Record {
+    /// The variant of `Kind`.
+    pub(crate) kind: TokenStream,
+    /// A constant text.
+    pub(crate) name: TokenStream,
+    /// A constant number.
+    pub(crate) extra: TokenStream,
+    /// A constant `Signature`.
+    pub(crate) signature: TokenStream,
+    /// What the shim reads, packed.
+    pub(crate) parameter: TokenStream,
+    /// What it writes.
+    pub(crate) result: TokenStream,
+    /// What lies between, with `borrowed_for_this_call` as its parameter.
+    pub(crate) body: TokenStream,
+}
+
+impl Record {
+    /// The items.
+    pub(crate) fn written(&self) -> TokenStream {
+        let Self { kind, name, extra, signature, parameter, result, body } = self;
         // SAFETY of the call of `run` that is quoted here:
         // 1. Arguments: the engine passes what the record's signature describes, and both sides of the
-        //    comparison come from the same types as the parameter of `__hotswap_body`.
-        // 2. Out: null, or room for the result that the signature describes.
+        //    comparison come from the same types as the parameter of `__hotswap_body`. Where the kind says what is
+        //    passed (state types, steps), the engine passes that.
+        // 2. Out: null, or room for the result that the signature describes, or the kind.
         quote! {
             use ::hotswap_module::__private as __hotswap;
 
+            const __HOTSWAP_NAME: &'static __hotswap::core::primitive::str = #name;
             const __HOTSWAP_OWNER: &'static __hotswap::core::primitive::str = __hotswap::core::module_path!();
             const __HOTSWAP_SIGNATURE: __hotswap::Signature = #signature;
 
@@ -133,16 +204,17 @@ impl Function {
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = "hotswap_exports"))]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,hotswap_exports"))]
             static __HOTSWAP_RECORD: __hotswap::Record<
-                #name_length,
+                { __HOTSWAP_NAME.len() },
                 { __HOTSWAP_SIGNATURE.text_length() },
                 { __HOTSWAP_OWNER.len() },
             > = __hotswap::Record::new(
                 __hotswap::Kind::#kind,
-                #name,
+                __HOTSWAP_NAME,
                 &__HOTSWAP_SIGNATURE,
                 __HOTSWAP_OWNER,
                 __hotswap::core::option::Option::Some(__hotswap_shim),
-            );
+            )
+            .with_extra(#extra);
         }
     }
 }
@@ -215,6 +287,10 @@ fn argument(input: &FnArg) -> syn::Result<Type> {
             opaque,
             "`impl Trait` makes the function generic: name the type, for example `Vec<u64>` or `&[u64]`",
         )),
+        Type::Reference(reference) if is_cell(&reference.elem) => Some(Error::new_spanned(
+            reference,
+            format!("a cell's handle is passed by value: write `{}`", compact(&reference.elem)),
+        )),
         Type::Reference(reference) if is_static(reference.lifetime.as_ref()) => {
             let mut borrow = reference.clone();
             borrow.lifetime = None;
@@ -222,7 +298,7 @@ fn argument(input: &FnArg) -> syn::Result<Type> {
                 reference,
                 format!(
                     "an argument is borrowed for the length of the call: write `{}`, or take an owned `{}`",
-                    crate::types::compact(&borrow),
+                    compact(&borrow),
                     owned_form(reference),
                 ),
             ))
@@ -230,6 +306,19 @@ fn argument(input: &FnArg) -> syn::Result<Type> {
         other => self_type(other),
     })?;
     Ok((*argument.ty).clone())
+}
+
+/// Whether a parameter is a cell of state, by what it looks like: `State<T>` or `Shared<T>`.
+fn is_cell(ty: &Type) -> bool {
+    let Type::Path(TypePath { qself: None, path, .. }) = ty else {
+        return false;
+    };
+    path.segments.last().is_some_and(|segment| {
+        let is_named = segment.ident == "State" || segment.ident == "Shared";
+        let has_one = |arguments: &AngleBracketedGenericArguments| arguments.args.len() == 1;
+        is_named
+            && matches!(&segment.arguments, PathArguments::AngleBracketed(given) if has_one(given))
+    })
 }
 
 fn is_static(lifetime: Option<&Lifetime>) -> bool {

@@ -37,6 +37,7 @@ fn interface(mut item: ItemTrait) -> syn::Result<TokenStream> {
         check_function(function)?;
         let name = function.sig.ident.unraw().to_string();
         let parsed = Function::parse(&function.sig, name)?;
+        parsed.refuse_cells("a function of an interface")?;
         methods.push(method(function, &parsed));
         requirements.push(requirement(function, &parsed));
         // Whoever calls the interface need not implement it.

@@ -61,7 +61,7 @@ pub unsafe trait Argument {
 }
 
 /// A type's layout, as constant data.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Desc {
     /// The name that the text shows.
     pub name: &'static str,
@@ -74,7 +74,7 @@ pub struct Desc {
 }
 
 /// What a type consists of.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Body {
     /// Nothing that is described further: a number, a string.
     Leaf,

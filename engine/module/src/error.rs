@@ -55,6 +55,26 @@ pub enum CallErrorKind {
         /// The error's text.
         message: String,
     },
+    /// The call wanted to write state that a later version took over in another layout. What it did until then is done.
+    StateSuperseded {
+        /// The cell.
+        state: String,
+    },
+    /// The call wanted state that its own thread holds already, and would have waited for itself. What it did until
+    /// then is done.
+    StateHeld {
+        /// The cell.
+        state: String,
+        /// Who holds it: a function, or a place in the source.
+        holder: String,
+        /// Who wanted it.
+        wanted: String,
+    },
+    /// The call ended because state could not be locked for another reason. What it did until then is done.
+    State {
+        /// The reason.
+        message: String,
+    },
     /// The engine no longer exists.
     Closed,
     /// Called from code that no engine has loaded.
@@ -73,11 +93,18 @@ impl CallError {
         Self { function: function.into(), version, kind }
     }
 
-    /// Whether the function was entered: it panicked or returned an error, and what
+    /// Whether the function was entered: it panicked, returned an error or could not lock its state, and what
     /// it did until then is done.
     #[must_use]
     pub const fn was_entered(&self) -> bool {
-        matches!(self.kind, CallErrorKind::Panicked { .. } | CallErrorKind::Returned { .. })
+        matches!(
+            self.kind,
+            CallErrorKind::Panicked { .. }
+                | CallErrorKind::Returned { .. }
+                | CallErrorKind::StateSuperseded { .. }
+                | CallErrorKind::StateHeld { .. }
+                | CallErrorKind::State { .. }
+        )
     }
 }
 
@@ -106,6 +133,15 @@ impl fmt::Display for CallError {
             CallErrorKind::Returned { message } => {
                 write!(f, "returned an error in {version}: {message}")
             }
+            CallErrorKind::StateSuperseded { state } => write!(
+                f,
+                "ended in {version}: a later version took over state {state} in another layout, and what this one wrote would be lost"
+            ),
+            CallErrorKind::StateHeld { state, holder, wanted } => write!(
+                f,
+                "ended in {version}: {wanted} wants state {state} on a thread on which {holder} holds it, and would wait for ever"
+            ),
+            CallErrorKind::State { message } => write!(f, "ended in {version}: {message}"),
             CallErrorKind::Closed => f.write_str("the engine no longer exists"),
             CallErrorKind::NoEngine => {
                 f.write_str("this code was not called by an engine, so there is none to ask")

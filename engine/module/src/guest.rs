@@ -10,6 +10,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::services::{FailureText, Services, Text, connect, services, services_here};
+use crate::state::StateError;
 use crate::{exits, intercept};
 
 /// What a module's start routine answers.
@@ -90,6 +91,14 @@ fn panic_hook(info: &PanicHookInfo<'_>) {
 /// Tells the host what a shim caught; the hook has told the location before, where there is one.
 pub(crate) fn hand_over_failure(message: &str) {
     tell_failure(message, "", 0, 0);
+}
+
+/// Tells the host why state ended a call.
+pub(crate) fn hand_over_end(error: &StateError) {
+    if let Some((services, context)) = services_here() {
+        // SAFETY: the error is borrowed for the length of the call, which is all the service asks.
+        unsafe { (services.state_failed)(context, error) };
+    }
 }
 
 fn tell_failure(message: &str, file: &str, line: u32, column: u32) {

@@ -24,6 +24,12 @@
 //! into a module's image (`&'static`, function pointers, trait objects, `HashMap`
 //! whose empty table is a static) is not [`Abi`]: that is what makes it safe to
 //! unload code.
+//!
+//! # What survives a swap
+//!
+//! Statics do not: each version has its own. A type with [`state`](macro@state) is that of a cell which belongs to the host, and
+//! [`State`] is how functions reach it; [`macro@migrate`] says how a value becomes one of another layout. `StateMut` and `StateRef` are its guards.
+//! The feature `state`, on by default, brings them, and serde as this crate's dependency.
 
 extern crate self as hotswap_module;
 
@@ -47,16 +53,24 @@ mod root;
 mod services;
 mod shim;
 mod signature;
+mod state;
 
 pub use abi::{Abi, Argument, Desc};
 pub use arguments::Arguments;
 pub use caller::{Caller, EngineCaller, HostCaller, engine, host};
 pub use error::{CallError, CallErrorKind};
 pub use hotswap_macros::{Abi, export, interface, on_load};
+#[cfg(feature = "state")]
+pub use hotswap_macros::{migrate, state};
 pub use interface::{Interface, Requirement};
 pub use linked::Linked;
 pub use root::{ABI_NUMBER, RUSTC, TARGET};
+#[cfg(feature = "state")]
+pub use serde;
 pub use signature::Signature;
+#[cfg(feature = "state")]
+pub use state::{Shared, State, StateMut, StateRef, StateType, first_value};
+pub use state::{StateError, StateErrorKind};
 
 /// For the code that our macros write and for the engine; not covered by the
 /// version number's promises.
@@ -72,13 +86,23 @@ pub mod __private {
     pub use crate::intercept;
     pub use crate::interface::{Interface, Requirement};
     pub use crate::linked::LinkedExport;
-    pub use crate::record::{Exported, Kind, MalformedRecord, Record, Table, section};
+    pub use crate::record::{
+        Exported, Kind, MalformedRecord, Record, Table, section, step_extra, step_versions,
+    };
     pub use crate::root::{Needs, Root, RootFacts};
     pub use crate::services::{
-        FailureText, LINKED_CONTEXT, Services, Target, Text, link_services, with_linked_context,
+        Access, CellQuery, FailureText, LINKED_CONTEXT, LockedCell, Services, Target, Text,
+        link_services, with_linked_context,
     };
     pub use crate::shim::{Discard, DiscardAny, DiscardDebug, DiscardDisplay, Shim, Status, run};
     pub use crate::signature::{Signature, Typed};
+    #[cfg(feature = "state")]
+    pub use crate::state::{
+        Bytes, DefaultInitial, Initial, Injected, NoInitial, Operation, Outcome, StateRequest,
+        StateType, StepRequest, automatic, check_step, difference, serve, skeleton, step,
+    };
     pub use ::core;
+    #[cfg(feature = "state")]
+    pub use ::serde;
     pub use ::std;
 }

@@ -10,6 +10,18 @@ use std::mem::offset_of;
 use crate::shim::Shim;
 use crate::signature::Signature;
 
+/// The `extra` of a migration's step: from and to which version.
+#[must_use]
+pub const fn step_extra(from: u16, to: u16) -> u32 {
+    (from as u32) << 16 | to as u32
+}
+
+/// The versions in the `extra` of a step: from and to.
+#[must_use]
+pub const fn step_versions(extra: u32) -> (u16, u16) {
+    ((extra >> 16) as u16, extra as u16)
+}
+
 /// The link section that holds the records; a C identifier, so that linkers
 /// define `__start_` and `__stop_` symbols for it.
 macro_rules! section {
@@ -39,6 +51,11 @@ pub enum Kind {
     Need = 2,
     /// A function that runs once when a version was loaded, before it may become current.
     OnLoad = 3,
+    /// A state type. The name is its schema, the result of the signature its layout, `extra` its version.
+    State = 6,
+    /// A step of a migration. The name is the schema, `extra` says from and to which version, the argument of the
+    /// signature is the old layout and its result the new one; a derived step has no argument.
+    Step = 7,
 }
 
 /// Everything before the inline texts.
@@ -50,7 +67,7 @@ struct Header {
     name_length: u32,
     signature_length: u32,
     owner_length: u32,
-    reserved: u32,
+    extra: u32,
     hash: u64,
     shim: Option<Shim>,
     signature: Option<&'static Signature>,
@@ -94,6 +111,13 @@ impl<const N: usize, const S: usize, const O: usize> Record<N, S, O> {
         }
     }
 
+    /// The same with the number that its kind gives a meaning.
+    #[must_use]
+    pub const fn with_extra(mut self, extra: u32) -> Self {
+        self.header.extra = extra;
+        self
+    }
+
     /// The record of something needed of which only the name is known.
     ///
     /// # Panics
@@ -122,7 +146,7 @@ impl<const N: usize, const S: usize, const O: usize> Record<N, S, O> {
             name_length: N as u32,
             signature_length: S as u32,
             owner_length: O as u32,
-            reserved: 0,
+            extra: 0,
             hash,
             shim,
             signature,
@@ -152,6 +176,8 @@ pub struct Exported {
     pub signature: String,
     /// The hash of that text.
     pub hash: u64,
+    /// A number that the kind gives a meaning.
+    pub extra: u32,
     /// The module path that wrote the record; its first segment is the crate.
     pub owner: String,
     /// Where the record begins, in bytes from the start of the section.
@@ -253,6 +279,8 @@ fn read_one(bytes: &[u8], offset: usize) -> Result<(Exported, usize), MalformedR
         1 => Kind::Export,
         2 => Kind::Need,
         3 => Kind::OnLoad,
+        6 => Kind::State,
+        7 => Kind::Step,
         _ => return Err(malformed("its kind is unknown")),
     };
     let mut start = size_of::<Header>();
@@ -269,6 +297,7 @@ fn read_one(bytes: &[u8], offset: usize) -> Result<(Exported, usize), MalformedR
         signature: text(signature_length)?,
         owner: text(owner_length)?,
         hash: u64_at(bytes, offset_of!(Header, hash)),
+        extra: length_at(bytes, offset_of!(Header, extra)) as u32,
         offset,
     };
     Ok((record, total))
@@ -350,6 +379,7 @@ mod tests {
         let numbers = [
             (offset_of!(Header, total), total),
             (offset_of!(Header, kind), record.kind as usize),
+            (offset_of!(Header, extra), record.extra as usize),
             (offset_of!(Header, name_length), record.name.len()),
             (offset_of!(Header, signature_length), record.signature.len()),
             (offset_of!(Header, owner_length), record.owner.len()),
@@ -367,9 +397,10 @@ mod tests {
 
     fn record() -> impl Strategy<Value = Exported> {
         let kind = prop::sample::select(vec![Kind::Export, Kind::Need, Kind::OnLoad]);
-        (kind, ".{0,9}", ".{0,30}", ".{0,9}", any::<u64>()).prop_map(
-            |(kind, name, signature, owner, hash)| Exported {
+        (kind, ".{0,9}", ".{0,30}", ".{0,9}", any::<u64>(), any::<u32>()).prop_map(
+            |(kind, name, signature, owner, hash, extra)| Exported {
                 kind,
+                extra,
                 name,
                 signature,
                 hash,

@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::time::Duration;
 
 use crate::error::CallError;
 use crate::signature::Signature;
+use crate::state::StateError;
 
 /// A text that is borrowed for the length of a call.
 #[repr(C)]
@@ -61,6 +63,50 @@ pub struct FailureText {
     pub column: u32,
 }
 
+/// How a cell is locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Access {
+    /// Beside other readers.
+    Read = 0,
+    /// Alone.
+    Write = 1,
+}
+
+/// Which cell is to be locked, how, and for whom.
+#[repr(C)]
+#[derive(Debug)]
+pub struct CellQuery {
+    /// The schema of its type.
+    pub schema: Text,
+    /// Its name; empty for the one without.
+    pub name: Text,
+    /// The export that asks; empty where that is not known.
+    pub function: Text,
+    /// The source file that asks.
+    pub file: Text,
+    /// And the line.
+    pub line: u32,
+    /// The version of the schema.
+    pub version: u16,
+    /// Whether it is the process's cell and not the engine's.
+    pub is_shared: bool,
+    /// How it is to be locked.
+    pub access: Access,
+    /// How long to wait.
+    pub timeout: Duration,
+}
+
+/// A cell that was locked.
+#[repr(C)]
+#[derive(Debug)]
+pub struct LockedCell {
+    /// Where its value is.
+    pub value: *mut u8,
+    /// What to unlock it by.
+    pub cell: *const c_void,
+}
+
 /// The host's side of the boundary. One table per loaded image; it outlives the image.
 ///
 /// Every function may be called from any thread of the module. `context` tells the
@@ -82,6 +128,8 @@ pub struct Services {
     pub log_enabled: unsafe extern "C" fn(*const c_void, u32, Text) -> u32,
     /// A record for the host's logger: level, target, message, module path, file, line.
     pub log: unsafe extern "C" fn(*const c_void, u32, Text, Text, Text, Text, u32),
+    /// A call on this thread is ended by its state; told before the shim returns.
+    pub state_failed: unsafe extern "C" fn(*const c_void, *const StateError),
     /// A panic's or a returned error's text, on the thread it happened on.
     pub failed: unsafe extern "C" fn(*const c_void, *const FailureText),
     /// A call into the engine or the host:
@@ -100,6 +148,15 @@ pub struct Services {
     /// Asks the engine to look at its source now and waits for the verdict: writes the current version's
     /// number and answers 0, or writes an error and answers 1.
     pub reload: unsafe extern "C" fn(*const c_void, *mut u64, *mut CallError) -> u32,
+    /// Locks a cell: writes where its value is, or an error. The texts of the query are constants of the image.
+    pub state_lock: unsafe extern "C" fn(
+        *const c_void,
+        *const CellQuery,
+        *mut LockedCell,
+        *mut Option<StateError>,
+    ),
+    /// Unlocks a cell on the thread that locked it; the last number is 1 while a panic unwinds.
+    pub state_unlock: unsafe extern "C" fn(*const c_void, Access, u32),
     /// `__cxa_thread_atexit_impl`: destructor, object.
     pub thread_atexit: unsafe extern "C" fn(
         *const c_void,

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::guest;
+use crate::state::Ended;
 
 /// The C signature of every export: packed arguments in, result out, a status back.
 ///
@@ -29,6 +30,8 @@ pub enum Status {
     PanickedTwice = 2,
     /// It returned an `Err` that nobody asked for; its text was handed over.
     Returned = 3,
+    /// Its state could not be locked; the reason was handed over.
+    State = 4,
 }
 
 impl Status {
@@ -39,6 +42,7 @@ impl Status {
             0 => Self::Done,
             2 => Self::PanickedTwice,
             3 => Self::Returned,
+            4 => Self::State,
             _ => Self::Panicked,
         }
     }
@@ -72,6 +76,13 @@ pub unsafe fn run<P, R>(
 
 #[cold]
 fn panicked(payload: Box<dyn Any + Send>) -> Status {
+    let payload = match payload.downcast::<Ended>() {
+        Ok(ended) => {
+            guest::hand_over_end(&ended.0);
+            return Status::State;
+        }
+        Err(payload) => payload,
+    };
     let message = guest::payload_text(&*payload).unwrap_or(guest::NOT_TEXT).to_owned();
     guest::hand_over_failure(&message);
     match catch_unwind(AssertUnwindSafe(|| drop(payload))) {

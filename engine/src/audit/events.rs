@@ -107,6 +107,7 @@ pub const EVENTS: &[LogEvent] = &[
             "trig",
             "build_ms",
             "load_us",
+            "migrate_us",
             "swap_us",
             "calls_old",
             "outcome",
@@ -114,6 +115,29 @@ pub const EVENTS: &[LogEvent] = &[
         ],
         "it is current; so many calls were in the version before (`from`)",
     ),
+    event(
+        "migrate.intent",
+        &["engine", "tx", "state", "from", "to", "steps"],
+        "a copy of state is about to be brought to another version",
+    ),
+    event(
+        "migrate.ok",
+        &["engine", "tx", "state", "from", "to", "bytes", "dropped", "migrate_us"],
+        "it was; so many fields are gone (`fields`), so many writes are lost (`lost`)",
+    ),
+    event(
+        "migrate.fail",
+        &["engine", "tx", "outcome", "err", "msg"],
+        "it was not; the state is what it was",
+    ),
+    event(
+        "state.torn",
+        &["engine", "state", "by", "version", "becomes"],
+        "a panic left it half written, maybe",
+    ),
+    event("state.loaded", &["engine", "path", "cells"], "what was saved is there again"),
+    event("state.saved", &["engine", "path", "cells", "bytes", "save_us"], "state is on the disk"),
+    event("state.not_saved", &["engine", "path", "msg"], "it is not; what was saved before stays"),
     event(
         "rollback.intent",
         &["engine", "tx", "from", "to"],

@@ -11,6 +11,7 @@ use hotswap_artifact::{Artifact, Origin};
 use hotswap_module::__private::{Needs, short};
 use hotswap_system::clock;
 
+use super::handover::Handover;
 use super::{Newcomer, Swapper};
 use crate::audit::Line;
 use crate::check;
@@ -44,7 +45,7 @@ pub(super) struct Taken {
 /// What a newcomer turns out to be.
 pub(super) enum Admitted {
     /// Loaded and checked: it may become current.
-    Ready(Arc<Version>),
+    Ready(Arc<Version>, Handover),
     /// What runs already, in this version: only a comment was edited, say.
     Same(VersionId),
 }
@@ -123,6 +124,9 @@ impl Swapper {
         let line = Line::info("stage.ok").field("path", file.path().display());
         self.core.journal.write(Some(tx), line.field("stage_us", stage_time.as_micros()));
         let version = self.load(&verified, file, newcomer, id)?;
+        let (tx, reason) = (newcomer.tx.clone(), newcomer.reason);
+        let handover =
+            self.hand_over(&version, &tx, reason).map_err(|kind| (kind, "migrate.fail"))?;
         if newcomer.reason != SwapReason::RolledBack {
             // The last thing that may refuse it: from here on it becomes current.
             let from = Some(self.core.current()).filter(|current| *current != NO_VERSION);
@@ -130,7 +134,7 @@ impl Swapper {
             let line = line.field("to", id.number());
             self.announce(newcomer, line).map_err(|kind| (kind, "swap.abort"))?;
         }
-        Ok(Admitted::Ready(version))
+        Ok(Admitted::Ready(version, handover))
     }
 
     /// Writes down what is about to happen. What cannot be written down does not happen, unless the host wants it to; a way
@@ -236,6 +240,7 @@ impl Swapper {
             linked: None,
         });
         context.attach(&version);
+        context.declare(functions.kinds);
         // A refusal from here on drops the version, which sends its image back to be unmapped.
         let core = &self.core;
         core.expectations

@@ -109,14 +109,18 @@ impl Swapper {
 
     /// Takes back an image that nobody reaches any more, and unmaps it as soon as no thread has anything of it.
     pub(super) fn unload(&mut self, retired: Retired) {
-        if retired.image.context().kept_by().is_some() {
+        let context = Arc::clone(retired.image.context());
+        if context.kept_by().is_some() {
+            context.let_go(!self.is_closing);
             // Its code may run at any time: what it left on threads stays, until they end.
             return self.unmap(retired);
         }
         // What its constructors left on this thread.
-        retired.image.context().leftovers.begin_closing();
+        context.leftovers.begin_closing();
         leftovers::clear_closing();
         self.closing.push(retired);
+        // An engine that has ended has no use for its state.
+        context.let_go(!self.is_closing);
         self.asked = 0;
         self.look_at_leftovers();
     }
@@ -193,6 +197,8 @@ impl Swapper {
         // Release pairs with the Acquire in `Core::missing`.
         self.core.is_closed.store(true, Ordering::Release);
         let old = self.core.slot.publish(Arc::new(Version::none(self.retire.clone())));
+        // What a call under way writes from here on is not in it; its failure is in the log.
+        let _ = self.core.save_state();
         self.drain(old);
         self.lineage.end().into_iter().for_each(|version| self.drain(version));
         self.unload_retired();

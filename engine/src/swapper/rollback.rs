@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hotswap_artifact::{Cause, Trigger};
 
 use super::admission::Admitted;
+use super::handover::Handover;
 use super::{Newcomer, Swapper};
 use crate::audit::Line;
 use crate::error::{ReloadError, ReloadErrorKind};
@@ -74,17 +75,17 @@ impl Swapper {
             failures: 0,
         };
         let version = match mapped {
-            Some(version) => self.still_fits(version),
+            Some(version) => self.still_fits(version, tx),
             None => self.load_again(&mut newcomer, target),
         };
-        let version = version.map_err(|kind| {
+        let (version, handover) = version.map_err(|kind| {
             // What was loaded and refused is gone before anybody is told.
             self.unload_retired();
             let path = newcomer.artifact.path.clone();
             let error = LoadError { version: target, path, kind };
             self.error(ReloadErrorKind::Load(Arc::new(error)))
         })?;
-        let verdict = self.publish(version, &newcomer);
+        let verdict = self.publish(version, &newcomer, handover);
         // Who names a version wants it, whatever was thought of it.
         for artifact in self.lineage.artifacts(target) {
             self.refusals.forget(artifact.fingerprint);
@@ -95,20 +96,25 @@ impl Swapper {
         Ok(verdict)
     }
 
-    /// A version that is mapped was checked when it came; but handles were opened since.
-    fn still_fits(&self, version: Arc<Version>) -> Result<Arc<Version>, LoadErrorKind> {
+    /// A version that is mapped was checked when it came; but handles were opened since, and state may have another form.
+    fn still_fits(
+        &mut self,
+        version: Arc<Version>,
+        tx: &Tx,
+    ) -> Result<(Arc<Version>, Handover), LoadErrorKind> {
         let expectations = &self.core.expectations;
         expectations.check_loaded(|name| version.exports.get(name), version.id)?;
-        Ok(version)
+        let handover = self.hand_over(&version, tx, SwapReason::RolledBack)?;
+        Ok((version, handover))
     }
 
     fn load_again(
         &mut self,
         newcomer: &mut Newcomer,
         id: VersionId,
-    ) -> Result<Arc<Version>, LoadErrorKind> {
+    ) -> Result<(Arc<Version>, Handover), LoadErrorKind> {
         match self.admit_or_refuse(newcomer, id) {
-            Ok(Admitted::Ready(version)) => Ok(version),
+            Ok(Admitted::Ready(version, handover)) => Ok((version, handover)),
             // Only a change is compared with what runs.
             Ok(Admitted::Same(_)) => unreachable!("a rollback loads what it names"),
             Err((kind, _)) => Err(kind),

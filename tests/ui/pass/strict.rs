@@ -4,7 +4,7 @@
 #![deny(warnings, missing_docs, unused_qualifications, unreachable_pub, missing_debug_implementations)]
 #![deny(unused_results, single_use_lifetimes, trivial_casts, let_underscore_drop, elided_lifetimes_in_paths)]
 
-use hotswap_module::{Abi, export, interface};
+use hotswap_module::{Abi, State, export, interface, migrate, state};
 use sample_interface::Point;
 
 hotswap_module::module!(needs = [dyn Drawing]);
@@ -66,6 +66,58 @@ pub fn long(leaf: self::Leaf) -> crate::Leaf {
 /// A constant.
 #[export]
 pub const LIMIT: u64 = 7;
+
+/// A value that survives.
+#[derive(Debug, Default)]
+#[state(version = 3, check = check)]
+#[migrate(auto, from = 2)]
+pub struct Counters {
+    /// What is counted.
+    pub calls: u64,
+    /// What it is called.
+    #[migrate(renamed = "name")]
+    pub title: String,
+    /// Inside.
+    pub part: Part,
+}
+
+fn check(counters: &Counters) -> Result<(), String> {
+    if counters.calls < 100 { Ok(()) } else { Err("too many".to_owned()) }
+}
+
+/// Inside of it.
+#[derive(Debug, Default)]
+#[state(part)]
+pub enum Part {
+    /// Nothing.
+    #[default]
+    None,
+    /// Something.
+    Some(u64),
+}
+
+#[state(version = 1, name = "Counters")]
+#[deprecated]
+struct CountersV1 {
+    calls: u64,
+}
+
+#[migrate(from = 1, down = back)]
+#[allow(deprecated)]
+fn from_1(old: CountersV1) -> Result<Counters, String> {
+    Ok(Counters { calls: old.calls, ..Counters::default() })
+}
+
+#[allow(deprecated)]
+fn back(new: Counters) -> CountersV1 {
+    CountersV1 { calls: new.calls }
+}
+
+/// An export with a cell.
+#[export]
+pub fn count(counters: State<Counters>, n: u64) {
+    counters.lock().calls += n;
+}
 
 #[export]
 fn private() -> Result<(), String> {
