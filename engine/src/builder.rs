@@ -16,6 +16,7 @@ use hotswap_module::{Interface, Linked};
 use hotswap_system::clock;
 use hotswap_system::process;
 
+use crate::abort::Changes;
 use crate::audit::{Line, LogFile, LogSettings};
 use crate::control::Control;
 use crate::core::Core;
@@ -264,6 +265,7 @@ impl EngineBuilder {
             provided: self.provided,
             expectations: Expectations::new(self.required),
             subscribers: self.subscribers,
+            changes: Changes::default(),
             journal: Journal::new(name, log, self.unwritten),
             history: History::default().into(),
             load_deadline: self.load_deadline,
@@ -381,7 +383,9 @@ fn link(
         linked: Some(Arc::clone(&context)),
     });
     context.attach(&version);
-    hook::run(&version, &on_load, core.load_deadline).map_err(|kind| refuse(kind.to_string()))?;
+    // Nobody has the engine yet, who could abort it.
+    hook::run(&version, &on_load, core.load_deadline, &never())
+        .map_err(|kind| refuse(kind.to_string()))?;
     core.history.lock().became_current(&version);
     // What stands for no code: nobody can be in it, and nothing of it is mapped.
     drop(core.slot.publish(version));

@@ -12,6 +12,7 @@ use hotswap_system::clock;
 use hotswap_system::process;
 use parking_lot::Mutex;
 
+use crate::abort::{AbortError, AbortErrorKind, Aborted, Changes};
 use crate::audit::Line;
 use crate::check;
 use crate::error::{ReloadError, ReloadErrorKind};
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) provided: Provided,
     pub(crate) expectations: Expectations,
     pub(crate) subscribers: Subscribers,
+    /// What may be aborted.
+    pub(crate) changes: Changes,
     pub(crate) journal: Journal,
     pub(crate) history: Mutex<History>,
     /// How long load hooks may take.
@@ -183,6 +186,34 @@ impl Core {
         let (reply, answer) = bounded(1);
         let is_sent = self.requests.send(request(reply)).is_ok();
         (is_sent && can_wait()).then(|| answer.recv().ok()).flatten()
+    }
+
+    /// Ends what is under way, before its commit, and waits until it has ended.
+    pub(crate) fn abort(&self) -> Result<Aborted, AbortError> {
+        let current = || Some(self.current()).filter(|current| *current != NO_VERSION);
+        let fail = |kind| Err(AbortError { current: current(), kind });
+        if !can_wait() {
+            return fail(AbortErrorKind::FromHook);
+        }
+        if self.is_forked() {
+            return fail(AbortErrorKind::Forked);
+        }
+        if self.is_closed.load(Ordering::Acquire) {
+            return fail(AbortErrorKind::Closed);
+        }
+        // Past the swapper's queue: it may be in the very hook that is to be left.
+        let endings = self.changes.abort();
+        if endings.is_empty() {
+            return fail(AbortErrorKind::NothingUnderWay);
+        }
+        // What waits with the swapper is not looked at by itself; a closed engine has dropped it.
+        let _ = self.requests.send(Request::DropAborted);
+        for ending in &endings {
+            // It only ever ends.
+            let _ = ending.ended.recv();
+        }
+        self.journal.flush();
+        Ok(Aborted::new(current(), &endings))
     }
 
     /// Asks a replaced version to go.

@@ -42,6 +42,7 @@
 /// * **At most eight arguments**; more are better a struct with `#[derive(Abi)]`.
 /// * **What hangs for ever keeps a thread**: a backend that does not end when it is told to, a logger or a disk that does not
 ///   answer, a load hook past its deadline. The engine goes on, and ends, without it.
+/// * **`abort` waits for a constructor** of a module: only a load hook can be left behind.
 /// * **A host built with `panic = "abort"`** ends at a panic of the library itself, as at any other; supervision needs unwinding.
 /// * **True exhaustion of memory** aborts the process, as everywhere in Rust.
 /// * **Forking** the host leaves the child without the monitor's and the swapper's threads: it can call, in the version that

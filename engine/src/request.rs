@@ -44,6 +44,8 @@ pub(crate) enum Request {
     },
     /// Never change what runs any more.
     Freeze(Sender<()>),
+    /// Drop what waits, if it was aborted.
+    DropAborted,
     /// Judge again what was refused; answered by how many there were.
     ClearQuarantine(Sender<usize>),
     /// Stop or restart automatic swaps.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use hotswap_artifact::{Artifact, Origin};
+use hotswap_artifact::{Artifact, Origin, Stage};
 use hotswap_module::__private::{Needs, short};
 use hotswap_system::clock;
 
@@ -85,6 +85,8 @@ impl Swapper {
         newcomer: &mut Newcomer,
         id: VersionId,
     ) -> Result<Admitted, Refusal> {
+        newcomer.under_way.enter(Stage::Loading);
+        newcomer.goes_on()?;
         let Newcomer { artifact, taken, tx, reason, .. } = newcomer;
         let taken = match taken.take() {
             Some(taken) => taken,
@@ -112,14 +114,16 @@ impl Swapper {
         drop(contents);
         let line = Line::info("stage.ok").field("path", file.path().display());
         self.core.journal.write(Some(tx), line.field("stage_us", stage_time.as_micros()));
+        newcomer.goes_on()?;
         let version = self.load(&verified, file, newcomer, id)?;
         if newcomer.reason != SwapReason::RolledBack {
-            // The last thing that may refuse it: from here on it becomes current.
+            // Nothing else may refuse it, but for an abort at this very moment.
             let from = Some(self.core.current()).filter(|current| *current != NO_VERSION);
             let line = Line::info("swap.intent").maybe("from", from.map(VersionId::number));
             let line = line.field("to", id.number());
             self.announce(newcomer, line).map_err(|kind| (kind, "swap.abort"))?;
         }
+        newcomer.commit()?;
         Ok(Admitted::Ready(version))
     }
 
@@ -189,7 +193,7 @@ impl Swapper {
         newcomer: &Newcomer,
         id: VersionId,
     ) -> Result<Arc<Version>, Refusal> {
-        let Newcomer { artifact, tx, .. } = newcomer;
+        let Newcomer { artifact, tx, under_way, .. } = newcomer;
         let start = clock::now();
         // Loading it runs code of it: its constructors and hooks.
         self.announce(newcomer, Line::info("load.intent").field("to", id.number()))
@@ -224,8 +228,16 @@ impl Swapper {
         core.expectations
             .check_loaded(|name| version.exports.get(name), id)
             .and_then(|()| provides(core, needs, id))
-            .and_then(|()| hook::run(&version, &functions.on_load, core.load_deadline))
-            .map_err(|kind| (kind, "load.refused"))?;
+            .and_then(|()| {
+                under_way.enter(Stage::LoadHook);
+                let hooks = &functions.on_load;
+                hook::run(&version, hooks, core.load_deadline, under_way.aborted())
+            })
+            .map_err(|kind| match kind {
+                LoadErrorKind::Aborted => (kind, "swap.abort"),
+                kind => (kind, "load.refused"),
+            })?;
+        under_way.enter(Stage::Loading);
         let line = Line::info("load.ok").field("load_us", clock::since(start).as_micros());
         self.core.journal.write(Some(tx), line);
         Ok(version)
