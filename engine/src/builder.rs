@@ -20,6 +20,7 @@ use crate::abort::Changes;
 use crate::audit::{Line, LogFile, LogSettings};
 use crate::control::Control;
 use crate::core::Core;
+use crate::deadline::{DeadlineSettings, Deadlines, is_bounded};
 use crate::engine::Engine;
 use crate::error::{OpenError, OpenErrorKind};
 use crate::event::{Event, Subscribers, subscriber};
@@ -87,6 +88,7 @@ pub struct EngineBuilder {
     waits_for_repair: bool,
     cancel: Receiver<()>,
     load_deadline: Duration,
+    deadlines: DeadlineSettings,
     keeping: Keeping,
     control: Option<PathBuf>,
     watch: WatchSettings,
@@ -106,6 +108,7 @@ impl EngineBuilder {
             waits_for_repair: false,
             cancel: never(),
             load_deadline: LOAD_DEADLINE,
+            deadlines: DeadlineSettings::default(),
             keeping: Keeping::default(),
             control: None,
             watch: WatchSettings::default(),
@@ -163,6 +166,20 @@ impl EngineBuilder {
     /// How long the load hooks (`#[on_load]`) of a version may take together before it is refused; 10 s by default.
     pub fn load_deadline(mut self, deadline: Duration) -> Self {
         self.load_deadline = deadline;
+        self
+    }
+
+    /// How long calls of this export may take before that is told, instead of what the module declares; `Duration::MAX` takes its
+    /// deadline away. Nothing is ever interrupted: see [`docs::deadlines`](crate::docs::deadlines).
+    pub fn call_deadline(mut self, name: impl Into<String>, deadline: Duration) -> Self {
+        self.deadlines.by_name.push((name.into(), deadline));
+        self
+    }
+
+    /// How long calls of every export may take that has no deadline of its own, from the module or by
+    /// [`call_deadline`](Self::call_deadline). None by default; such calls take longer than those without.
+    pub fn default_call_deadline(mut self, deadline: Duration) -> Self {
+        self.deadlines.default = Some(deadline).filter(is_bounded);
         self
     }
 
@@ -266,6 +283,7 @@ impl EngineBuilder {
             expectations: Expectations::new(self.required),
             subscribers: self.subscribers,
             changes: Changes::default(),
+            deadlines: Deadlines::new(self.deadlines),
             journal: Journal::new(name, log, self.unwritten),
             history: History::default().into(),
             load_deadline: self.load_deadline,
@@ -361,10 +379,11 @@ fn link(
             )));
         }
     }
+    core.deadlines.settings.apply(&mut functions.exports);
     let Functions { exports, on_load } = functions;
     let id = VersionId(1);
     core.expectations
-        .check_loaded(|name| exports.get(name), id)
+        .check_loaded(|name| exports.find(name), id)
         .map_err(|kind| refuse(kind.to_string()))?;
     let named = linked.exports().iter().filter(|export| export.record.kind == Kind::Need);
     provides_named(core, named.map(|export| export.record.name.as_str()), id)

@@ -38,6 +38,7 @@ mod control;
 #[cfg(feature = "control")]
 mod control;
 mod core;
+mod deadline;
 pub mod docs;
 mod engine;
 mod error;

@@ -85,6 +85,8 @@ pub(crate) struct Swapper {
     drain_deadline: Duration,
     /// Has a message when a version may be in use for too long.
     overdue: Timer,
+    /// Has a message when a call may run past its deadline.
+    calls_due: Timer,
     /// Whether the last handle is gone.
     is_closing: bool,
     /// Who waits for the end of this thread.
@@ -175,6 +177,7 @@ impl Swapper {
             retry: clock::never(),
             drain_deadline: keeping.drain_deadline,
             overdue: clock::never(),
+            calls_due: clock::never(),
             is_closing: false,
             done: None,
             mapped_count: 0,
@@ -236,6 +239,7 @@ impl Swapper {
                 self.freeze();
                 let _ = done.send(());
             }
+            Request::WatchCalls => self.watch_calls(),
             Request::DropAborted => self.drop_aborted(),
             Request::ClearQuarantine(done) => {
                 let _ = done.send(self.clear_quarantine());

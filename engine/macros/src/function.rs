@@ -17,6 +17,8 @@ pub(crate) struct Function {
     pub(crate) name: String,
     arguments: Vec<Type>,
     result: Type,
+    /// How long a call may take before that is told; 0 when nothing is said.
+    deadline_ms: u32,
 }
 
 impl Function {
@@ -31,13 +33,18 @@ impl Function {
                 "an export takes at most 8 arguments: put them into a struct with `#[derive(Abi)]`",
             ));
         }
-        Ok(Self { name, arguments, result: result(&signature.output)? })
+        Ok(Self { name, arguments, result: result(&signature.output)?, deadline_ms: 0 })
     }
 
     /// A constant: to callers a function without arguments.
     pub(crate) fn constant(ty: &Type, name: String) -> syn::Result<Self> {
         check_owned(ty, Place::Result)?;
-        Ok(Self { name, arguments: Vec::new(), result: ty.clone() })
+        Ok(Self { name, arguments: Vec::new(), result: ty.clone(), deadline_ms: 0 })
+    }
+
+    /// The same with a deadline for its calls.
+    pub(crate) fn due_in(self, deadline_ms: Option<u32>) -> Self {
+        Self { deadline_ms: deadline_ms.unwrap_or(0), ..self }
     }
 
     /// The result's type.
@@ -97,7 +104,7 @@ impl Function {
         parameter: &TokenStream,
         body: &TokenStream,
     ) -> TokenStream {
-        let Self { name, result, .. } = self;
+        let Self { name, result, deadline_ms, .. } = self;
         let name_length = name.len();
         let signature = self.signature();
         // SAFETY of the call of `run` that is quoted here:
@@ -142,7 +149,8 @@ impl Function {
                 &__HOTSWAP_SIGNATURE,
                 __HOTSWAP_OWNER,
                 __hotswap::core::option::Option::Some(__hotswap_shim),
-            );
+            )
+            .due_in(#deadline_ms);
         }
     }
 }

@@ -6,6 +6,7 @@
 use proc_macro::TokenStream;
 
 mod attributes;
+mod deadline;
 mod derive_abi;
 mod export;
 mod function;
@@ -42,6 +43,17 @@ mod types;
 /// Arguments are owned [`Abi`] types or plain borrows of them (`&str`, `&[T]`, `&T`, `&mut T`, and
 /// `Option` of these), at most eight. A borrow lasts for the call: `&'static` does not compile. The
 /// result is owned. A panic is caught and becomes the caller's error.
+///
+/// A call may be given a deadline, from `1ms` to `49d`. One that takes longer is told, by the engine's log and events, and is not waited
+/// for when its version is replaced; it is never interrupted, and its caller gets its result:
+///
+/// ```
+/// use hotswap_module::export;
+/// hotswap_module::module!();
+///
+/// #[export(deadline = "200ms")]
+/// pub fn step() {}
+/// ```
 ///
 /// On the implementation of an [`macro@interface`] it exports every function of it, and the
 /// compiler checks that none is missing or different:

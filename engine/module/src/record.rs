@@ -6,6 +6,7 @@
 //! are good.
 
 use std::mem::offset_of;
+use std::time::Duration;
 
 use crate::shim::Shim;
 use crate::signature::Signature;
@@ -50,7 +51,8 @@ struct Header {
     name_length: u32,
     signature_length: u32,
     owner_length: u32,
-    reserved: u32,
+    /// How long a call may take before that is told, in milliseconds; 0 when nothing is said.
+    deadline_ms: u32,
     hash: u64,
     shim: Option<Shim>,
     signature: Option<&'static Signature>,
@@ -109,6 +111,13 @@ impl<const N: usize, const S: usize, const O: usize> Record<N, S, O> {
         }
     }
 
+    /// The same record, with how long a call may take before that is told.
+    #[must_use]
+    pub const fn due_in(mut self, deadline_ms: u32) -> Self {
+        self.header.deadline_ms = deadline_ms;
+        self
+    }
+
     const fn header(
         kind: Kind,
         hash: u64,
@@ -122,7 +131,7 @@ impl<const N: usize, const S: usize, const O: usize> Record<N, S, O> {
             name_length: N as u32,
             signature_length: S as u32,
             owner_length: O as u32,
-            reserved: 0,
+            deadline_ms: 0,
             hash,
             shim,
             signature,
@@ -152,6 +161,8 @@ pub struct Exported {
     pub signature: String,
     /// The hash of that text.
     pub hash: u64,
+    /// How long a call may take before that is told.
+    pub deadline: Option<Duration>,
     /// The module path that wrote the record; its first segment is the crate.
     pub owner: String,
     /// Where the record begins, in bytes from the start of the section.
@@ -269,6 +280,10 @@ fn read_one(bytes: &[u8], offset: usize) -> Result<(Exported, usize), MalformedR
         signature: text(signature_length)?,
         owner: text(owner_length)?,
         hash: u64_at(bytes, offset_of!(Header, hash)),
+        deadline: match length_at(bytes, offset_of!(Header, deadline_ms)) {
+            0 => None,
+            time => Some(Duration::from_millis(time as u64)),
+        },
         offset,
     };
     Ok((record, total))
@@ -353,6 +368,10 @@ mod tests {
             (offset_of!(Header, name_length), record.name.len()),
             (offset_of!(Header, signature_length), record.signature.len()),
             (offset_of!(Header, owner_length), record.owner.len()),
+            (
+                offset_of!(Header, deadline_ms),
+                record.deadline.map_or(0, |time| time.as_millis() as usize),
+            ),
         ];
         for (place, number) in numbers {
             put(place, &(number as u32).to_ne_bytes());
@@ -367,12 +386,15 @@ mod tests {
 
     fn record() -> impl Strategy<Value = Exported> {
         let kind = prop::sample::select(vec![Kind::Export, Kind::Need, Kind::OnLoad]);
-        (kind, ".{0,9}", ".{0,30}", ".{0,9}", any::<u64>()).prop_map(
-            |(kind, name, signature, owner, hash)| Exported {
+        let deadline =
+            prop::option::of((1..=u32::MAX).prop_map(|time| Duration::from_millis(time.into())));
+        (kind, ".{0,9}", ".{0,30}", ".{0,9}", any::<u64>(), deadline).prop_map(
+            |(kind, name, signature, owner, hash, deadline)| Exported {
                 kind,
                 name,
                 signature,
                 hash,
+                deadline,
                 owner,
                 offset: 0,
             },

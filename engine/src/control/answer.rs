@@ -128,6 +128,7 @@ fn status(status: &Status) -> Value {
         "frozen": status.is_frozen,
         "swaps": status.swap_count,
         "refused": status.refused_count,
+        "late_calls": status.late_call_count,
         "last_failure": failure,
         "log": status.log_path.as_ref().map(|path| path.display().to_string()),
         "lost_log_lines": status.lost_log_lines,

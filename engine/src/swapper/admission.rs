@@ -199,8 +199,9 @@ impl Swapper {
         self.announce(newcomer, Line::info("load.intent").field("to", id.number()))
             .map_err(|kind| (kind, "load.refused"))?;
         let context = Arc::new(ImageContext::of(&self.core, self.core.slot.bell()));
-        let (image, functions) = Image::load(verified, file, Arc::clone(&context))
+        let (image, mut functions) = Image::load(verified, file, Arc::clone(&context))
             .map_err(|kind| (kind, "load.refused"))?;
+        self.core.deadlines.settings.apply(&mut functions.exports);
         self.mapped_count += 1;
         self.staged.push(image.path().to_owned());
         let needs = image.needs();
@@ -226,7 +227,7 @@ impl Swapper {
         // A refusal from here on drops the version, which sends its image back to be unmapped.
         let core = &self.core;
         core.expectations
-            .check_loaded(|name| version.exports.get(name), id)
+            .check_loaded(|name| version.exports.find(name), id)
             .and_then(|()| provides(core, needs, id))
             .and_then(|()| {
                 under_way.enter(Stage::LoadHook);

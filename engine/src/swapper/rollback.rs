@@ -96,7 +96,7 @@ impl Swapper {
     /// A version that is mapped was checked when it came; but handles were opened since.
     fn still_fits(&self, version: Arc<Version>) -> Result<Arc<Version>, LoadErrorKind> {
         let expectations = &self.core.expectations;
-        expectations.check_loaded(|name| version.exports.get(name), version.id)?;
+        expectations.check_loaded(|name| version.exports.find(name), version.id)?;
         Ok(version)
     }
 
