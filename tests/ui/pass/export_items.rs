@@ -115,5 +115,5 @@ impl Other for Exports {
 pub fn misspelt() {}
 
 fn main() {
-    assert_eq!(exports().names().len(), 20);
+    assert_eq!(exports().names().len(), 23);
 }
