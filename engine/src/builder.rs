@@ -17,9 +17,11 @@ use hotswap_module::{Interface, Linked};
 use hotswap_system::clock;
 use hotswap_system::process;
 
+use crate::abort::Changes;
 use crate::audit::{Line, LogFile, LogSettings};
 use crate::control::Control;
 use crate::core::Core;
+use crate::deadline::{DeadlineSettings, Deadlines, is_bounded};
 use crate::engine::Engine;
 use crate::error::{OpenError, OpenErrorKind};
 use crate::event::{Event, Subscribers, subscriber};
@@ -90,6 +92,7 @@ pub struct EngineBuilder {
     load_deadline: Duration,
     state: StateSettings,
     state_path: Option<PathBuf>,
+    deadlines: DeadlineSettings,
     keeping: Keeping,
     control: Option<PathBuf>,
     watch: WatchSettings,
@@ -109,6 +112,7 @@ impl EngineBuilder {
             waits_for_repair: false,
             cancel: never(),
             load_deadline: LOAD_DEADLINE,
+            deadlines: DeadlineSettings::default(),
             state: StateSettings::default(),
             state_path: None,
             keeping: Keeping::default(),
@@ -168,6 +172,20 @@ impl EngineBuilder {
     /// How long the load hooks (`#[on_load]`) of a version may take together before it is refused; 10 s by default.
     pub fn load_deadline(mut self, deadline: Duration) -> Self {
         self.load_deadline = deadline;
+        self
+    }
+
+    /// How long calls of this export may take before that is told, instead of what the module declares; `Duration::MAX` takes its
+    /// deadline away. Nothing is ever interrupted: see [`docs::deadlines`](crate::docs::deadlines).
+    pub fn call_deadline(mut self, name: impl Into<String>, deadline: Duration) -> Self {
+        self.deadlines.by_name.push((name.into(), deadline));
+        self
+    }
+
+    /// How long calls of every export may take that has no deadline of its own, from the module or by
+    /// [`call_deadline`](Self::call_deadline). None by default; such calls take longer than those without.
+    pub fn default_call_deadline(mut self, deadline: Duration) -> Self {
+        self.deadlines.default = Some(deadline).filter(is_bounded);
         self
     }
 
@@ -270,6 +288,8 @@ impl EngineBuilder {
             provided: self.provided,
             expectations: Expectations::new(self.required),
             subscribers: self.subscribers,
+            changes: Changes::default(),
+            deadlines: Deadlines::new(self.deadlines),
             journal: Journal::new(name, log, self.unwritten),
             history: History::default().into(),
             load_deadline: self.load_deadline,
@@ -371,10 +391,11 @@ fn link(
             )));
         }
     }
+    core.deadlines.settings.apply(&mut functions.exports);
     let Functions { exports, on_load, kinds } = functions;
     let id = VersionId(1);
     core.expectations
-        .check_loaded(|name| exports.get(name), id)
+        .check_loaded(|name| exports.find(name), id)
         .map_err(|kind| refuse(kind.to_string()))?;
     let named = linked.exports().iter().filter(|export| export.record.kind == Kind::Need);
     provides_named(core, named.map(|export| export.record.name.as_str()), id)
@@ -394,7 +415,8 @@ fn link(
     });
     context.attach(&version);
     context.declare(kinds);
-    hook::run(&version, &on_load, core.load_deadline).map_err(|kind| refuse(kind.to_string()))?;
+    hook::run(&version, &on_load, core.load_deadline, &never())
+        .map_err(|kind| refuse(kind.to_string()))?;
     Handover::default().bind(core, &version);
     core.history.lock().became_current(&version);
     // What stands for no code: nobody can be in it, and nothing of it is mapped.

@@ -13,8 +13,10 @@ use hotswap_system::clock;
 use hotswap_system::process;
 use parking_lot::Mutex;
 
+use crate::abort::{AbortError, AbortErrorKind, Aborted, Changes};
 use crate::audit::Line;
 use crate::check;
+use crate::deadline::{Deadlines, is_bounded};
 use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, Subscribers};
 use crate::expectation::Expectations;
@@ -46,6 +48,10 @@ pub(crate) struct Core {
     pub(crate) provided: Provided,
     pub(crate) expectations: Expectations,
     pub(crate) subscribers: Subscribers,
+    /// What may be aborted.
+    pub(crate) changes: Changes,
+    /// Which calls have deadlines, and which run past them.
+    pub(crate) deadlines: Deadlines,
     pub(crate) journal: Journal,
     pub(crate) history: Mutex<History>,
     /// How long load hooks may take.
@@ -70,19 +76,28 @@ impl Core {
     /// As `Caller::call_raw`.
     #[inline(always)]
     pub(crate) unsafe fn call_current(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
-        let Some(quick) = self.slot.enter_quickly() else {
-            // SAFETY: the contract of this function.
-            return unsafe {
-                self.call_slowly(call.name, call.signature, call.arguments, call.out)
-            };
-        };
-        // SAFETY: the contract of this function; and the version is entered until `leave`.
-        let called = unsafe { self.call_in(quick.version, call) };
-        self.slot.leave(quick);
-        called
+        if let Some(quick) = self.slot.enter_quickly() {
+            if let Some(export) = quick.version.exports.get(call.name)
+                && check::agrees(call.signature, export.signature, export.hash)
+            {
+                // SAFETY:
+                // 1. Signature: just compared; without one there are no arguments and `out` is null.
+                // 2. Mapped: the version is entered until `leave`.
+                let code = unsafe { run(quick.version, export, call.arguments, call.out) };
+                let called = match code == ShimStatus::Done as u32 {
+                    true => Ok(()),
+                    false => Err(failed(quick.version, call.name, code)),
+                };
+                self.slot.leave(quick);
+                return called;
+            }
+            self.slot.leave(quick);
+        }
+        // SAFETY: the contract of this function.
+        unsafe { self.call_slowly(call.name, call.signature, call.arguments, call.out) }
     }
 
-    /// As `call_current`, where the quick way is closed.
+    /// As `call_current`, where the quick way is closed, and of what it leaves out.
     ///
     /// # Safety
     ///
@@ -118,13 +133,50 @@ impl Core {
             return Err(self.missing(version, call.name));
         };
         if !check::agrees(call.signature, export.signature, export.hash) {
-            return Err(differs(version, call.name, call.signature, export));
+            let RawCall { name, signature, arguments, out } = call;
+            // SAFETY: the contract of this function.
+            return unsafe { self.call_otherwise(version, name, signature, arguments, out, None) };
         }
         // SAFETY:
         // 1. Signature: just compared; without one there are no arguments and `out` is null.
         // 2. Mapped: the contract of this function.
         let code = unsafe { run(version, export, call.arguments, call.out) };
         if code == ShimStatus::Done as u32 { Ok(()) } else { Err(failed(version, call.name, code)) }
+    }
+
+    /// Makes a call that the quick ways leave out: of a function, or by a handle, with a deadline. Or says why it cannot be made.
+    ///
+    /// # Safety
+    ///
+    /// As `call_in`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn call_otherwise(
+        &self,
+        version: &Version,
+        name: &str,
+        signature: Option<(&'static Signature, u64)>,
+        arguments: *mut u8,
+        out: *mut u8,
+        deadline: Option<Duration>,
+    ) -> Result<(), Box<CallError>> {
+        let Some(found) = version.exports.find(name) else {
+            return Err(self.missing(version, name));
+        };
+        if !check::agrees(signature, found.export.signature, found.export.hash) {
+            return Err(differs(version, name, signature, found.export));
+        }
+        let call = || {
+            // SAFETY:
+            // 1. Signature: just compared; without one there are no arguments and `out` is null.
+            // 2. Mapped: the contract of this function.
+            unsafe { run(version, found.export, arguments, out) }
+        };
+        let code = match deadline.or(found.deadline).filter(is_bounded) {
+            Some(deadline) => self.timed(version, name, deadline, call),
+            None => call(),
+        };
+        if code == ShimStatus::Done as u32 { Ok(()) } else { Err(failed(version, name, code)) }
     }
 
     #[cold]
@@ -195,6 +247,34 @@ impl Core {
         (is_sent && can_wait()).then(|| answer.recv().ok()).flatten()
     }
 
+    /// Ends what is under way, before its commit, and waits until it has ended.
+    pub(crate) fn abort(&self) -> Result<Aborted, AbortError> {
+        let current = || Some(self.current()).filter(|current| *current != NO_VERSION);
+        let fail = |kind| Err(AbortError { current: current(), kind });
+        if !can_wait() {
+            return fail(AbortErrorKind::FromHook);
+        }
+        if self.is_forked() {
+            return fail(AbortErrorKind::Forked);
+        }
+        if self.is_closed.load(Ordering::Acquire) {
+            return fail(AbortErrorKind::Closed);
+        }
+        // Past the swapper's queue: it may be in the very hook that is to be left.
+        let endings = self.changes.abort();
+        if endings.is_empty() {
+            return fail(AbortErrorKind::NothingUnderWay);
+        }
+        // What waits with the swapper is not looked at by itself; a closed engine has dropped it.
+        let _ = self.requests.send(Request::DropAborted);
+        for ending in &endings {
+            // It only ever ends.
+            let _ = ending.ended.recv();
+        }
+        self.journal.flush();
+        Ok(Aborted::new(current(), &endings))
+    }
+
     /// Asks a replaced version to go.
     pub(crate) fn unload(
         self: &Arc<Self>,
@@ -240,6 +320,7 @@ impl Core {
             versions: history.versions(),
             log_path: self.journal.path().map(Into::into),
             lost_log_lines: self.journal.lost(),
+            late_call_count: self.deadlines.late_count(),
         }
     }
 

@@ -49,6 +49,7 @@
 /// * **At most eight arguments**; more are better a struct with `#[derive(Abi)]`.
 /// * **What hangs for ever keeps a thread**: a backend that does not end when it is told to, a logger or a disk that does not
 ///   answer, a load hook past its deadline. The engine goes on, and ends, without it.
+/// * **`abort` waits for a constructor** of a module: only a load hook can be left behind.
 /// * **A host built with `panic = "abort"`** ends at a panic of the library itself, as at any other; supervision needs unwinding.
 /// * **True exhaustion of memory** aborts the process, as everywhere in Rust.
 /// * **Forking** the host leaves the child without the monitor's and the swapper's threads: it can call, in the version that
@@ -56,6 +57,34 @@
 ///   the engine in the child ends nothing in the parent. Fork where no swap is under way: a lock that another thread
 ///   holds at that moment stays locked in the child, here as in every library.
 pub mod limits {}
+
+/// # Deadlines of calls
+///
+/// A call may say how long it is meant to take. Nothing is ever interrupted: the deadline decides what is told, and who is waited for.
+///
+/// | where | what it covers |
+/// | --- | --- |
+/// | `#[export(deadline = "200ms")]` in the module | calls of that function, of every function of an `impl`; each version its own |
+/// | [`EngineBuilder::default_call_deadline`](crate::EngineBuilder::default_call_deadline) | exports without one, constants too |
+/// | [`EngineBuilder::call_deadline`](crate::EngineBuilder::call_deadline) | calls of the export of that name, over what the module declares |
+/// | [`Function::deadline`](crate::Function::deadline) | calls by that handle, over both |
+///
+/// `Duration::MAX` in the last two takes a deadline away. [`Engine::exports`](crate::Engine::exports) shows those in force,
+/// [`Inspection`](crate::Inspection) those that a file declares.
+///
+/// **While it runs.** The swapper tells of each call that runs past its deadline once: `call.overdue` in the log and
+/// [`Event::CallOverdue`](crate::Event::CallOverdue), with function, thread and age. From then on it is an
+/// [`ExpiredCall`](crate::PinKind::ExpiredCall) among the holders of its version. It holds the code as any other call. But it is not waited for:
+/// an [`UnloadTicket`](crate::UnloadTicket) answers at once where only such calls are left, and a version that
+/// only they hold is not told as overdue. While the swapper is busy with a newcomer, its load hook above all, it tells later.
+///
+/// **When it returns.** Its caller gets its result, however late. What comes back late is counted
+/// ([`Status::late_call_count`](crate::Status::late_call_count)) and told by `call.late`: the first of a function at once, what follows within
+/// a second by one line, with their number and the longest.
+///
+/// **What it costs.** Calls of functions without a deadline take not one instruction more. A call with one reads the clock twice and
+/// takes two locks, one for its version and one for its engine: it is for functions that do some work.
+pub mod deadlines {}
 
 #[doc = include_str!("docs/unload.md")]
 pub mod unload {}

@@ -9,6 +9,7 @@ use hotswap_artifact::Trigger;
 use hotswap_module::__private::RawCall;
 use hotswap_module::{Abi, Arguments, CallError, Caller, Linked};
 
+use crate::abort::{AbortError, Aborted};
 use crate::audit::LogError;
 use crate::builder::{Code, EngineBuilder};
 use crate::control::Control;
@@ -319,7 +320,25 @@ impl Engine {
         self.switch(Request::Freeze);
     }
 
-    /// Lets what was refused at load, or rolled back, be judged again: when [`Engine::reload`] or
+    /// Ends the change that is under way, before its commit, and waits until it has ended: the wait for a source to stand still, a
+    /// build with all its processes, a version that waits, is checked, or is in its load hook. The current version stays. Where
+    /// several are under way, all of them end.
+    ///
+    /// What lay in the source is quarantined: it is not tried again until it changes, or [`Engine::clear_quarantine`] is
+    /// called. Who waits for it (`reload`, `sync`, `offer`, `open`) is told [`Aborted`](crate::ReloadErrorKind::Aborted). A hook that does not
+    /// return keeps its thread and its code, as past its deadline; a constructor is waited for.
+    ///
+    /// It works from inside a call.
+    ///
+    /// # Errors
+    ///
+    /// `NothingUnderWay`, also right after the commit: then [`Engine::rollback`] is the way back. From a hook of the
+    /// module `FromHook`, at once. Nothing changes.
+    pub fn abort(&self) -> Result<Aborted, AbortError> {
+        self.core().abort()
+    }
+
+    /// Lets what was refused at load, aborted or rolled back be judged again: when [`Engine::reload`] or
     /// [`Engine::sync`] is called next, or the source changes. Gives how many there were. What the compiler refused stays
     /// refused until it is edited.
     pub fn clear_quarantine(&self) -> usize {

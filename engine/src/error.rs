@@ -136,6 +136,10 @@ pub enum ReloadErrorKind {
         /// The version that was left.
         version: VersionId,
     },
+    /// Somebody aborted it ([`Engine::abort`](crate::Engine::abort)). What lies in the source is not tried again until it
+    /// changes, or [`Engine::clear_quarantine`](crate::Engine::clear_quarantine) is called.
+    #[error("it was aborted before it became current")]
+    Aborted,
     /// There is no version before the current one.
     #[error("there is no earlier version to go back to")]
     NoEarlierVersion,
@@ -189,6 +193,7 @@ impl ReloadError {
             ReloadErrorKind::Paused => "paused".to_owned(),
             ReloadErrorKind::Frozen => "frozen".to_owned(),
             ReloadErrorKind::RolledBack { .. } => "rolled_back".to_owned(),
+            ReloadErrorKind::Aborted => "aborted".to_owned(),
             ReloadErrorKind::NoEarlierVersion => "no_earlier_version".to_owned(),
             ReloadErrorKind::UnknownVersion { .. } => "unknown_version".to_owned(),
             ReloadErrorKind::Panicked { .. } => "panicked".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use hotswap_artifact::{Cause, Fingerprint, ScanError, Trigger};
@@ -59,9 +60,9 @@ pub enum Event {
         /// Why.
         reason: SwapReason,
         /// How long the build took; zero when there was none.
-        build_time: std::time::Duration,
+        build_time: Duration,
         /// How long the write of the pointer took.
-        publish_time: std::time::Duration,
+        publish_time: Duration,
     },
     /// A replaced version is still in use.
     Draining {
@@ -76,6 +77,19 @@ pub enum Event {
         version: VersionId,
         /// Who holds it.
         held_by: Vec<Pin>,
+    },
+    /// A call runs past its deadline. Told once for each, while it runs; it goes on, and holds its version.
+    CallOverdue {
+        /// The version that it runs in.
+        version: VersionId,
+        /// The function.
+        function: String,
+        /// The thread that called it.
+        thread: String,
+        /// Its deadline.
+        deadline: Duration,
+        /// How long it has run.
+        age: Duration,
     },
     /// A replaced version is gone: no executable mapping of it is left.
     Unloaded {

@@ -7,7 +7,7 @@ use hotswap_module::Signature;
 use parking_lot::Mutex;
 
 use crate::check;
-use crate::export::Export;
+use crate::exports::Found;
 use crate::load_error::LoadErrorKind;
 use crate::verify::Verified;
 use crate::version_id::VersionId;
@@ -60,11 +60,11 @@ impl Expectations {
     /// Checks the loaded exports: also what only entered by name.
     pub(crate) fn check_loaded<'a>(
         &self,
-        export: impl Fn(&str) -> Option<&'a Export>,
+        find: impl Fn(&str) -> Option<Found<'a>>,
         version: VersionId,
     ) -> Result<(), LoadErrorKind> {
         self.each(|wanted| {
-            let found = export(&wanted.name).ok_or_else(|| missing(wanted, version))?;
+            let found = find(&wanted.name).ok_or_else(|| missing(wanted, version))?.export;
             if check::same(wanted.signature, wanted.hash, found.signature, found.hash) {
                 Ok(())
             } else {

@@ -1,5 +1,7 @@
 //! One exported function.
 
+use std::time::Duration;
+
 use hotswap_module::__private::Shim;
 use hotswap_module::Signature;
 
@@ -11,6 +13,8 @@ pub struct ExportInfo {
     pub name: String,
     /// Its signature as people write it: `(u64, u64) -> u64`; `()` without arguments and result.
     pub signature: String,
+    /// How long a call may take before that is told ([`docs::deadlines`](crate::docs::deadlines)); `None` when it has no deadline.
+    pub deadline: Option<Duration>,
 }
 
 /// One function of a version.

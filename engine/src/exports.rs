@@ -1,9 +1,12 @@
 //! The functions of one version, by name and by place.
 
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
+use hotswap_module::{Abi, Argument, Signature};
 
 use crate::export::Export;
 
@@ -27,7 +30,32 @@ pub(crate) struct Exports {
     /// The same of linked functions, which are called in another way.
     first_linked: Ticket,
     is_linked: bool,
+    /// Those whose calls have a deadline. Their place in the list is taken by what no caller agrees with, so that the quick ways
+    /// need not know of deadlines.
+    timed: Vec<Timed>,
 }
+
+/// A function whose calls have a deadline.
+#[derive(Debug)]
+struct Timed {
+    place: usize,
+    export: Export,
+    deadline: Duration,
+    name: Arc<str>,
+}
+
+/// A function, as the module has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
+    pub(crate) export: &'a Export,
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// What no caller agrees with: a call without a signature takes no arguments; one with another signature has another text, and
+/// one with this very signature has another hash. That it enters by name has the texts compared.
+static NOBODYS: Signature =
+    Signature { arguments: &[<u64 as Argument>::DESC], result: <() as Abi>::DESC };
+const NOBODYS_HASH: u64 = !NOBODYS.hash() | 1;
 
 #[derive(Debug)]
 struct Named {
@@ -45,6 +73,7 @@ impl Exports {
             by_name: Vec::new(),
             first_linked: generation(),
             is_linked: false,
+            timed: Vec::new(),
         }
     }
 
@@ -55,7 +84,7 @@ impl Exports {
 
     /// Adds a function; `false` when there is one of this name.
     pub(crate) fn add(&mut self, name: &str, export: Export) -> bool {
-        if self.get(name).is_some() {
+        if self.index(name).is_some() {
             return false;
         }
         self.list.push(Named { export, key: Key::of(name), name: name.into() });
@@ -77,7 +106,42 @@ impl Exports {
         self.by_name[home] = u32::try_from(place + 1).expect("a file has fewer records");
     }
 
-    /// The function of this name.
+    /// Gives the calls of a function a deadline, another one, or none. Before anybody calls it.
+    pub(crate) fn set_deadline(&mut self, name: &str, deadline: Option<Duration>) {
+        let Some(place) = self.index(name) else { return };
+        let at = self.timed.iter().position(|timed| timed.place == place);
+        match (at, deadline) {
+            (None, None) => {}
+            (Some(at), Some(deadline)) => self.timed[at].deadline = deadline,
+            (Some(at), None) => self.list[place].export = self.timed.swap_remove(at).export,
+            (None, Some(deadline)) => {
+                let export = self.list[place].export;
+                self.list[place].export =
+                    Export { hash: NOBODYS_HASH, signature: &NOBODYS, ..export };
+                self.timed.push(Timed { place, export, deadline, name: name.into() });
+            }
+        }
+    }
+
+    /// The function of this name, whether or not it has a deadline. For who has time.
+    pub(crate) fn find(&self, name: &str) -> Option<Found<'_>> {
+        self.index(name).map(|place| self.found(place))
+    }
+
+    /// The name of a function, to be kept.
+    pub(crate) fn kept_name(&self, name: &str) -> Arc<str> {
+        let timed = self.timed.iter().find(|timed| *timed.name == *name);
+        timed.map_or_else(|| name.into(), |timed| Arc::clone(&timed.name))
+    }
+
+    fn found(&self, place: usize) -> Found<'_> {
+        match self.timed.iter().find(|timed| timed.place == place) {
+            Some(timed) => Found { export: &timed.export, deadline: Some(timed.deadline) },
+            None => Found { export: &self.list[place].export, deadline: None },
+        }
+    }
+
+    /// The function of this name, for a call; of one with a deadline what no caller agrees with.
     // Inlined to the caller's literal, which is then compared as a number that the compiler knows.
     #[inline(always)]
     pub(crate) fn get(&self, name: &str) -> Option<&Export> {
@@ -112,15 +176,17 @@ impl Exports {
         self.list.get(ticket.wrapping_sub(self.first_linked) as usize).map(|named| &named.export)
     }
 
-    /// What names the function from now on, without its name.
+    /// What names the function from now on, without its name. Nothing names one with a deadline.
     pub(crate) fn ticket(&self, name: &str) -> Option<Ticket> {
         let first = if self.is_linked { self.first_linked } else { self.first };
-        Some(first + self.index(name)? as Ticket)
+        let place = self.index(name)?;
+        let is_timed = self.timed.iter().any(|timed| timed.place == place);
+        (!is_timed).then_some(first + place as Ticket)
     }
 
     /// All of them, in the order of the file.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Export)> {
-        self.list.iter().map(|named| (&*named.name, &named.export))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Found<'_>)> {
+        self.list.iter().enumerate().map(|(place, named)| (&*named.name, self.found(place)))
     }
 }
 
@@ -196,17 +262,15 @@ fn hash(name: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use hotswap_module::Signature;
-
     use super::*;
+    use crate::check;
 
     unsafe extern "C" fn nothing(_: *mut u8, _: *mut u8) -> u32 {
         0
     }
 
     fn export(hash: u64) -> Export {
-        static SIGNATURE: Signature =
-            Signature { arguments: &[], result: <() as hotswap_module::Abi>::DESC };
+        static SIGNATURE: Signature = Signature { arguments: &[], result: <() as Abi>::DESC };
         Export { shim: nothing, hash, signature: &SIGNATURE }
     }
 
@@ -249,6 +313,31 @@ mod tests {
         );
         assert!(furthest.max() < Some(32));
         assert!(Exports::loaded().get("f1").is_none());
+    }
+
+    #[test]
+    fn nobody_agrees_with_what_stands_for_a_function_with_a_deadline() {
+        let second = Duration::from_secs(1);
+        let mut exports = Exports::loaded();
+        assert!(exports.add("plain", export(1)) && exports.add("timed", export(2)));
+        exports.set_deadline("timed", Some(2 * second));
+        exports.set_deadline("timed", Some(second));
+        exports.set_deadline("absent", Some(second));
+        let stand_in = *exports.get("timed").expect("it stands there");
+        let agrees = |wanted| check::agrees(wanted, stand_in.signature, stand_in.hash);
+        static NOTHING: Signature = Signature { arguments: &[], result: <() as Abi>::DESC };
+        assert!(!agrees(None) && !agrees(Some((&NOTHING, 2))));
+        assert!(!agrees(Some((&NOTHING, NOBODYS_HASH))), "equal hashes, and another text");
+        assert!(!agrees(Some((&NOBODYS, NOBODYS.hash()))), "an equal text, and another hash");
+        assert_ne!(NOBODYS.hash(), NOBODYS_HASH);
+        let found = exports.find("timed").expect("it is there");
+        assert_eq!((found.export.hash, found.deadline), (2, Some(second)));
+        assert_eq!(exports.ticket("timed"), None);
+        assert!(exports.ticket("plain").is_some());
+        assert_eq!(exports.find("plain").map(|found| found.deadline), Some(None));
+        exports.set_deadline("timed", None);
+        assert_eq!(exports.get("timed").map(|export| export.hash), Some(2));
+        assert!(exports.ticket("timed").is_some());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hotswap_module::__private::{
     Packed0, Packed1, Packed2, Packed3, Packed4, Packed5, Packed6, Packed7, Packed8, RawCall,
@@ -15,6 +16,7 @@ use hotswap_module::{Abi, Argument, CallError, Signature};
 use crate::check;
 use crate::core::{self, Core};
 use crate::expectation::Expectation;
+use crate::exports::Found;
 use crate::slot::Quick;
 
 /// The type of a function, as a handle names it: `fn(u64, u64) -> u64`.
@@ -38,6 +40,8 @@ pub struct Function<F> {
     expectation: Arc<Expectation>,
     /// Names the function in the version that it was called in last.
     ticket: AtomicU64,
+    /// How long a call by this handle may take before that is told; then nothing is remembered, so that no call is quick.
+    deadline: Option<Duration>,
     // Covariant in `F`, and `Send + Sync` whatever `F` is.
     _type: PhantomData<fn() -> F>,
 }
@@ -49,6 +53,7 @@ impl<F> Clone for Function<F> {
             expectation: Arc::clone(&self.expectation),
             // Relaxed, here and below: a ticket is good for its version alone, whoever wrote it.
             ticket: AtomicU64::new(self.ticket.load(Ordering::Relaxed)),
+            deadline: self.deadline,
             _type: PhantomData,
         }
     }
@@ -73,7 +78,7 @@ impl<F: FunctionType> Function<F> {
         // errors, since every call compares again.
         core.expectations.add(&expectation);
         let version = core.slot.load();
-        let Some(export) = version.exports.get(name) else {
+        let Some(Found { export, .. }) = version.exports.find(name) else {
             return Err(*core.missing(&version, name));
         };
         let wanted = Some((F::SIGNATURE, F::HASH));
@@ -81,7 +86,8 @@ impl<F: FunctionType> Function<F> {
             let kind = check::refusal(wanted, export.signature);
             return Err(CallError::new(name, Some(version.id.number()), kind));
         }
-        Ok(Self { core, expectation, ticket: AtomicU64::new(0), _type: PhantomData })
+        let ticket = AtomicU64::new(0);
+        Ok(Self { core, expectation, ticket, deadline: None, _type: PhantomData })
     }
 }
 
@@ -90,6 +96,14 @@ impl<F> Function<F> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.expectation.name
+    }
+
+    /// Gives calls by this handle, and by clones of it, a deadline, whatever module and builder say; `Duration::MAX` takes theirs
+    /// away. See [`docs::deadlines`](crate::docs::deadlines).
+    #[must_use]
+    pub fn deadline(self, deadline: Duration) -> Self {
+        let ticket = AtomicU64::new(0);
+        Self { deadline: Some(deadline), ticket, ..self }
     }
 
     /// The function was entered and gave no result.
@@ -113,6 +127,13 @@ impl<F> Function<F> {
         let version = entered.version();
         let name = &self.expectation.name;
         let signature = Some((self.expectation.signature, self.expectation.hash));
+        if self.deadline.is_some() {
+            let deadline = self.deadline;
+            // SAFETY: the contract of this function.
+            return unsafe {
+                self.core.call_otherwise(version, name, signature, arguments, out, deadline)
+            };
+        }
         let call = RawCall { name, signature, arguments, out };
         // SAFETY: the contract of this function.
         let called = unsafe { self.core.call_in(version, call) };

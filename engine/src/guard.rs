@@ -8,7 +8,7 @@ use hotswap_module::__private::RawCall;
 use hotswap_module::{Abi, Arguments, CallError, Caller};
 
 use crate::core::Core;
-use crate::pin::{Origin, PinKind};
+use crate::pin::{Left, Origin, PinKind};
 use crate::version::Version;
 use crate::version_id::VersionId;
 
@@ -61,7 +61,10 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.version.holds.remove(self.hold);
+        if self.version.holds.remove(self.hold) == Left::Calls {
+            // Who waits for the version may be waiting for nobody else.
+            self.core.slot.ring();
+        }
     }
 }
 

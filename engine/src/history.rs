@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use hotswap_artifact::Cause;
 use hotswap_system::clock;
 
+use crate::deadline::OverdueCall;
 use crate::event::SwapReason;
 use crate::pin::{Holds, Pin, PinKind};
-use crate::slot;
+use crate::slot::{self, Caller};
 use crate::status::{LastFailure, VersionInfo, VersionState};
 use crate::version::Version;
 use crate::version_id::VersionId;
@@ -149,6 +150,27 @@ impl History {
         overdue
     }
 
+    /// The calls that run past their deadlines: each is given once. When the next is due.
+    pub(crate) fn overdue_calls(&self) -> (Vec<OverdueCall>, Option<Instant>) {
+        let mut overdue = Vec::new();
+        let mut next = None;
+        for known in &self.known {
+            let version = known.info.id;
+            let due = known.holds.tell_overdue(|function, thread, deadline, age| {
+                let function = Arc::clone(function);
+                overdue.push(OverdueCall { version, function, thread, deadline, age });
+            });
+            next = [next, due].into_iter().flatten().min();
+        }
+        (overdue, next)
+    }
+
+    /// Whether a replaced version is held by nobody but calls that run past their deadlines: those are not waited for.
+    pub(crate) fn is_left_to_expired(&self, id: VersionId) -> bool {
+        let known = self.known.iter().find(|known| known.info.id == id);
+        known.is_some_and(|known| known.is_replaced() && is_left_to_expired(&known.pins()))
+    }
+
     /// How long it is until the next version is in use for longer than `deadline`.
     pub(crate) fn next_overdue(&self, deadline: Duration) -> Option<Duration> {
         let awaited = self.known.iter().filter(|known| known.is_awaited());
@@ -161,10 +183,15 @@ impl Known {
         VersionInfo { pins: self.pins(), ..self.info.clone() }
     }
 
-    /// Whether its end is waited for, and nobody was told yet that it takes long.
+    fn is_replaced(&self) -> bool {
+        matches!(self.info.state, VersionState::Draining | VersionState::Warm)
+    }
+
+    /// Whether its end is waited for, and nobody was told yet that it takes long. Of calls past their deadlines that was
+    /// told already.
     fn is_awaited(&self) -> bool {
-        let is_replaced = matches!(self.info.state, VersionState::Draining | VersionState::Warm);
-        is_replaced && !self.is_overdue && !self.pins().is_empty()
+        let is_held = |pins: &[Pin]| !pins.is_empty() && !is_left_to_expired(pins);
+        self.is_replaced() && !self.is_overdue && is_held(&self.pins())
     }
 
     fn drains_for(&self) -> Duration {
@@ -176,8 +203,16 @@ impl Known {
         // How long a call has run is nowhere written; how long it has outlived its version's time is known.
         let age = self.drains_for();
         let callers = slot::callers(self.version.as_ptr());
-        let pin = |thread| Pin { kind: PinKind::Call, origin: format!("on {thread}"), age };
-        pins.extend(callers.into_iter().map(pin));
+        // Calls with deadlines are in the list already. One through a guard has no slot, and may stand for one that has; but
+        // then the guard holds the version as well.
+        let is_other = |caller: &Caller| caller.calls > self.holds.calls_on(caller.thread);
+        let pin =
+            |Caller { name, .. }| Pin { kind: PinKind::Call, origin: format!("on {name}"), age };
+        pins.extend(callers.into_iter().filter(is_other).map(pin));
         pins
     }
+}
+
+fn is_left_to_expired(pins: &[Pin]) -> bool {
+    !pins.is_empty() && pins.iter().all(|pin| pin.kind == PinKind::ExpiredCall)
 }

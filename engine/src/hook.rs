@@ -1,10 +1,11 @@
 //! Runs the load hooks of a newcomer: on a thread of their own, with a deadline and a veto.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{bounded, select};
+use crossbeam_channel::{Receiver, bounded, select};
 use hotswap_module::__private::{Status, with_linked_context};
 use hotswap_module::CallErrorKind;
 use hotswap_system::{clock, thread};
@@ -42,12 +43,14 @@ pub(crate) fn refuse_calls_here() {
 }
 
 /// Runs hooks one after the other and waits for them, at most for `deadline`.
+/// Runs hooks one after the other and waits for them, at most for `deadline`, and until that is aborted.
 ///
 /// A hook that does not return keeps its thread, and so its version, mapped: there is no way to end it.
 pub(crate) fn run(
     version: &Arc<Version>,
     hooks: &[Hook],
     deadline: Duration,
+    aborted: &Receiver<Infallible>,
 ) -> Result<(), LoadErrorKind> {
     if hooks.is_empty() {
         return Ok(());
@@ -69,6 +72,7 @@ pub(crate) fn run(
     let refuse = |reason| Err(LoadErrorKind::Hook { name: names(hooks), reason });
     select! {
         recv(told) -> result => result.unwrap_or_else(|_| refuse("ended its thread".to_owned())),
+        recv(aborted) -> _ => Err(LoadErrorKind::Aborted),
         recv(clock::after(deadline)) -> _ => {
             refuse(format!("is still running after {} s, its deadline", deadline.as_secs_f64()))
         }

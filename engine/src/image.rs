@@ -252,7 +252,11 @@ impl Functions {
             }
             Kind::Export => {
                 let export = Export { shim, hash: record.hash, signature };
-                self.exports.add(&record.name, export)
+                let is_added = self.exports.add(&record.name, export);
+                if is_added && record.deadline().is_some() {
+                    self.exports.set_deadline(&record.name, record.deadline());
+                }
+                is_added
             }
         }
     }

@@ -107,7 +107,8 @@ impl Inspection {
 }
 
 fn info(record: &Exported) -> ExportInfo {
-    ExportInfo { name: record.name.clone(), signature: short(&record.signature) }
+    let (name, signature) = (record.name.clone(), short(&record.signature));
+    ExportInfo { name, signature, deadline: record.deadline() }
 }
 
 impl fmt::Display for InspectionError {

@@ -28,6 +28,7 @@
 
 #![doc(html_root_url = "https://docs.rs/hotswap-engine")]
 
+mod abort;
 pub mod audit;
 mod builder;
 mod check;
@@ -37,6 +38,7 @@ mod control;
 #[cfg(feature = "control")]
 mod control;
 mod core;
+mod deadline;
 pub mod docs;
 mod engine;
 mod error;
@@ -82,6 +84,7 @@ mod watch;
 #[path = "watch/monitored.rs"]
 mod watch;
 
+pub use abort::{AbortError, AbortErrorKind, Aborted, AbortedChange};
 pub use audit::Level as LogLevel;
 pub use builder::{Code, EngineBuilder};
 pub use engine::{Engine, Hold};
@@ -93,7 +96,7 @@ pub use guard::Guard;
 pub use history::Transition;
 pub use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, ContentHash, Diagnostics, Fingerprint, ScanError, Source,
-    Trigger,
+    Stage, Trigger,
 };
 pub use hotswap_module::{
     Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC,

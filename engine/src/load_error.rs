@@ -209,6 +209,9 @@ pub enum LoadErrorKind {
         /// What is used up, and by whom.
         what: String,
     },
+    /// Somebody aborted it while it was judged; who waits is told [`Aborted`](crate::ReloadErrorKind::Aborted).
+    #[error("it was aborted before it became current")]
+    Aborted,
     /// Judging it panicked, which is a defect of this library.
     #[error("a panic while it was judged, which is a defect of hotswap-engine: {message}")]
     Panicked {
@@ -286,6 +289,7 @@ impl LoadErrorKind {
             Self::State { problem, .. } => problem.code(),
             Self::EarlyStart { .. } => "early_start",
             Self::Panicked { .. } => "panicked",
+            Self::Aborted => "aborted",
         }
     }
 }

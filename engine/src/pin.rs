@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, Thread};
+use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
 use hotswap_system::{clock, fs};
@@ -23,6 +23,15 @@ struct Entry {
     kind: PinKind,
     origin: Origin,
     since: Instant,
+    /// Of a call that has one.
+    deadline: Option<Deadline>,
+}
+
+/// How long a call may hold its version before that is told.
+#[derive(Debug)]
+struct Deadline {
+    time: Duration,
+    is_told: bool,
 }
 
 /// Where a holder comes from. Put into words when somebody asks: most holders are gone by then.
@@ -33,6 +42,8 @@ pub(crate) enum Origin {
     Place(&'static Location<'static>, Thread),
     /// A thread that a module started, and the name of who did.
     Started(Arc<StartedThread>, String),
+    /// A function, and the thread that called it.
+    Call(Arc<str>, Thread),
 }
 
 /// A thread of a module, once it runs: the kernel knows its name.
@@ -66,6 +77,7 @@ impl fmt::Display for Origin {
             Self::Text(text) => f.write_str(text),
             Self::Place(location, thread) => write!(f, "{location} on {}", name_of(thread)),
             Self::Started(thread, by) => write!(f, "{}, started by {by}", thread.name()),
+            Self::Call(function, thread) => write!(f, "{function} on {}", name_of(thread)),
         }
     }
 }
@@ -73,28 +85,95 @@ impl fmt::Display for Origin {
 impl Holds {
     /// Notes a holder; the number takes it off again.
     pub(crate) fn add(&self, kind: PinKind, origin: impl Into<Origin>) -> u64 {
+        self.enter(kind, origin.into(), clock::now(), None)
+    }
+
+    /// Notes a call that has a deadline.
+    pub(crate) fn add_call(&self, function: Arc<str>, began: Instant, deadline: Duration) -> u64 {
+        let origin = Origin::Call(function, thread::current());
+        let deadline = Deadline { time: deadline, is_told: false };
+        self.enter(PinKind::Call, origin, began, Some(deadline))
+    }
+
+    fn enter(
+        &self,
+        kind: PinKind,
+        origin: Origin,
+        since: Instant,
+        deadline: Option<Deadline>,
+    ) -> u64 {
         // Relaxed: only uniqueness matters.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry { number, kind, origin: origin.into(), since: clock::now() };
-        self.entries.lock().push(entry);
+        self.entries.lock().push(Entry { number, kind, origin, since, deadline });
         number
     }
 
-    pub(crate) fn remove(&self, number: u64) {
+    /// Takes a holder off; what is left of others.
+    pub(crate) fn remove(&self, number: u64) -> Left {
         let mut entries = self.entries.lock();
         if let Some(place) = entries.iter().rposition(|entry| entry.number == number) {
             entries.remove(place);
         }
+        let is_call = |entry: &Entry| entry.deadline.is_some();
+        if !entries.is_empty() && entries.iter().all(is_call) { Left::Calls } else { Left::Any }
+    }
+
+    /// How many calls of this thread have deadlines.
+    pub(crate) fn calls_on(&self, thread: ThreadId) -> usize {
+        let is_its = |entry: &&Entry| match &entry.origin {
+            Origin::Call(_, caller) => caller.id() == thread,
+            Origin::Text(_) | Origin::Place(..) | Origin::Started(..) => false,
+        };
+        self.entries.lock().iter().filter(is_its).count()
+    }
+
+    /// Gives the calls that run past their deadlines to `tell`, each once: function, thread, deadline and age. When the
+    /// next is due.
+    pub(crate) fn tell_overdue(
+        &self,
+        mut tell: impl FnMut(&Arc<str>, String, Duration, Duration),
+    ) -> Option<Instant> {
+        let now = clock::now();
+        let mut next = None;
+        for entry in self.entries.lock().iter_mut() {
+            let (Some(deadline), Origin::Call(function, thread)) =
+                (&mut entry.deadline, &entry.origin)
+            else {
+                continue;
+            };
+            if deadline.is_told {
+                continue;
+            }
+            let age = now.saturating_duration_since(entry.since);
+            if age >= deadline.time {
+                deadline.is_told = true;
+                tell(function, name_of(thread), deadline.time, age);
+            } else {
+                let due = entry.since.checked_add(deadline.time);
+                next = [next, due].into_iter().flatten().min();
+            }
+        }
+        next
     }
 
     pub(crate) fn list(&self) -> Vec<Pin> {
-        let pin = |entry: &Entry| Pin {
-            kind: entry.kind,
-            origin: entry.origin.to_string(),
-            age: clock::since(entry.since),
+        let pin = |entry: &Entry| {
+            let age = clock::since(entry.since);
+            let is_expired = entry.deadline.as_ref().is_some_and(|deadline| age >= deadline.time);
+            let kind = if is_expired { PinKind::ExpiredCall } else { entry.kind };
+            Pin { kind, origin: entry.origin.to_string(), age }
         };
         self.entries.lock().iter().map(pin).collect()
     }
+}
+
+/// Who is left when a holder was taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Calls with deadlines, and nobody else.
+    Calls,
+    /// Nobody, or others.
+    Any,
 }
 
 /// One holder of a version.
@@ -116,6 +195,8 @@ pub struct Pin {
 pub enum PinKind {
     /// Calls under way.
     Call,
+    /// A call that runs past its deadline: it holds the version as any other, and nobody waits for it.
+    ExpiredCall,
     /// A guard.
     Guard,
     /// A thread that the module started.
@@ -140,6 +221,7 @@ impl fmt::Display for PinKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Call => "call",
+            Self::ExpiredCall => "expired-call",
             Self::Guard => "guard",
             Self::Thread => "thread",
             Self::ThreadLocal => "thread-local",

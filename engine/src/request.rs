@@ -44,6 +44,10 @@ pub(crate) enum Request {
     },
     /// Never change what runs any more.
     Freeze(Sender<()>),
+    /// A call has a deadline earlier than what is looked at next.
+    WatchCalls,
+    /// Drop what waits, if it was aborted.
+    DropAborted,
     /// Judge again what was refused; answered by how many there were.
     ClearQuarantine(Sender<usize>),
     /// Stop or restart automatic swaps.

@@ -91,6 +91,8 @@ pub struct Status {
     pub refused_count: u64,
     /// The last of them.
     pub last_failure: Option<LastFailure>,
+    /// Calls that came back after their deadlines since it was opened ([`docs::deadlines`](crate::docs::deadlines)).
+    pub late_call_count: u64,
     /// The versions of this engine: the current one, those that are kept or drain, and the latest that are gone.
     pub versions: Vec<VersionInfo>,
     /// The log file that is written, if any.

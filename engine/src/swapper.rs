@@ -3,6 +3,7 @@
 //! Everything that could change what is current arrives here, one after the other: what
 //! the monitor found, what somebody offers, what nobody uses any more.
 
+mod abort;
 mod admission;
 mod handover;
 mod lineage;
@@ -19,7 +20,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, never};
 use hotswap_artifact::{
-    Artifact, Cause, Fingerprint, Notification, Origin, Outcome, Ticket, Trigger,
+    Artifact, BuildErrorKind, Cause, Fingerprint, Notification, Origin, Outcome, Stage, Ticket,
+    Trigger, UnderWay,
 };
 use hotswap_system::clock::{self, Timer};
 use hotswap_system::thread;
@@ -85,6 +87,8 @@ pub(crate) struct Swapper {
     drain_deadline: Duration,
     /// Has a message when a version may be in use for too long.
     overdue: Timer,
+    /// Has a message when a call may run past its deadline.
+    calls_due: Timer,
     /// Whether the last handle is gone.
     is_closing: bool,
     /// Who waits for the end of this thread.
@@ -105,8 +109,17 @@ pub(crate) struct Newcomer {
     tx: Tx,
     reason: SwapReason,
     cause: Cause,
+    /// Until it is committed it may be aborted.
+    under_way: UnderWay,
     /// How often in a row it was turned away for want of something.
     failures: u32,
+}
+
+impl Newcomer {
+    fn new(artifact: Artifact, tx: Tx, reason: SwapReason, under_way: UnderWay) -> Self {
+        let cause = Cause::default();
+        Self { artifact, taken: None, tx, reason, cause, under_way, failures: 0 }
+    }
 }
 
 /// Who waits for `open`.
@@ -166,6 +179,7 @@ impl Swapper {
             retry: clock::never(),
             drain_deadline: keeping.drain_deadline,
             overdue: clock::never(),
+            calls_due: clock::never(),
             is_closing: false,
             done: None,
             mapped_count: 0,
@@ -227,6 +241,8 @@ impl Swapper {
                 self.freeze();
                 let _ = done.send(());
             }
+            Request::WatchCalls => self.watch_calls(),
+            Request::DropAborted => self.drop_aborted(),
             Request::ClearQuarantine(done) => {
                 let _ = done.send(self.clear_quarantine());
             }
@@ -250,7 +266,7 @@ impl Swapper {
 
     /// A message of the monitor: what lies in the source now.
     fn consider(&mut self, notification: Notification) {
-        let Notification { change, trigger, through, cause, outcome, .. } = notification;
+        let Notification { change, under_way, trigger, through, cause, outcome, .. } = notification;
         let is_forced =
             self.waiters.iter().any(|(ticket, answer)| *ticket <= through && answer.forces);
         let is_paused = self.core.history.lock().is_paused && !is_forced;
@@ -262,8 +278,9 @@ impl Swapper {
                     NO_VERSION => SwapReason::First,
                     _ => SwapReason::Change(trigger),
                 };
-                let taken = None;
-                let newcomer = Newcomer { artifact, taken, tx, reason, cause, failures: 0 };
+                let under_way = under_way.unwrap_or_else(|| UnderWay::new(Stage::Waiting));
+                let mut newcomer = Newcomer::new(artifact, tx, reason, under_way);
+                newcomer.cause = cause;
                 self.delivered = Some(newcomer.artifact.fingerprint);
                 let fingerprint = newcomer.artifact.fingerprint;
                 let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
@@ -293,7 +310,10 @@ impl Swapper {
                 }
             }
             Outcome::Failed(error) => {
-                let error = self.error(ReloadErrorKind::Build(error));
+                let error = self.error(match error.kind {
+                    BuildErrorKind::Aborted => ReloadErrorKind::Aborted,
+                    _ => ReloadErrorKind::Build(error),
+                });
                 if change.is_some() {
                     self.core.refused(&Arc::new(error.clone()));
                 }
@@ -383,6 +403,7 @@ impl Swapper {
         let tx = self.core.journal.offer();
         let line = Line::info("offer.intent").field("path", path.display());
         self.core.journal.intent(Some(&tx), line);
+        let under_way = self.begin(None);
         let (origin, home) = (Origin::Foreign, stage::own_home());
         let taken = std::path::absolute(path)
             .map_err(|error| (file_error("read", path, error), "verify.refused"))
@@ -404,12 +425,14 @@ impl Swapper {
             home,
             path,
         };
+        under_way.is_of(artifact.fingerprint);
         let cause = Cause { first: Some(artifact.path.clone()), count: 1 };
         let reason = match self.core.current() {
             NO_VERSION => SwapReason::First,
             _ => SwapReason::Offered,
         };
-        self.swap(Newcomer { artifact, taken: Some(taken), tx, reason, cause, failures: 0 })
+        let newcomer = Newcomer::new(artifact, tx, reason, under_way);
+        self.swap(Newcomer { taken: Some(taken), cause, ..newcomer })
     }
 
     /// The number that the next version gets. What ran keeps its own, also when it runs again.
@@ -456,6 +479,7 @@ impl Swapper {
                     // No fault of the source: asked again, it is judged again, without a build.
                     _ if is_passing => {
                         newcomer.failures += 1;
+                        newcomer.under_way.enter(Stage::Waiting);
                         if is_of_the_machine {
                             self.retry_after(newcomer.failures);
                         }
@@ -469,7 +493,7 @@ impl Swapper {
     }
 
     fn turn_away(&mut self, tx: &Tx, error: LoadError, event: &'static str) -> ReloadError {
-        let error = Arc::new(self.error(ReloadErrorKind::Load(Arc::new(error))));
+        let error = Arc::new(self.error(abort::told(error)));
         let line = Line::error(event).field("outcome", "rejected").failure(&error.code(), &*error);
         self.core.journal.write(Some(tx), line);
         self.core.refused(&error);

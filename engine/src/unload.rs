@@ -33,7 +33,8 @@ impl UnloadTicket {
 
     /// Blocks until the version is gone, for this long at most, and says what became of it.
     ///
-    /// A call of that very version may ask, and is named as a holder.
+    /// A call of that very version may ask, and is named as a holder. Calls past their deadlines are not waited for: when
+    /// nobody else holds the version, they are named at once.
     #[must_use]
     pub fn wait(&self, timeout: Duration) -> UnloadOutcome {
         select! {

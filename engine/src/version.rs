@@ -10,8 +10,8 @@ use hotswap_artifact::{ContentHash, Fingerprint};
 use hotswap_module::__private::short;
 use hotswap_system::clock;
 
-use crate::export::{Export, ExportInfo};
-use crate::exports::Exports;
+use crate::export::ExportInfo;
+use crate::exports::{Exports, Found};
 use crate::image::Image;
 use crate::pin::Holds;
 use crate::services::ImageContext;
@@ -75,12 +75,12 @@ impl Version {
 
     /// What it exports, by name.
     pub(crate) fn export_list(&self) -> Vec<ExportInfo> {
-        let info = |name: &str, export: &Export| ExportInfo {
+        let info = |(name, found): (&str, Found<'_>)| ExportInfo {
             name: name.to_owned(),
-            signature: short(&export.signature.text()),
+            signature: short(&found.export.signature.text()),
+            deadline: found.deadline,
         };
-        let mut list: Vec<_> =
-            self.exports.iter().map(|(name, export)| info(name, export)).collect();
+        let mut list: Vec<_> = self.exports.iter().map(info).collect();
         list.sort_by(|left, right| left.name.cmp(&right.name));
         list
     }

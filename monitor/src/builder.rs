@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use hotswap_artifact::{Notification, Source};
 use hotswap_system::thread;
 
+use crate::aborted::Aborted;
 use crate::build::backend_for;
 use crate::build::supervised::SupervisedBackend;
 use crate::events::Told;
@@ -147,6 +148,7 @@ impl MonitorBuilder {
         let (sender, notifications) = bounded(NOTIFICATIONS_MAX);
         let (requests, woken) = Requests::new();
         let requests = Arc::new(requests);
+        let aborted = Arc::new(Aborted::default());
         let backend = self.backend.unwrap_or_else(|| backend_for(&source, &settings));
         let watch = Watch {
             source_name: self.source.to_string(),
@@ -158,6 +160,7 @@ impl MonitorBuilder {
             observer: Observer::new(self.observe),
             notifications: sender,
             requests: Arc::clone(&requests),
+            aborted: Arc::clone(&aborted),
             woken,
             stop,
             poll_every: self.poll_every,
@@ -175,7 +178,7 @@ impl MonitorBuilder {
             source_name: self.source.to_string(),
             kind: StartErrorKind::Thread(error),
         })?;
-        Ok((Monitor::new(requests, stop_handle, thread, ended), notifications))
+        Ok((Monitor::new(requests, aborted, stop_handle, thread, ended), notifications))
     }
 }
 

@@ -58,6 +58,8 @@
 //! - An edit of nothing but the crate's own sources goes to the compiler without cargo,
 //!   as cargo ran it last: never when a manifest, a lock file, a configuration, another
 //!   crate, what a build script reads, the toolchain or the environment differs.
+//! - Who observes a change may end it ([`Step::Changed`], [`UnderWay`]): its settling, or its build with all its
+//!   processes. What was ended is not built again before it differs, or is taken back.
 //! - While a [`Hold`] is open no build begins; when the last one is dropped there is
 //!   one, of the final content.
 //! - A build is bounded in time, in output and, when asked for, in memory, each with
@@ -103,6 +105,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aborted;
 mod build;
 mod builder;
 mod events;

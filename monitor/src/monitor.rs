@@ -6,9 +6,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select};
-use hotswap_artifact::{Source, Ticket, Trigger};
+use hotswap_artifact::{Fingerprint, Source, Ticket, Trigger};
 use hotswap_system::clock;
 
+use crate::aborted::Aborted;
 use crate::requests::Requests;
 use crate::{Hold, MonitorBuilder, StopHandle};
 
@@ -24,6 +25,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// killed with all its processes first. The thread does not keep the process alive.
 pub struct Monitor {
     requests: Arc<Requests>,
+    aborted: Arc<Aborted>,
     /// Dropped first: that is what tells the thread to end.
     stop: Option<StopHandle>,
     thread: Option<JoinHandle<()>>,
@@ -45,11 +47,12 @@ impl Monitor {
 
     pub(crate) fn new(
         requests: Arc<Requests>,
+        aborted: Arc<Aborted>,
         stop: StopHandle,
         thread: JoinHandle<()>,
         ended: Receiver<()>,
     ) -> Self {
-        Self { requests, stop: Some(stop), thread: Some(thread), ended }
+        Self { requests, aborted, stop: Some(stop), thread: Some(thread), ended }
     }
 
     /// Asks for a look at the source now. Never blocks.
@@ -89,6 +92,12 @@ impl Monitor {
     /// ```
     pub fn hold(&self) -> Hold {
         Hold::open(Arc::clone(&self.requests))
+    }
+
+    /// Lets what was aborted be built again: when somebody asks for a look, or when the source has changed and is this
+    /// again. Gives what there was, oldest first. Never blocks.
+    pub fn clear_aborted(&self) -> Vec<Fingerprint> {
+        self.aborted.clear()
     }
 
     /// Whether the thread runs. It ends before its handle only when the receiver

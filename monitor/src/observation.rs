@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotswap_artifact::{Artifact, BuildError, Cause, Fingerprint, ScanError, Trigger};
+use hotswap_artifact::{Abortable, Artifact, BuildError, Cause, Fingerprint, ScanError, Trigger};
 
 use crate::{EventsProblem, Tool};
 
@@ -34,6 +34,8 @@ pub enum Step {
         fingerprint: Fingerprint,
         /// What differs.
         cause: Cause,
+        /// By this the change is told to end. Once it is handed over, that is up to the receiver.
+        abortable: Abortable,
     },
     /// The source stayed the same for the settle time (or the limit of patience
     /// was reached); this is what will be built.
@@ -51,7 +53,7 @@ pub enum Step {
         /// What was touched.
         cause: Cause,
     },
-    /// This was refused before, by this process or another; it is not built again.
+    /// This was refused before, by this process or another, or aborted; it is not built again.
     KnownBad {
         /// What the source looks like.
         fingerprint: Fingerprint,
@@ -104,6 +106,16 @@ pub enum Step {
         superseded_by: Fingerprint,
         /// What differs.
         cause: Cause,
+    },
+    /// The change was told to end, and has: the build with all its processes, if there was one. It is not built again
+    /// until it differs, or [`Monitor::clear_aborted`](crate::Monitor::clear_aborted) is called.
+    Aborted {
+        /// What the source looked like.
+        fingerprint: Fingerprint,
+        /// What differed.
+        cause: Cause,
+        /// How long the build had run; `None` when none had begun.
+        elapsed: Option<Duration>,
     },
     /// The library lies in the store.
     Stored {

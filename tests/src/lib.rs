@@ -16,6 +16,7 @@ mod isolated;
 mod log_lines;
 pub mod maps;
 pub mod mutation;
+pub mod place;
 pub mod prebuilt;
 pub mod script;
 pub mod simulation;

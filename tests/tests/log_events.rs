@@ -27,9 +27,19 @@ const NEVER: &str = "monitor.stop";
 fn every_event_is_written_with_its_keys() {
     isolated("every_event_is_written_with_its_keys", || {
         let mut seen = BTreeSet::new();
-        for session in
-            [sources, pauses, offers, ways_back, refusals, defects, states, files, a_hanging_log]
-        {
+        let sessions = [
+            sources,
+            pauses,
+            offers,
+            ways_back,
+            refusals,
+            defects,
+            states,
+            files,
+            a_hanging_log,
+            late_calls,
+        ];
+        for session in sessions {
             let directory = tempfile::tempdir().expect("a temporary directory");
             for log in session(directory.path()) {
                 seen.extend(log_lines(&log).into_iter().map(|line| line.event));
@@ -262,6 +272,21 @@ fn defects(directory: &Path) -> Vec<PathBuf> {
     watching.heal();
     drop(engine);
     vec![directory.join("hotswap.log")]
+}
+
+/// A call that takes until it was told that it takes long.
+fn late_calls(directory: &Path) -> Vec<PathBuf> {
+    let (_, engine) = watched(directory);
+    let log = directory.join("hotswap.log");
+    let read = log.clone();
+    let is_told = move || log_lines(&read).iter().any(|line| line.event == "call.overdue");
+    let engine = engine
+        .provide("wait", move || until("it is told", &is_told))
+        .call_deadline("after", Duration::from_millis(1));
+    let engine = engine.open().expect("opens");
+    assert_eq!(engine.call_with::<u64>("after", ("wait",)), Ok(1));
+    drop(engine);
+    vec![log]
 }
 
 /// What may become of the file itself.

@@ -1,61 +1,17 @@
 //! What panics or blocks inside the library reaches no caller: it is told, and started over.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use hotswap_engine::{
-    BuildBackend, BuildErrorKind, BuildJob, Built, Engine, EngineBuilder, Event, ReloadError,
-    ReloadErrorKind, StopSignal, VersionState,
-};
+use hotswap_engine::{Engine, Event, ReloadError, ReloadErrorKind, StopSignal, VersionState};
 use hotswap_system::clock;
 use hotswap_system::fault::{self, Fault, Manner, Operation, Site, Times, Watching};
 use hotswap_tests::deadline::{PATIENCE, event, until, within};
-use hotswap_tests::fake_compiler::{FakeCompiler, text_of};
-use hotswap_tests::{LogLine, is_isolated, isolated, log_lines, maps, prebuilt};
-use tempfile::TempDir;
-
-/// A source, its log, and a compiler that copies.
-struct Place {
-    directory: TempDir,
-    source: PathBuf,
-}
-
-impl Place {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let source = directory.path().join("rules.rs");
-        let place = Self { directory, source };
-        place.edit(1);
-        place
-    }
-
-    fn edit(&self, number: u64) {
-        fs::write(&self.source, text_of(number)).expect("writable");
-    }
-
-    fn compiler(&self) -> FakeCompiler {
-        FakeCompiler::new(&self.source, &self.directory.path().join("target"))
-    }
-
-    fn log(&self) -> PathBuf {
-        self.directory.path().join("hotswap.log")
-    }
-
-    fn engine(&self) -> EngineBuilder {
-        Engine::builder(&self.source)
-            .log_file(self.log())
-            .poll_every(Duration::from_secs(3_600))
-            .backend(self.compiler())
-    }
-
-    fn lines(&self, event: &str) -> Vec<LogLine> {
-        log_lines(&self.log()).into_iter().filter(|line| line.event == event).collect()
-    }
-}
+use hotswap_tests::place::{Before, Place};
+use hotswap_tests::{is_isolated, isolated, maps, prebuilt};
 
 fn version(engine: &Engine) -> u64 {
     engine.call_with("version", ()).expect("the current version answers")
@@ -80,19 +36,6 @@ fn site(watching: &Watching, operation: Operation, file: &str) -> Site {
 
 fn panicking(site: Site, times: Times) -> Fault {
     Fault { site, times, manner: Manner::Panic }
-}
-
-/// A backend that does something else first.
-struct Before<F> {
-    before: F,
-    compiler: FakeCompiler,
-}
-
-impl<F: FnMut(&StopSignal) + Send> BuildBackend for Before<F> {
-    fn build(&mut self, job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind> {
-        (self.before)(stop);
-        self.compiler.build(job, stop)
-    }
 }
 
 #[test]

@@ -54,6 +54,21 @@ pub fn kept_inside(names: Option<&'static [u8]>) -> usize {
     names.map_or(0, <[u8]>::len)
 }
 
+#[export(deadline = "soon")]
+pub fn when() {}
+
+#[export(deadline = "0s")]
+pub fn at_once() {}
+
+#[export(deadline = "60d")]
+pub fn some_day() {}
+
+#[export(deadline = "2s")]
+pub const LIMIT: u64 = 7;
+
+#[export(patience = "2s")]
+pub fn patient() {}
+
 #[export]
 pub fn first(text: &str) -> &str {
     text

@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Rollback(RollbackArguments),
     /// Runs one version until `resume`
     StayOn(VersionArguments),
+    /// Ends what is under way, a build or a load hook say, before it goes live
+    Abort(ControlArguments),
     /// Asks a replaced version to go
     Unload(VersionArguments),
     /// Has changes wait
@@ -83,7 +85,7 @@ pub(crate) enum Command {
     Resume(ControlArguments),
     /// Never changes again what runs: there is no way back
     Freeze(ControlArguments),
-    /// Lets what was refused at load or rolled back be tried again
+    /// Lets what was refused at load, aborted or rolled back be tried again
     ClearQuarantine(ControlArguments),
     /// Tells what hotswap.log says, and whether it can be believed
     Audit(AuditArguments),

@@ -70,12 +70,20 @@ fn table(exports: &[ExportInfo]) -> String {
     if exports.is_empty() {
         return "nothing is exported: put #[export] on a pub fn\n".to_owned();
     }
-    rows(exports.iter().map(|export| (export.name.as_str(), export.signature.as_str())))
+    let rows: Vec<_> = exports.iter().map(|export| (&*export.name, signature(export))).collect();
+    table_of(&rows)
 }
 
-fn rows<'a>(exports: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
-    let width = exports.clone().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    exports.map(|(name, signature)| format!("{name:width$}  {signature}\n")).collect()
+/// Its signature, and how long a call is meant to take.
+fn signature(export: &ExportInfo) -> String {
+    let within =
+        export.deadline.map(|time| format!(", within {}", humantime::format_duration(time)));
+    format!("{}{}", export.signature, within.unwrap_or_default())
+}
+
+fn table_of(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    rows.iter().map(|(name, signature)| format!("{name:width$}  {signature}\n")).collect()
 }
 
 #[cfg(test)]
@@ -85,8 +93,9 @@ mod tests {
     #[test]
     fn signatures_stand_in_a_column() {
         let exports = [("add", "(u64, u64) -> u64"), ("f1", "()"), ("version", "() -> u64")];
+        let rows: Vec<_> = exports.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
         let expected = "add      (u64, u64) -> u64\nf1       ()\nversion  () -> u64\n";
-        assert_eq!(rows(exports.into_iter()), expected);
+        assert_eq!(table_of(&rows), expected);
     }
 
     #[test]

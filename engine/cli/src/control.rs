@@ -114,6 +114,10 @@ fn status(status: &Value, now: SystemTime, paint: Paint) -> String {
         let first = error.lines().next().unwrap_or_default();
         lines.push_str(&format!("last refusal {}: {first}\n", ago(&failure["at"], now)));
     }
+    if number("late_calls") > 0 {
+        lines
+            .push_str(&format!("{} calls came back after their deadlines\n", number("late_calls")));
+    }
     if number("lost_log_lines") > 0 {
         lines.push_str(&format!("{} log lines were lost\n", number("lost_log_lines")));
     }

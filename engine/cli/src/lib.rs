@@ -76,6 +76,7 @@ fn carry_out(arguments: &Arguments, screen: &Arc<Screen>) -> Result<ExitCode, Fa
         Some(Command::Reload(control)) => {
             control::control("reload", None, control, arguments.color)
         }
+        Some(Command::Abort(control)) => control::control("abort", None, control, arguments.color),
         Some(Command::Pause(control)) => control::control("pause", None, control, arguments.color),
         Some(Command::Resume(control)) => {
             control::control("resume", None, control, arguments.color)

@@ -61,6 +61,11 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
             let holders: Vec<_> = held_by.iter().map(ToString::to_string).collect();
             Some(format!("{version} is still in use: held by {}", holders.join(", ")))
         }
+        Event::CallOverdue { function, thread, deadline, age, .. } => Some(format!(
+            "{function} runs for {} on {thread}, past its deadline of {}",
+            span::readable(*age),
+            span::readable(*deadline)
+        )),
         Event::Missed(count) => Some(format!("missed {count} events; hotswap.log has them all")),
         // The engine's enum may grow.
         _ => None,

@@ -6,6 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::{Error, Ident, ImplItem, Item, ItemConst, ItemFn, ItemImpl, LitStr, parse2};
 
 use crate::attributes::{cfgs, shared};
+use crate::deadline::Deadline;
 use crate::function::Function;
 use crate::needs;
 
@@ -27,14 +28,21 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
 /// What stands in the parentheses.
 struct Options {
     name: Option<LitStr>,
+    deadline: Option<Deadline>,
 }
 
 impl Options {
     fn parse(options: TokenStream) -> syn::Result<Self> {
-        let mut name = None;
+        let (mut name, mut deadline) = (None, None);
         let parser = syn::meta::parser(|meta| {
+            if meta.path.is_ident("deadline") {
+                deadline = Some(Deadline::parse(meta.value()?.parse()?)?);
+                return Ok(());
+            }
             if !meta.path.is_ident("name") {
-                return Err(meta.error("the only option is `name = \"other\"`"));
+                return Err(
+                    meta.error("the options are `name = \"other\"` and `deadline = \"200ms\"`")
+                );
             }
             let literal: LitStr = meta.value()?.parse()?;
             if literal.value().is_empty() {
@@ -44,7 +52,11 @@ impl Options {
             Ok(())
         });
         syn::parse::Parser::parse2(parser, options)?;
-        Ok(Self { name })
+        Ok(Self { name, deadline })
+    }
+
+    fn deadline_ms(&self) -> Option<u32> {
+        self.deadline.as_ref().map(|deadline| deadline.milliseconds)
     }
 
     fn name_or(self, ident: &Ident) -> String {
@@ -86,7 +98,8 @@ fn export(item: &Item, options: Options) -> syn::Result<TokenStream> {
 
 fn function(item: &ItemFn, options: Options) -> syn::Result<TokenStream> {
     let ident = &item.sig.ident;
-    let function = Function::parse(&item.sig, options.name_or(ident))?;
+    let deadline = options.deadline_ms();
+    let function = Function::parse(&item.sig, options.name_or(ident))?.due_in(deadline);
     let record = function.export(&ours(ident).to_token_stream());
     let needs = needs::records(&item.block);
     let shared = shared(&item.attrs);
@@ -97,6 +110,9 @@ fn constant(item: &ItemConst, options: Options) -> syn::Result<TokenStream> {
     let ident = &item.ident;
     if ident == "_" {
         return Err(Error::new_spanned(ident, "give the constant a name to call it by"));
+    }
+    if let Some(Deadline { text, .. }) = &options.deadline {
+        return Err(Error::new_spanned(text, "a constant takes no time: it has no deadline"));
     }
     let function = Function::constant(&item.ty, options.name_or(ident))?;
     let record = function.export_value(&ours(ident).to_token_stream());
@@ -131,6 +147,7 @@ fn implementation(item: &ItemImpl, options: &Options) -> syn::Result<TokenStream
         let ident = &item.sig.ident;
         let function = Function::parse(&item.sig, ident.unraw().to_string())?;
         function.refuse_cells("a function of an interface")?;
+        let function = function.due_in(options.deadline_ms());
         let ident = ours(ident);
         let record = function.export(&quote!(<#self_ty as #path>::#ident));
         let needs = needs::records(&item.block);

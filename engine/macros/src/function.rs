@@ -20,6 +20,8 @@ pub(crate) struct Function {
     /// Cells of state, which the shim passes and callers do not see; each with its place among the parameters.
     cells: Vec<(usize, Type)>,
     result: Type,
+    /// How long a call may take before that is told; 0 when nothing is said.
+    deadline_ms: u32,
 }
 
 impl Function {
@@ -42,7 +44,7 @@ impl Function {
                 arguments.push(ty);
             }
         }
-        Ok(Self { name, arguments, cells, result: result(&signature.output)? })
+        Ok(Self { name, arguments, cells, result: result(&signature.output)?, deadline_ms: 0 })
     }
 
     /// Refuses cells where nobody would pass them.
@@ -59,7 +61,18 @@ impl Function {
     /// A constant: to callers a function without arguments.
     pub(crate) fn constant(ty: &Type, name: String) -> syn::Result<Self> {
         check_owned(ty, Place::Result)?;
-        Ok(Self { name, arguments: Vec::new(), cells: Vec::new(), result: ty.clone() })
+        Ok(Self {
+            name,
+            arguments: Vec::new(),
+            cells: Vec::new(),
+            result: ty.clone(),
+            deadline_ms: 0,
+        })
+    }
+
+    /// The same with a deadline for its calls.
+    pub(crate) fn due_in(self, deadline_ms: Option<u32>) -> Self {
+        Self { deadline_ms: deadline_ms.unwrap_or(0), ..self }
     }
 
     /// The types of the arguments, as written.
@@ -133,11 +146,11 @@ impl Function {
         parameter: &TokenStream,
         body: &TokenStream,
     ) -> TokenStream {
-        let Self { name, result, .. } = self;
+        let Self { name, result, deadline_ms, .. } = self;
         let record = Record {
             kind: kind.clone(),
             name: quote!(#name),
-            extra: quote!(0),
+            extra: quote!(#deadline_ms),
             signature: self.signature(),
             parameter: parameter.clone(),
             result: quote!(#result),

@@ -6,6 +6,7 @@
 use proc_macro::TokenStream;
 
 mod attributes;
+mod deadline;
 mod derive_abi;
 mod export;
 mod function;
@@ -47,6 +48,16 @@ mod types;
 ///
 /// A parameter of type `State<T>` or `Shared<T>` is a cell of state: the engine passes it, and callers do not see
 /// it ([`macro@state`]).
+/// A call may be given a deadline, from `1ms` to `49d`. One that takes longer is told, by the engine's log and events, and is not waited
+/// for when its version is replaced; it is never interrupted, and its caller gets its result:
+///
+/// ```
+/// use hotswap_module::export;
+/// hotswap_module::module!();
+///
+/// #[export(deadline = "200ms")]
+/// pub fn step() {}
+/// ```
 ///
 /// On the implementation of an [`macro@interface`] it exports every function of it, and the
 /// compiler checks that none is missing or different:

@@ -6,6 +6,7 @@
 //! are good.
 
 use std::mem::offset_of;
+use std::time::Duration;
 
 use crate::shim::Shim;
 use crate::signature::Signature;
@@ -176,7 +177,7 @@ pub struct Exported {
     pub signature: String,
     /// The hash of that text.
     pub hash: u64,
-    /// A number that the kind gives a meaning.
+    /// A number that the kind gives a meaning: of an export how many milliseconds a call may take, or 0.
     pub extra: u32,
     /// The module path that wrote the record; its first segment is the crate.
     pub owner: String,
@@ -185,6 +186,13 @@ pub struct Exported {
 }
 
 impl Exported {
+    /// How long a call of this export may take before that is told.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        let is_declared = self.kind == Kind::Export && self.extra > 0;
+        is_declared.then(|| Duration::from_millis(self.extra.into()))
+    }
+
     /// The crate that wrote the record.
     #[must_use]
     pub fn crate_name(&self) -> &str {

@@ -174,6 +174,16 @@ pub const EVENTS: &[LogEvent] = &[
         "unmapped, and proved to be",
     ),
     event("version.pinned", &["engine", "version", "path", "msg"], "the loader kept it"),
+    event(
+        "call.overdue",
+        &["engine", "version", "function", "thread", "deadline_us", "age_us", "msg"],
+        "a call runs past its deadline, and goes on",
+    ),
+    event(
+        "call.late",
+        &["engine", "version", "function", "thread", "deadline_us", "took_us", "calls"],
+        "so many calls of a function came back late, and this one took longest",
+    ),
     event("manual.pause", &["engine"], "swaps are paused"),
     event("manual.resume", &["engine"], "swaps go on"),
     event("manual.stay_on", &["engine", "version"], "this version runs until swaps are resumed"),

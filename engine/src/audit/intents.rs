@@ -9,7 +9,7 @@ use crate::log_line::LogLine;
 /// Which line announces what, and which lines of the same change may be its outcome.
 const OUTCOMES: &[(&str, &[&str])] = &[
     ("build.intent", &["build.ok", "build.fail", "build.cancel"]),
-    ("load.intent", &["load.ok", "load.refused"]),
+    ("load.intent", &["load.ok", "load.refused", "swap.abort", "rollback.impossible"]),
     ("swap.intent", &["swap.commit", "swap.abort"]),
     ("rollback.intent", &["rollback.done", "rollback.impossible"]),
     (

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use humantime::format_rfc3339_millis;
 use serde_json::{Value, json};
 
+use crate::abort::AbortedChange;
 use crate::audit::chain;
 use crate::core::Core;
 use crate::error::ReloadError;
@@ -47,6 +48,14 @@ pub(super) fn answer(
             let target = target()?;
             verdict(core.ask(|reply| Request::StayOn { target, reply }))
         }
+        "abort" => {
+            let aborted = core.abort().map_err(|error| error.to_string())?;
+            Ok(json!({
+                "message": aborted.to_string(),
+                "current": aborted.current.map(VersionId::number),
+                "aborted": aborted.changes.iter().map(change).collect::<Value>(),
+            }))
+        }
         "unload" => {
             let ticket = core.unload(target()?).map_err(|error| error.to_string())?;
             Ok(match ticket.wait(UNLOAD_PATIENCE) {
@@ -66,10 +75,17 @@ pub(super) fn answer(
             Ok(said(format!("{count} may be tried again, with the next reload")))
         }
         _ => Err(format!(
-            "there is no command {command:?}: status, versions, history, state, reload, rollback, stay-on, unload, \
-             pause, resume, freeze, clear-quarantine"
+            "there is no command {command:?}: status, versions, history, state, reload, rollback, stay-on, \
+             abort, unload, pause, resume, freeze, clear-quarantine"
         )),
     }
+}
+
+fn change(change: &AbortedChange) -> Value {
+    json!({
+        "stage": change.stage.name(),
+        "fingerprint": change.fingerprint.map(|fingerprint| fingerprint.to_string()),
+    })
 }
 
 fn said(text: impl Display) -> Value {
@@ -114,6 +130,7 @@ fn status(status: &Status) -> Value {
         "frozen": status.is_frozen,
         "swaps": status.swap_count,
         "refused": status.refused_count,
+        "late_calls": status.late_call_count,
         "last_failure": failure,
         "log": status.log_path.as_ref().map(|path| path.display().to_string()),
         "lost_log_lines": status.lost_log_lines,

@@ -42,9 +42,14 @@ impl Record {
 
     /// Whether a slot names this version.
     pub(crate) fn names<T>(&self, version: *const T) -> bool {
+        self.count(version) > 0
+    }
+
+    /// How many slots name this version.
+    pub(crate) fn count<T>(&self, version: *const T) -> usize {
         // Acquire pairs with the Release in `Current::release`: what the call did is done before the version goes.
         let version = version.cast_mut().cast();
-        self.slots.iter().any(|slot| slot.load(Ordering::Acquire) == version)
+        self.slots.iter().filter(|slot| slot.load(Ordering::Acquire) == version).count()
     }
 }
 

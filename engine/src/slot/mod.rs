@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use self::hazard::Current;
 use crate::version::Version;
 
-pub(crate) use self::threads::{ask, callers, records};
+pub(crate) use self::threads::{Caller, ask, callers, records};
 
 /// Holds the current version.
 #[derive(Debug)]
@@ -88,9 +88,10 @@ impl Slot {
         Entered { home: self, slot: None, version: Arc::into_raw(self.load()) }
     }
 
+    /// Has the swapper look again.
     #[cold]
     #[inline(never)]
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         // Full means that the swapper will look in any case; gone, that nobody has to.
         let _ = self.bell.try_send(());
     }

@@ -100,11 +100,24 @@ pub(crate) fn records() -> Box<dyn Iterator<Item = &'static Record>> {
     Box::new(places().map(|place| &place.record))
 }
 
-/// The names of the threads that are in this version, one for each.
-pub(crate) fn callers<T>(version: *const T) -> Vec<String> {
-    let is_in = |place: &&Place| place.record.names(version);
-    let name = |place: &Place| place.owner.lock().as_ref().map(|owner| owner.name.clone());
-    places().filter(is_in).filter_map(name).collect()
+/// A thread that is in a version.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) thread: ThreadId,
+    pub(crate) name: String,
+    /// How many calls of it are in that version, as far as it has slots.
+    pub(crate) calls: usize,
+}
+
+/// The threads that are in this version.
+pub(crate) fn callers<T>(version: *const T) -> Vec<Caller> {
+    let caller = |place: &Place| {
+        let calls = place.record.count(version);
+        let owner = place.owner.lock();
+        let Owner { name, thread } = owner.as_ref().filter(|_| calls > 0)?;
+        Some(Caller { thread: *thread, name: name.clone(), calls })
+    };
+    places().filter_map(caller).collect()
 }
 
 fn places() -> impl Iterator<Item = &'static Place> {

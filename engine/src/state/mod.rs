@@ -31,4 +31,4 @@ pub(crate) use saved::{load, save};
 pub(crate) use settings::StateSettings;
 pub use settings::{OldCalls, StatePolicy, TornPolicy};
 pub(crate) use value::Resting;
-pub(crate) use worker::{Late, run};
+pub(crate) use worker::{Late, Worker};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use hotswap_artifact::{Artifact, Origin};
+use hotswap_artifact::{Artifact, Origin, Stage};
 use hotswap_module::__private::{Needs, short};
 use hotswap_system::clock;
 
@@ -86,6 +86,8 @@ impl Swapper {
         newcomer: &mut Newcomer,
         id: VersionId,
     ) -> Result<Admitted, Refusal> {
+        newcomer.under_way.enter(Stage::Loading);
+        newcomer.goes_on()?;
         let Newcomer { artifact, taken, tx, reason, .. } = newcomer;
         let taken = match taken.take() {
             Some(taken) => taken,
@@ -123,17 +125,20 @@ impl Swapper {
         drop(contents);
         let line = Line::info("stage.ok").field("path", file.path().display());
         self.core.journal.write(Some(tx), line.field("stage_us", stage_time.as_micros()));
+        newcomer.goes_on()?;
         let version = self.load(&verified, file, newcomer, id)?;
-        let (tx, reason) = (newcomer.tx.clone(), newcomer.reason);
-        let handover =
-            self.hand_over(&version, &tx, reason).map_err(|kind| (kind, "migrate.fail"))?;
+        let handover = self.hand_over(&version, newcomer).map_err(|kind| match kind {
+            LoadErrorKind::Aborted => (kind, "swap.abort"),
+            kind => (kind, "migrate.fail"),
+        })?;
         if newcomer.reason != SwapReason::RolledBack {
-            // The last thing that may refuse it: from here on it becomes current.
+            // Nothing else may refuse it, but for an abort at this very moment.
             let from = Some(self.core.current()).filter(|current| *current != NO_VERSION);
             let line = Line::info("swap.intent").maybe("from", from.map(VersionId::number));
             let line = line.field("to", id.number());
             self.announce(newcomer, line).map_err(|kind| (kind, "swap.abort"))?;
         }
+        newcomer.commit()?;
         Ok(Admitted::Ready(version, handover))
     }
 
@@ -203,13 +208,13 @@ impl Swapper {
         newcomer: &Newcomer,
         id: VersionId,
     ) -> Result<Arc<Version>, Refusal> {
-        let Newcomer { artifact, tx, .. } = newcomer;
+        let Newcomer { artifact, tx, under_way, .. } = newcomer;
         let start = clock::now();
         // Loading it runs code of it: its constructors and hooks.
         self.announce(newcomer, Line::info("load.intent").field("to", id.number()))
             .map_err(|kind| (kind, "load.refused"))?;
         let context = Arc::new(ImageContext::of(&self.core, self.core.slot.bell()));
-        let (image, functions) = Image::load(verified, file, Arc::clone(&context))
+        let (image, mut functions) = Image::load(verified, file, Arc::clone(&context))
             .map_err(|kind| (kind, "load.refused"))?;
         context.keep_for_good(&verified.linkage.keeping);
         if !image.brought().is_empty() {
@@ -218,6 +223,7 @@ impl Swapper {
                 .journal
                 .write(Some(tx), line.field("msg", "linked by it, and mapped for good"));
         }
+        self.core.deadlines.settings.apply(&mut functions.exports);
         self.mapped_count += 1;
         self.staged.push(image.path().to_owned());
         let needs = image.needs();
@@ -244,10 +250,18 @@ impl Swapper {
         // A refusal from here on drops the version, which sends its image back to be unmapped.
         let core = &self.core;
         core.expectations
-            .check_loaded(|name| version.exports.get(name), id)
+            .check_loaded(|name| version.exports.find(name), id)
             .and_then(|()| provides(core, needs, id))
-            .and_then(|()| hook::run(&version, &functions.on_load, core.load_deadline))
-            .map_err(|kind| (kind, "load.refused"))?;
+            .and_then(|()| {
+                under_way.enter(Stage::LoadHook);
+                let hooks = &functions.on_load;
+                hook::run(&version, hooks, core.load_deadline, under_way.aborted())
+            })
+            .map_err(|kind| match kind {
+                LoadErrorKind::Aborted => (kind, "swap.abort"),
+                kind => (kind, "load.refused"),
+            })?;
+        under_way.enter(Stage::Loading);
         let line = Line::info("load.ok").field("load_us", clock::since(start).as_micros());
         let line = line.maybe("kept_by", context.kept_by());
         self.core.journal.write(Some(tx), line);

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
-use hotswap_system::clock;
+use hotswap_system::clock::{self, Timer};
 use hotswap_system::thread::panic_text;
 
 use super::Swapper;
 use crate::audit::Line;
+use crate::deadline::OverdueCall;
 use crate::event::Event;
 use crate::image::Unloading;
 use crate::leftovers;
@@ -59,7 +60,8 @@ impl Swapper {
         let state = known.map(|info| info.state).ok_or(UnloadErrorKind::Unknown)?;
         // What has no sender is disconnected.
         let (waits, done) = bounded(1);
-        if !matches!(state, VersionState::Unloaded | VersionState::Pinned) {
+        let is_awaited = !self.core.history.lock().is_left_to_expired(id);
+        if is_awaited && !matches!(state, VersionState::Unloaded | VersionState::Pinned) {
             self.unloads.push((id, waits));
         }
         Ok(done)
@@ -77,7 +79,7 @@ impl Swapper {
     /// Sets the timer for the next version that is in use for too long.
     pub(super) fn watch_drain(&mut self) {
         let next = self.core.history.lock().next_overdue(self.drain_deadline);
-        self.overdue = next.map_or_else(clock::never, clock::after);
+        self.overdue = timer(next);
     }
 
     /// Says which versions are in use for longer than the drain deadline, and by whom.
@@ -94,6 +96,39 @@ impl Swapper {
         self.watch_drain();
     }
 
+    /// Sets the timer for the next call that may run past its deadline.
+    pub(super) fn watch_calls(&mut self) {
+        self.calls_due = timer(self.core.deadlines.due_in());
+    }
+
+    /// Says which calls run past their deadlines. From now on nobody waits for them.
+    pub(super) fn tell_overdue_calls(&mut self) {
+        for call in self.core.look_at_deadlines() {
+            let OverdueCall { version, function, thread, deadline, age } = call;
+            let line = Line::warn("call.overdue")
+                .field("version", version.number())
+                .field("function", &function)
+                .field("thread", &thread)
+                .field("deadline_us", deadline.as_micros())
+                .field("age_us", age.as_micros())
+                .field("msg", "it goes on, and holds its version; nobody waits for it");
+            self.core.journal.write(None, line);
+            let function = function.to_string();
+            self.core.tell(&Event::CallOverdue { version, function, thread, deadline, age });
+        }
+        self.wait_for_nobody_expired();
+        self.watch_calls();
+    }
+
+    /// Who waits for a version that nobody holds but calls past their deadlines is told.
+    fn wait_for_nobody_expired(&mut self) {
+        if self.unloads.is_empty() {
+            return;
+        }
+        let history = self.core.history.lock();
+        self.unloads.retain(|(version, _)| !history.is_left_to_expired(*version));
+    }
+
     /// Unmaps what has been sent back until now.
     pub(super) fn unload_retired(&mut self) {
         while let Ok(retired) = self.retired.try_recv() {
@@ -104,6 +139,7 @@ impl Swapper {
     /// A call of a replaced version ended, or a thread destroyed what it had of one.
     pub(super) fn answer_bell(&mut self) {
         self.look_at_calls();
+        self.wait_for_nobody_expired();
         self.look_at_leftovers();
     }
 
@@ -237,5 +273,15 @@ impl Swapper {
         for home in &self.homes {
             stage::leave(home);
         }
+    }
+}
+
+/// A timer for what may never come.
+#[track_caller]
+fn timer(time: Option<Duration>) -> Timer {
+    // No `map_or_else`: a timer says where it was set.
+    match time {
+        None => clock::never(),
+        Some(time) => clock::after(time),
     }
 }

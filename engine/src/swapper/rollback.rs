@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use hotswap_artifact::{Cause, Trigger};
+use hotswap_artifact::{Stage, Trigger, UnderWay};
 
 use super::admission::Admitted;
 use super::handover::Handover;
-use super::{Newcomer, Swapper};
+use super::{Newcomer, Swapper, abort};
 use crate::audit::Line;
 use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, SwapReason};
@@ -66,16 +66,14 @@ impl Swapper {
         if self.core.history.lock().is_frozen {
             return Err(self.error(ReloadErrorKind::Frozen));
         }
-        let mut newcomer = Newcomer {
-            artifact,
-            taken: None,
-            tx: tx.clone(),
-            reason: SwapReason::RolledBack,
-            cause: Cause::default(),
-            failures: 0,
+        // What is mapped becomes current at once; only what is loaded again may be aborted.
+        let under_way = match mapped {
+            Some(_) => UnderWay::new(Stage::Loading),
+            None => self.begin(Some(artifact.fingerprint)),
         };
+        let mut newcomer = Newcomer::new(artifact, tx.clone(), SwapReason::RolledBack, under_way);
         let version = match mapped {
-            Some(version) => self.still_fits(version, tx),
+            Some(version) => self.still_fits(version, &newcomer),
             None => self.load_again(&mut newcomer, target),
         };
         let (version, handover) = version.map_err(|kind| {
@@ -83,7 +81,7 @@ impl Swapper {
             self.unload_retired();
             let path = newcomer.artifact.path.clone();
             let error = LoadError { version: target, path, kind };
-            self.error(ReloadErrorKind::Load(Arc::new(error)))
+            self.error(abort::told(error))
         })?;
         let verdict = self.publish(version, &newcomer, handover);
         // Who names a version wants it, whatever was thought of it.
@@ -100,11 +98,11 @@ impl Swapper {
     fn still_fits(
         &mut self,
         version: Arc<Version>,
-        tx: &Tx,
+        newcomer: &Newcomer,
     ) -> Result<(Arc<Version>, Handover), LoadErrorKind> {
         let expectations = &self.core.expectations;
-        expectations.check_loaded(|name| version.exports.get(name), version.id)?;
-        let handover = self.hand_over(&version, tx, SwapReason::RolledBack)?;
+        expectations.check_loaded(|name| version.exports.find(name), version.id)?;
+        let handover = self.hand_over(&version, newcomer)?;
         Ok((version, handover))
     }
 
@@ -145,20 +143,17 @@ impl Swapper {
     /// Lets what was refused or rolled back be judged again, when the source is looked at next.
     pub(super) fn clear_quarantine(&mut self) -> usize {
         let cleared = self.refusals.clear();
-        let count = cleared.len();
+        let count = cleared.len() + self.clear_aborted();
         for artifact in cleared {
             let line = Line::info("quarantine.clear").field("fp", Sha1(artifact.fingerprint));
             self.core.journal.write(None, line);
             // The monitor has handed it over already, and will not again.
             if self.delivered == Some(artifact.fingerprint) && self.held_back.is_none() {
-                self.held_back = Some(Newcomer {
-                    artifact,
-                    taken: None,
-                    tx: self.core.journal.offer(),
-                    reason: SwapReason::Change(Trigger::Manual),
-                    cause: Cause::default(),
-                    failures: 0,
-                });
+                let reason = SwapReason::Change(Trigger::Manual);
+                // Nothing is under way before it is asked for.
+                let under_way = UnderWay::new(Stage::Waiting);
+                let tx = self.core.journal.offer();
+                self.held_back = Some(Newcomer::new(artifact, tx, reason, under_way));
             }
         }
         count

@@ -79,6 +79,7 @@ impl Swapper {
             },
             recv(self.retry) -> _ => self.try_again(),
             recv(self.overdue) -> _ => self.tell_overdue(),
+            recv(self.calls_due) -> _ => self.tell_overdue_calls(),
             recv(self.ask_again) -> _ => self.look_at_leftovers(),
         }
         if self.is_closing { Turn::End } else { Turn::Next }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotswap_artifact::{Source, Ticket, Trigger};
+use hotswap_artifact::{Fingerprint, Source, Ticket, Trigger};
 
 use crate::error::OpenErrorKind;
 use crate::swapper::Swapper;
@@ -42,6 +42,10 @@ impl Watch {
     }
 
     pub(crate) fn hold(&self) -> WatchHold {
+        match *self {}
+    }
+
+    pub(crate) fn clear_aborted(&self) -> Vec<Fingerprint> {
         match *self {}
     }
 

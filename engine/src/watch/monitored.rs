@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotswap_artifact::{BuildError, Source, Ticket, Trigger};
+use hotswap_artifact::{BuildError, BuildErrorKind, Fingerprint, Source, Ticket, Trigger};
 use hotswap_monitor::{BuildBackend, BuildSettings, Monitor, Observation, Step};
 
 use crate::audit::Line;
 use crate::core::Core;
-use crate::error::OpenErrorKind;
+use crate::error::{OpenErrorKind, ReloadError, ReloadErrorKind};
 use crate::event::Event;
 use crate::swapper::{CausePath, Sha1, Swapper};
 
@@ -92,6 +92,11 @@ impl Watch {
         self.0.hold()
     }
 
+    /// Lets what was aborted be built again.
+    pub(crate) fn clear_aborted(&self) -> Vec<Fingerprint> {
+        self.0.clear_aborted()
+    }
+
     /// Asks for a scan now; never blocks.
     pub(crate) fn scan(&self, trigger: Trigger) -> Ticket {
         self.0.scan(trigger)
@@ -114,7 +119,8 @@ fn module_dependency() -> String {
 fn record(core: &Core, kind: &str, observation: &Observation) {
     let tx = core.journal.change(observation.change);
     let line = match &observation.step {
-        Step::Changed { fingerprint, cause } => {
+        Step::Changed { fingerprint, cause, abortable } => {
+            core.changes.add(abortable.clone());
             core.tell(&Event::Changed {
                 fingerprint: *fingerprint,
                 trigger: observation.trigger,
@@ -136,6 +142,9 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
         Step::Unchanged { fingerprint, cause } => Line::info("detect.unchanged")
             .field("fp", Sha1(*fingerprint))
             .field("cause", CausePath(cause)),
+        Step::KnownBad { fingerprint, error } if is_aborted(error) => {
+            Line::warn("quarantine.hit").field("fp", Sha1(*fingerprint)).field("reason", "aborted")
+        }
         Step::KnownBad { fingerprint, error } => Line::warn("detect.known_bad")
             .field("fp", Sha1(*fingerprint))
             .field("outcome", "rejected")
@@ -172,6 +181,22 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
                 .field("cause", CausePath(cause))
                 .field("msg", "the source changed while it was built; the build was ended")
         }
+        Step::Aborted { fingerprint, cause, elapsed } => {
+            if let Some(elapsed) = elapsed {
+                let line = Line::info("build.cancel")
+                    .field("fp", Sha1(*fingerprint))
+                    .field("build_ms", elapsed.as_millis())
+                    .field("cause", CausePath(cause))
+                    .field("msg", "somebody aborted it; the build was ended");
+                core.journal.write(Some(&tx), line);
+            }
+            let error = ReloadError::new(core.current(), ReloadErrorKind::Aborted);
+            let line = Line::error("swap.abort").field("outcome", "rejected");
+            core.journal.write(Some(&tx), line.failure(&error.code(), &error));
+            Line::warn("quarantine.add")
+                .field("fp", Sha1(*fingerprint))
+                .field("reason", error.code())
+        }
         Step::Cached { artifact, elapsed, warnings } => Line::info("build.cached")
             .field("fp", Sha1(artifact.fingerprint))
             .field("sha256", artifact.content)
@@ -207,6 +232,10 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
         // The intent stands in the log before the compiler runs.
         core.journal.flush();
     }
+}
+
+fn is_aborted(error: &BuildError) -> bool {
+    matches!(error.kind, BuildErrorKind::Aborted)
 }
 
 /// The first error with file and line where the compiler gave one, the whole chain otherwise.

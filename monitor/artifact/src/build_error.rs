@@ -134,6 +134,9 @@ pub enum BuildErrorKind {
     /// What builds was told to end and did not.
     #[error("the build before was told to end and has not; nothing is built until it has")]
     Stuck,
+    /// Somebody aborted it. It is not built again until the source changes, or that is taken back.
+    #[error("it was aborted")]
+    Aborted,
     /// The monitor was stopped while it built.
     #[error("the monitor was stopped during the build")]
     Stopped,

@@ -2,7 +2,8 @@
 //!
 //! The monitor turns a [`Source`] into an [`Artifact`] and says so in a
 //! [`Notification`]; the engine loads it. Neither side knows the other, both
-//! know these types. Nothing here starts a thread, a process or a clock.
+//! know these types. An [`UnderWay`] goes with a change all the way, so that it
+//! can be told to end. Nothing here starts a thread, a process or a clock.
 
 #![forbid(unsafe_code)]
 
@@ -11,9 +12,11 @@ mod build_error;
 mod hash;
 mod notification;
 mod source;
+mod under_way;
 
 pub use artifact::{Artifact, Origin};
 pub use build_error::{BuildError, BuildErrorKind, Diagnostics};
 pub use hash::{ContentHash, ContentHasher, Fingerprint, FingerprintHasher, ParseHashError};
 pub use notification::{Cause, Notification, Outcome, ScanError, Ticket, Trigger};
 pub use source::Source;
+pub use under_way::{Abortable, Ending, Stage, UnderWay};

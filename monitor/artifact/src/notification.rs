@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{Artifact, BuildError, Fingerprint};
+use crate::{Artifact, BuildError, Fingerprint, UnderWay};
 
 /// One message from the monitor: what lies in the source now.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct Notification {
     /// The monitor's number of the change that this ends, counted from 1;
     /// `None` when nothing had changed.
     pub change: Option<u64>,
+    /// That change, which may be told to end until it is committed; its receiver has it from now on.
+    pub under_way: Option<UnderWay>,
     /// What made the monitor look.
     pub trigger: Trigger,
     /// Every scan asked for up to this ticket is answered by this message:
@@ -28,14 +30,15 @@ pub struct Notification {
 impl Notification {
     /// A message about `outcome`.
     #[must_use]
-    pub const fn new(
-        change: Option<u64>,
+    pub fn new(
+        change: Option<(u64, UnderWay)>,
         trigger: Trigger,
         through: Ticket,
         cause: Cause,
         outcome: Outcome,
     ) -> Self {
-        Self { change, trigger, through, cause, outcome }
+        let (change, under_way) = change.unzip();
+        Self { change, under_way, trigger, through, cause, outcome }
     }
 }
 

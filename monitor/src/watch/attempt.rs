@@ -52,10 +52,14 @@ impl Watch {
         self.tell(change, Step::BuildStarted { fingerprint });
         let started = clock::wall();
         let begin = clock::now();
-        let Ended { mut result, superseded } = self.build(round, scan);
+        let Ended { mut result, superseded } = self.build(change, round, scan);
         let elapsed = clock::since(begin);
         if self.stop.is_stopped() {
             return Err(Stopped);
+        }
+        // From here on only whoever gets the library looks at that.
+        if change.under_way.is_aborted() {
+            return self.end_attempt(change, round, scan, elapsed);
         }
         let learned = match &mut result {
             Ok(built) => built.inputs.take().map(|inputs| self.scanner.learn(inputs)),
@@ -67,10 +71,7 @@ impl Watch {
         let after = match self.look(round)? {
             Ok(after) => after,
             Err(error) => {
-                // Nobody knows what moved: anything may have.
-                let files = self.scanner.job_inputs().files;
-                let names: Vec<PathBuf> = files.into_iter().map(|file| file.name).collect();
-                self.backend.close(&names);
+                self.close_unread();
                 return Ok(Attempt::Unreadable(error));
             }
         };
@@ -98,6 +99,40 @@ impl Watch {
             Err(kind) => self.refuse(change, round, &after, kind, elapsed)?,
         }
         Ok(Attempt::Done)
+    }
+
+    /// The end of a build that was aborted. Who asked for it is told; who asked meanwhile, what lies there now.
+    fn end_attempt(
+        &mut self,
+        change: &Change,
+        round: &mut Round,
+        scan: &Scan,
+        elapsed: Duration,
+    ) -> Result<Attempt, Stopped> {
+        let asked = Round { ..*round };
+        let after = match self.look(round)? {
+            Ok(after) => after,
+            Err(error) => {
+                self.close_unread();
+                self.end_aborted(change, &asked, scan.fingerprint, Some(elapsed))?;
+                return Ok(Attempt::Unreadable(error));
+            }
+        };
+        let moved: Vec<PathBuf> = after.changed.iter().chain(&after.touched).cloned().collect();
+        self.backend.close(&moved);
+        if after.fingerprint == scan.fingerprint {
+            self.end_aborted(change, round, scan.fingerprint, Some(elapsed))?;
+            return Ok(Attempt::Done);
+        }
+        self.end_aborted(change, &asked, scan.fingerprint, Some(elapsed))?;
+        Ok(Attempt::Discarded(after, cause_of(&moved)))
+    }
+
+    /// Tells the backend that nobody knows what moved: anything may have.
+    fn close_unread(&mut self) {
+        let files = self.scanner.job_inputs().files;
+        let names: Vec<PathBuf> = files.into_iter().map(|file| file.name).collect();
+        self.backend.close(&names);
     }
 
     /// What moved while the build ran, if anything did.
@@ -187,6 +222,10 @@ impl Watch {
         kind: BuildErrorKind,
         elapsed: Duration,
     ) -> Result<(), Stopped> {
+        if change.under_way.is_aborted() {
+            // It failed at the very moment; what the machine lacked is not a reason to try it again.
+            return self.end_aborted(change, round, after.fingerprint, Some(elapsed));
+        }
         let error = self.failed(after.fingerprint, kind);
         self.memory.decided = Some(after.fingerprint);
         self.memory.known_bad.remember(&error);

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select};
-use hotswap_artifact::{BuildErrorKind, Cause, Diagnostics, Fingerprint, Trigger};
+use hotswap_artifact::{BuildErrorKind, Cause, Diagnostics, Fingerprint, Stage, Trigger, UnderWay};
 use hotswap_system::clock;
 
-use super::{Round, Watch};
+use super::{Change, Round, Watch};
 use crate::build::BuildJob;
 use crate::build::supervised::BuildResult;
 use crate::requests::Requests;
@@ -38,13 +38,14 @@ const DEADLINE_GRACE: Duration = Duration::from_secs(5);
 impl Watch {
     /// Runs the backend on a thread of its own and looks at the source meanwhile:
     /// after each period, and when somebody asks. A build whose source has become
-    /// another one, that stands still, is told to stop.
+    /// another one, that stands still, is told to stop; so is one that is aborted.
     ///
     /// Afterwards the scanner compares with what it found before the build.
-    pub(super) fn build(&mut self, round: &mut Round, scan: &Scan) -> Ended {
+    pub(super) fn build(&mut self, change: &Change, round: &mut Round, scan: &Scan) -> Ended {
         if let Some(problem) = &scan.problem {
             return Ended { result: Err(problem.clone()), superseded: None };
         }
+        change.under_way.enter(Stage::Building);
         let job = self.job(scan);
         let before = self.scanner.snapshot();
         let running = match self.backend.start(job, &self.stop) {
@@ -57,6 +58,7 @@ impl Watch {
             woken: &self.woken,
             stop: &self.stop,
             finished: &running.finished,
+            under_way: &change.under_way,
             built: scan.fingerprint,
             candidate: None,
             deadline: self.settings.deadline.saturating_add(DEADLINE_GRACE),
@@ -100,6 +102,8 @@ struct Looker<'a> {
     woken: &'a Receiver<()>,
     stop: &'a StopSignal,
     finished: &'a Receiver<BuildResult>,
+    /// The change that it is of, which may be aborted.
+    under_way: &'a UnderWay,
     /// What is being built.
     built: Fingerprint,
     /// What lay in the source at the last look, when that is something else.
@@ -130,6 +134,7 @@ impl Looker<'_> {
                 }
                 recv(deadline) -> _ => return Looked::TimedOut,
                 recv(self.stop.channel()) -> _ => return Looked::Stopped,
+                recv(self.under_way.aborted()) -> _ => return Looked::Stopped,
                 recv(clock::after(patience)) -> _ => {}
                 recv(self.woken) -> _ => {
                     // Tickets are answered by the look after the build.

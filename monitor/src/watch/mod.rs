@@ -11,14 +11,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, Sender, never, select};
 use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Source,
-    Ticket, Trigger,
+    Stage, Ticket, Trigger, UnderWay,
 };
 use hotswap_system::clock;
 use hotswap_system::fault::{self, Operation};
 
+use crate::aborted::Aborted;
 use crate::build::supervised::SupervisedBackend;
 use crate::events::{Events, Told};
 use crate::known_bad::KnownBad;
@@ -49,6 +50,7 @@ pub(crate) struct Watch {
     pub(crate) observer: Observer,
     pub(crate) notifications: Sender<Notification>,
     pub(crate) requests: Arc<Requests>,
+    pub(crate) aborted: Arc<Aborted>,
     pub(crate) woken: Receiver<()>,
     pub(crate) stop: StopSignal,
     pub(crate) poll_every: Duration,
@@ -115,6 +117,8 @@ struct Change {
     number: u64,
     trigger: Trigger,
     cause: Cause,
+    /// Others have it too, and may abort it.
+    under_way: UnderWay,
 }
 
 impl Watch {
@@ -153,14 +157,17 @@ impl Watch {
         }
     }
 
-    /// Waits until no hold is open. Whether there was one, and the source is to be
-    /// looked at again.
-    fn released(&self, round: &mut Round) -> Result<bool, Stopped> {
+    /// Waits until no hold is open, or the change that waits is aborted. Whether there was one, and the source is to
+    /// be looked at again.
+    fn released(&self, round: &mut Round, change: Option<&Change>) -> Result<bool, Stopped> {
+        let nobody = never();
+        let aborted = change.map_or(&nobody, |change| change.under_way.aborted());
         let mut was_held = false;
         while self.requests.is_held() {
             was_held = true;
             select! {
                 recv(self.stop.channel()) -> _ => return Err(Stopped),
+                recv(aborted) -> _ => return Ok(true),
                 recv(self.woken) -> _ => {}
             }
         }
@@ -173,7 +180,7 @@ impl Watch {
     fn round(&mut self, trigger: Trigger) -> Result<(), Stopped> {
         let through = Ticket::default();
         let mut round = Round { trigger, through };
-        self.released(&mut round)?;
+        self.released(&mut round, None)?;
         let mut scan = match self.glance(&mut round)? {
             Ok(scan) => scan,
             Err(error) => return self.unreadable(&round, error),
@@ -188,13 +195,17 @@ impl Watch {
             let change = self.change(round.trigger, cause);
             let mut settled = self.settle(&change, &mut round, scan)?;
             // Opened since the look: what was seen may be half of it.
-            while self.released(&mut round)? {
+            while !change.under_way.is_aborted() && self.released(&mut round, Some(&change))? {
                 settled = match self.look(&mut round)? {
                     Ok(scan) => self.settle(&change, &mut round, scan)?,
                     Err(error) => Err(error),
                 };
             }
             let attempted = match settled {
+                Ok(settled) if change.under_way.is_aborted() => {
+                    self.end_aborted(&change, &round, settled.fingerprint, None)?;
+                    Attempt::Done
+                }
                 Ok(settled) => self.decide(&change, &mut round, &settled)?,
                 Err(error) => Attempt::Unreadable(error),
             };
@@ -206,10 +217,11 @@ impl Watch {
                     return self.unreadable(&round, error);
                 }
                 Attempt::Discarded(next, moved) => {
+                    drop(change);
                     self.memory.moved = Some(clock::now());
                     scan = next;
                     cause = moved;
-                    if self.released(&mut round)? {
+                    if self.released(&mut round, None)? {
                         scan = match self.look(&mut round)? {
                             Ok(scan) => scan,
                             Err(error) => {
@@ -299,7 +311,7 @@ impl Watch {
             let cause = change.cause.clone();
             self.tell(change, Step::Unchanged { fingerprint, cause });
             Outcome::Unchanged(fingerprint)
-        } else if let Some(error) = self.memory.known_bad.get(fingerprint) {
+        } else if let Some(error) = self.known_bad(fingerprint) {
             let known = Arc::clone(&error);
             self.tell(change, Step::KnownBad { fingerprint, error: known });
             Outcome::Failed(error)
@@ -317,7 +329,7 @@ impl Watch {
     /// somebody asks for another one, or it is time for one.
     fn is_retry(&self, round: &Round, scan: &Scan) -> bool {
         let is_undecided = self.memory.handed_over != Some(scan.fingerprint)
-            && self.memory.known_bad.get(scan.fingerprint).is_none();
+            && self.known_bad(scan.fingerprint).is_none();
         is_undecided && (self.is_asked(round) || self.is_retry_due(scan.fingerprint))
     }
 
@@ -332,7 +344,7 @@ impl Watch {
         if !self.is_asked(round) {
             return Ok(());
         }
-        let outcome = match self.memory.known_bad.get(fingerprint) {
+        let outcome = match self.known_bad(fingerprint) {
             Some(error) if self.memory.handed_over != Some(fingerprint) => Outcome::Failed(error),
             _ => Outcome::Unchanged(fingerprint),
         };
@@ -368,7 +380,8 @@ impl Watch {
 
     fn change(&mut self, trigger: Trigger, cause: Cause) -> Change {
         self.memory.change += 1;
-        Change { number: self.memory.change, trigger, cause }
+        let under_way = UnderWay::new(Stage::Settling);
+        Change { number: self.memory.change, trigger, cause, under_way }
     }
 
     fn tell(&mut self, change: &Change, step: Step) {
@@ -384,7 +397,10 @@ impl Watch {
         outcome: Outcome,
     ) -> Result<(), Stopped> {
         let notification = Notification::new(
-            change.map(|change| change.number),
+            change.map(|change| {
+                change.under_way.enter(Stage::Waiting);
+                (change.number, change.under_way.clone())
+            }),
             round.trigger,
             round.through,
             change.map(|change| change.cause.clone()).unwrap_or_default(),
@@ -398,6 +414,32 @@ impl Watch {
                 sent.map_err(|_nobody_listens| Stopped)
             }
         }
+    }
+
+    /// The end of a change that was aborted: it is remembered, told and answered.
+    fn end_aborted(
+        &mut self,
+        change: &Change,
+        round: &Round,
+        fingerprint: Fingerprint,
+        elapsed: Option<Duration>,
+    ) -> Result<(), Stopped> {
+        self.aborted.add(fingerprint);
+        self.memory.decided = Some(fingerprint);
+        self.memory.retry = None;
+        let cause = change.cause.clone();
+        self.tell(change, Step::Aborted { fingerprint, cause, elapsed });
+        let error = self.failed(fingerprint, BuildErrorKind::Aborted);
+        self.notify(round, Some(change), Outcome::Failed(error))
+    }
+
+    /// Why this is not built, if it was refused or aborted before.
+    fn known_bad(&self, fingerprint: Fingerprint) -> Option<Arc<BuildError>> {
+        let aborted = || {
+            let is_aborted = self.aborted.contains(fingerprint);
+            is_aborted.then(|| self.failed(fingerprint, BuildErrorKind::Aborted))
+        };
+        self.memory.known_bad.get(fingerprint).or_else(aborted)
     }
 
     fn failed(&self, fingerprint: Fingerprint, kind: BuildErrorKind) -> Arc<BuildError> {

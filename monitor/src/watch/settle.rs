@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crossbeam_channel::{never, select};
-use hotswap_artifact::ScanError;
+use hotswap_artifact::{ScanError, Stage};
 use hotswap_system::clock;
 
 use super::{Change, EventsState, Round, Stopped, Watch};
@@ -104,7 +104,7 @@ enum Waited {
 }
 
 impl Watch {
-    /// Scans until the source has stayed the same for the settle time.
+    /// Scans until the source has stayed the same for the settle time, or the change is aborted.
     pub(super) fn settle(
         &mut self,
         change: &Change,
@@ -114,7 +114,10 @@ impl Watch {
         let begin = clock::now();
         let fingerprint = first.fingerprint;
         let cause = change.cause.clone();
-        self.tell(change, Step::Changed { fingerprint, cause });
+        change.under_way.is_of(fingerprint);
+        change.under_way.enter(Stage::Settling);
+        let abortable = change.under_way.abortable();
+        self.tell(change, Step::Changed { fingerprint, cause, abortable });
         if first.problem.as_ref().is_some_and(|problem| !is_of_the_source(problem)) {
             // Cargo did not answer for a reason outside the source, which may be
             // gone by now.
@@ -131,11 +134,15 @@ impl Watch {
                 self.memory.moved = Some(clock::now());
             }
             let quiet = self.quiet_after(&unrest);
-            let waited = self.wait_out(&quiet)?;
+            let waited = self.wait_out(&quiet, change)?;
+            if change.under_way.is_aborted() {
+                return Ok(Ok(scan));
+            }
             scan = match self.glance(round)? {
                 Ok(scan) => scan,
                 Err(error) => return Ok(Err(error)),
             };
+            change.under_way.is_of(scan.fingerprint);
             is_still = scan.changed.is_empty() && scan.touched.is_empty();
             let is_over = match waited {
                 Waited::ToTheEnd => is_still && !(quiet.is_early && self.has_open()),
@@ -165,11 +172,13 @@ impl Watch {
         Quiet { time, is_early, is_interruptible }
     }
 
-    fn wait_out(&self, quiet: &Quiet) -> Result<Waited, Stopped> {
+    fn wait_out(&self, quiet: &Quiet, change: &Change) -> Result<Waited, Stopped> {
         let nobody = never();
         let woken = if quiet.is_interruptible { &self.woken } else { &nobody };
         select! {
             recv(self.stop.channel()) -> _ => return Err(Stopped),
+            // Who asked how it went looks at the change.
+            recv(change.under_way.aborted()) -> _ => return Ok(Waited::UntilAnEvent),
             recv(woken) -> _ => return Ok(Waited::UntilAnEvent),
             recv(clock::after(quiet.time)) -> _ => {}
         }

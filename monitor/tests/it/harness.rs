@@ -113,6 +113,7 @@ pub(crate) fn name(step: &Step) -> &'static str {
         Step::BuildFailed { .. } => "failed",
         Step::BuildDiscarded { .. } => "discarded",
         Step::BuildCancelled { .. } => "cancelled",
+        Step::Aborted { .. } => "aborted",
         Step::Stored { .. } => "stored",
         Step::Cached { .. } => "cached",
         Step::Notified { .. } => "notified",

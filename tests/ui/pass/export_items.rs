@@ -23,6 +23,15 @@ pub fn lengths(values: [u64; 4]) -> usize {
 #[export]
 pub fn fetch() {}
 
+#[export(deadline = "2s")]
+pub fn soon() {}
+
+#[export(name = "at_once", deadline = "1ms")]
+pub fn at_once_after_all() {}
+
+#[export]
+pub const LIMIT: u64 = 7;
+
 #[export]
 pub fn opaque(values: &[u64]) -> u64 {
     values.iter().sum()
@@ -106,5 +115,5 @@ impl Other for Exports {
 pub fn misspelt() {}
 
 fn main() {
-    assert_eq!(exports().names().len(), 20);
+    assert_eq!(exports().names().len(), 23);
 }
