@@ -195,8 +195,8 @@ impl Core {
             return Err(fail(UnloadErrorKind::NotHere));
         }
         let answer = self.ask_swapper(|reply| Request::Unload { version, reply });
-        let done = answer.ok_or(fail(UnloadErrorKind::Closed))?.map_err(fail)?;
-        Ok(UnloadTicket { version, done, core: Arc::clone(self) })
+        let unloading = answer.ok_or(fail(UnloadErrorKind::Closed))?.map_err(fail)?;
+        Ok(UnloadTicket { version, unloading, core: Arc::clone(self) })
     }
 
     /// Tells subscribers, after what was written down about it is in the log.

@@ -68,8 +68,12 @@ impl History {
                 known.replaced_at = Some(clock::now());
             }
         }
-        // One that ran before has its place.
-        self.known.retain(|known| known.info.id != version.id);
+        // One that ran before has its place; an image of it that is mapped still, in which nobody can be any more, keeps
+        // its own.
+        self.known.retain(|known| {
+            let is_it = Arc::ptr_eq(&known.holds, &version.holds);
+            !is_it && (known.info.id != version.id || known.info.state != VersionState::Unloaded)
+        });
         let provenance = &version.provenance;
         self.known.push(Known {
             info: VersionInfo {
@@ -103,38 +107,53 @@ impl History {
         self.transitions.iter().cloned().collect()
     }
 
-    /// Notes what became of a version that nobody reaches any more.
-    pub(crate) fn ended(&mut self, id: VersionId, state: VersionState) {
-        // What was loaded again under its number is another image.
-        let is_gone = |known: &&mut Known| known.version.strong_count() == 0;
-        let mut known = self.known.iter_mut().filter(is_gone);
-        if let Some(known) = known.find(|known| known.info.id == id) {
-            known.info.state = state;
+    /// Notes what became of an image that nobody reaches any more, which is known by its holders. Whether its version
+    /// ended with it: one that was loaded again meanwhile did not.
+    pub(crate) fn ended(&mut self, holds: &Arc<Holds>, state: VersionState) -> bool {
+        // One that never was current has no place, and nothing else its number.
+        let Some(at) = self.place(holds) else { return true };
+        let id = self.known[at].info.id;
+        let is_latest = self.known.iter().rposition(|known| known.info.id == id) == Some(at);
+        self.known[at].info.state = state;
+        if !is_latest && state == VersionState::Unloaded {
+            self.known.remove(at);
         }
         let gone = |known: &Known| known.info.state == VersionState::Unloaded;
         while self.known.iter().filter(|known| gone(known)).count() > GONE_MAX {
             let oldest = self.known.iter().position(gone).expect("one was just counted");
             self.known.remove(oldest);
         }
+        is_latest
+    }
+
+    /// Where an image stands.
+    fn place(&self, holds: &Arc<Holds>) -> Option<usize> {
+        self.known.iter().position(|known| Arc::ptr_eq(&known.holds, holds))
     }
 
     /// Notes whether a replaced version is kept.
     pub(crate) fn became(&mut self, id: VersionId, state: VersionState) {
-        if let Some(known) = self.known.iter_mut().find(|known| known.info.id == id) {
+        if let Some(known) = self.known.iter_mut().rfind(|known| known.info.id == id) {
             known.info.state = state;
         }
     }
 
-    /// All versions, by number, with who holds them now.
+    /// All versions, by number, with who holds them now. One that was loaded again comes after its earlier images.
     pub(crate) fn versions(&self) -> Vec<VersionInfo> {
         let mut versions: Vec<_> = self.known.iter().map(Known::info).collect();
         versions.sort_by_key(|version| version.id);
         versions
     }
 
-    /// One version, with who holds it now.
-    pub(crate) fn find(&self, id: VersionId) -> Option<VersionInfo> {
-        self.known.iter().find(|known| known.info.id == id).map(Known::info)
+    /// The state of a version, and the holders by which its latest image is known.
+    pub(crate) fn latest(&self, id: VersionId) -> Option<(VersionState, Arc<Holds>)> {
+        let known = self.known.iter().rfind(|known| known.info.id == id)?;
+        Some((known.info.state, Arc::clone(&known.holds)))
+    }
+
+    /// One image, with who holds it now.
+    pub(crate) fn find(&self, holds: &Arc<Holds>) -> Option<VersionInfo> {
+        self.place(holds).map(|at| self.known[at].info())
     }
 
     /// Versions that are in use for longer than `deadline` after they were replaced: each is given once.

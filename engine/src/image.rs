@@ -52,7 +52,7 @@ pub(crate) struct Hook {
 
 /// What became of closing an image.
 #[derive(Debug)]
-pub(crate) enum Unloading {
+pub(crate) enum Closed {
     /// No executable mapping of the file is left.
     Unloaded,
     /// The loader kept it.
@@ -131,7 +131,7 @@ impl Image {
     /// Closes a library that nobody uses any more, and looks whether it is gone.
     ///
     /// Only the swapper calls this, with the last reference to the version in hand.
-    pub(crate) fn unload(mut self) -> Unloading {
+    pub(crate) fn unload(mut self) -> Closed {
         self.root.stop()();
         // What that left on this thread.
         leftovers::clear_closing();
@@ -144,7 +144,7 @@ impl Image {
         let _ = self.close();
     }
 
-    fn close(&mut self) -> Unloading {
+    fn close(&mut self) -> Closed {
         // SAFETY: taken once: both callers consume `self`, and dropping an `Image` leaves the library alone.
         let library = unsafe { ManuallyDrop::take(&mut self.library) };
         let closed =
@@ -152,11 +152,11 @@ impl Image {
         if closed && !is_executable_here(self.staged.path()) {
             // SAFETY: taken once, as above; the only pointers to it were in the image, which is gone.
             drop(unsafe { ManuallyDrop::take(&mut self.services) });
-            Unloading::Unloaded
+            Closed::Unloaded
         } else {
             // The image still holds pointers to its services, and its inode: both stay as long as it does.
             self.staged.keep_inode();
-            Unloading::Kept
+            Closed::Kept
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::version_id::VersionId;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VersionInfo {
-    /// Its number.
+    /// Its number. A version that was loaded again while threads had something of its earlier image is listed for each.
     pub id: VersionId,
     /// Where it stands in its life.
     pub state: VersionState,

@@ -35,6 +35,7 @@ use crate::event::{Event, SwapReason};
 use crate::history::Transition;
 use crate::journal::Tx;
 use crate::load_error::LoadError;
+use crate::pin::Holds;
 use crate::request::{Answer, Reply, Request};
 use crate::slot;
 use crate::slot::draining::Draining;
@@ -72,8 +73,8 @@ pub(crate) struct Swapper {
     last: VersionId,
     /// What the monitor handed over last.
     delivered: Option<Fingerprint>,
-    /// Who waits for a version to be gone; told by being dropped.
-    unloads: Vec<(VersionId, Sender<()>)>,
+    /// Who waits for an image to be gone; told by being dropped.
+    unloads: Vec<(Arc<Holds>, Sender<()>)>,
     /// What arrived while swaps were paused, or was turned away for a reason that may pass; only the
     /// newest is kept.
     held_back: Option<Newcomer>,

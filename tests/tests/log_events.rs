@@ -26,8 +26,9 @@ const NEVER: &str = "monitor.stop";
 fn every_event_is_written_with_its_keys() {
     isolated("every_event_is_written_with_its_keys", || {
         let mut seen = BTreeSet::new();
-        for session in [sources, pauses, offers, ways_back, refusals, defects, files, a_hanging_log]
-        {
+        let sessions =
+            [sources, pauses, offers, ways_back, images, refusals, defects, files, a_hanging_log];
+        for session in sessions {
             let directory = tempfile::tempdir().expect("a temporary directory");
             for log in session(directory.path()) {
                 seen.extend(log_lines(&log).into_iter().map(|line| line.event));
@@ -171,6 +172,29 @@ fn ways_back(directory: &Path) -> Vec<PathBuf> {
     stream.write_all(b"{\"command\": \"freeze\"}\n").expect("it reads");
     stream.read_to_end(&mut Vec::new()).expect("it answers");
     engine.offer(prebuilt::numbered(1)).expect_err("it is frozen");
+    drop(engine);
+    vec![log]
+}
+
+/// A version that is loaded again while a thread has something of its earlier image.
+fn images(directory: &Path) -> Vec<PathBuf> {
+    let log = directory.join("hotswap.log");
+    let engine = prebuilt::engine(&prebuilt::named("leftovers.rs")).log_file(&log);
+    let watching = watch();
+    let engine = engine.provide("tell", |_: String| {}).open().expect("opens");
+    let first = engine.version();
+    for event in ["image.unloaded", "image.pinned"] {
+        engine.call("keeps_value").expect("exported");
+        engine.offer(prebuilt::numbered(2)).expect("swaps");
+        engine.rollback_to(first).expect("its library lies there");
+        until("the earlier image is gone", || {
+            engine.call("version").expect("exported");
+            log_lines(&log).iter().any(|line| line.event == event)
+        });
+        let site = site(&watching, Operation::Unload, "engine/src/image.rs");
+        watching.inject(Fault { site, times: Times::Once(1), manner: Manner::Error });
+    }
+    watching.heal();
     drop(engine);
     vec![log]
 }

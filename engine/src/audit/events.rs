@@ -140,6 +140,16 @@ pub const EVENTS: &[LogEvent] = &[
         "unmapped, and proved to be",
     ),
     event("version.pinned", &["engine", "version", "path", "msg"], "the loader kept it"),
+    event(
+        "image.unloaded",
+        &["engine", "version", "unload_us", "path"],
+        "an earlier image of a version that was loaded again is unmapped",
+    ),
+    event(
+        "image.pinned",
+        &["engine", "version", "path", "msg"],
+        "an earlier image of a version that was loaded again was kept by the loader",
+    ),
     event("manual.pause", &["engine"], "swaps are paused"),
     event("manual.resume", &["engine"], "swaps go on"),
     event("manual.stay_on", &["engine", "version"], "this version runs until swaps are resumed"),
