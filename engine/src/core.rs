@@ -224,6 +224,7 @@ impl Core {
             current: self.current(),
             is_paused: history.is_paused,
             is_frozen: history.is_frozen,
+            fallback: history.fallback.clone(),
             swap_count: history.swap_count,
             refused_count: history.refused_count,
             last_failure: history.last_failure.clone(),

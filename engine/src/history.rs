@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hotswap_artifact::Cause;
 use hotswap_system::clock;
 
+use crate::error::ReloadError;
 use crate::event::SwapReason;
 use crate::pin::{Holds, Pin, PinKind};
 use crate::slot;
@@ -30,6 +31,8 @@ pub(crate) struct History {
     pub(crate) swap_count: u64,
     pub(crate) refused_count: u64,
     pub(crate) last_failure: Option<LastFailure>,
+    /// Why `open` started with what served last, while that runs.
+    pub(crate) fallback: Option<Arc<ReloadError>>,
 }
 
 /// A change of what is current.

@@ -91,6 +91,9 @@ pub struct Status {
     pub refused_count: u64,
     /// The last of them.
     pub last_failure: Option<LastFailure>,
+    /// Why `open` started with what served last in an earlier process, for as long as that runs: what lies in the source
+    /// could not.
+    pub fallback: Option<Arc<ReloadError>>,
     /// The versions of this engine: the current one, those that are kept or drain, and the latest that are gone.
     pub versions: Vec<VersionInfo>,
     /// The log file that is written, if any.
@@ -121,6 +124,9 @@ impl fmt::Display for Status {
                 write!(f, "  held by {pin}")?;
             }
             writeln!(f)?;
+        }
+        if let Some(error) = &self.fallback {
+            writeln!(f, "  {} served last; the source cannot run: {error}", self.current)?;
         }
         match &self.last_failure {
             Some(failure) => write!(f, "  last refusal: {}", failure.error),

@@ -137,4 +137,5 @@ pub use observation::{Observation, Step};
 pub use scan::{RACY_WINDOW, Scan, Scanner};
 pub use settings::{BuildSettings, Linker, Profile};
 pub use stop::{StopHandle, StopSignal};
+pub use store::records::{Quarantined, Records, Served};
 pub use watch::{SETTLE_MAX, SETTLE_MIN};

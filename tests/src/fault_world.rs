@@ -164,6 +164,8 @@ impl FaultWorld {
             "target/store",
             "target/store/index",
             "target/store/projects",
+            "target/store/served",
+            "target/store/quarantine",
             "target/ledger",
             "target",
         ];

@@ -26,8 +26,18 @@ const NEVER: &str = "monitor.stop";
 fn every_event_is_written_with_its_keys() {
     isolated("every_event_is_written_with_its_keys", || {
         let mut seen = BTreeSet::new();
-        let sessions =
-            [sources, pauses, offers, ways_back, images, refusals, defects, files, a_hanging_log];
+        let sessions = [
+            sources,
+            pauses,
+            offers,
+            ways_back,
+            images,
+            restarts,
+            refusals,
+            defects,
+            files,
+            a_hanging_log,
+        ];
         for session in sessions {
             let directory = tempfile::tempdir().expect("a temporary directory");
             for log in session(directory.path()) {
@@ -101,6 +111,28 @@ impl BuildBackend for Restless {
         }
         self.compiler.build(job, stop)
     }
+}
+
+/// What is left to the next process, and what it makes of that.
+fn restarts(directory: &Path) -> Vec<PathBuf> {
+    let open = || {
+        let (library, engine) = watched(directory);
+        (library, engine.target_dir(directory.join("target")))
+    };
+    let (library, engine) = open();
+    let watching = watch();
+    let engine = engine.open().expect("opens");
+    // It serves, and cannot be noted.
+    let site = site(&watching, Operation::Create, "monitor/src/store/records.rs");
+    watching.inject(Fault { site, times: Times::Once(0), manner: Manner::Error });
+    replace(&library, &prebuilt::numbered(2));
+    look(&engine);
+    watching.heal();
+    drop(engine);
+    let (library, engine) = open();
+    fs::remove_file(library).expect("ours");
+    drop(engine.open().expect("something served"));
+    vec![directory.join("hotswap.log")]
 }
 
 /// A watched library in this directory.

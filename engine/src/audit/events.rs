@@ -119,8 +119,22 @@ pub const EVENTS: &[LogEvent] = &[
         &["engine", "tx", "from", "err", "msg"],
         "ALERT: there is no way back, and why",
     ),
-    event("quarantine.add", &["engine", "tx", "fp", "reason"], "this source is not tried again"),
+    event(
+        "open.fallback",
+        &["engine", "tx", "fp", "sha256", "err", "msg"],
+        "what served last is started with, and why",
+    ),
+    event(
+        "quarantine.add",
+        &["engine", "tx", "fp", "reason", "until"],
+        "this source is not tried again until it is edited, or until a restart",
+    ),
     event("quarantine.hit", &["engine", "tx", "fp", "reason"], "it came again, and was not tried"),
+    event(
+        "record.fail",
+        &["engine", "tx", "err", "msg"],
+        "what is to outlast the process was not noted",
+    ),
     event("quarantine.clear", &["engine", "fp"], "it may be tried again"),
     event(
         "version.draining",

@@ -113,6 +113,7 @@ fn status(status: &Status) -> Value {
         "swaps": status.swap_count,
         "refused": status.refused_count,
         "last_failure": failure,
+        "fallback": status.fallback.as_ref().map(|error| chain(&**error)),
         "log": status.log_path.as_ref().map(|path| path.display().to_string()),
         "lost_log_lines": status.lost_log_lines,
         "versions": status.versions.iter().map(info).collect::<Value>(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hotswap_artifact::{BuildError, Source, Ticket, Trigger};
 use hotswap_monitor::{BuildBackend, BuildSettings, Monitor, Observation, Step};
+pub(crate) use hotswap_monitor::{Quarantined, Records, Served};
 
 use crate::audit::Line;
 use crate::core::Core;
@@ -72,6 +73,7 @@ impl Watch {
         if let Some(backend) = settings.backend {
             builder = builder.backend(backend);
         }
+        swapper.records = Some(Records::of(source, &build));
         let (monitor, notifications) = builder
             .poll_every(settings.poll_every)
             .build(build)

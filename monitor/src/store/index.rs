@@ -84,7 +84,7 @@ impl Index {
             log::warn!("cannot remember what a build gave in {}: {error}", path.display());
         }
         whole::sweep(&self.directory);
-        super::trim(&self.directory, &path, INDEX_ENTRIES_MAX);
+        super::trim(&self.directory, &[path], INDEX_ENTRIES_MAX);
     }
 
     fn path(&self, recipe: &Recipe, fingerprint: Fingerprint) -> PathBuf {

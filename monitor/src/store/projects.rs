@@ -41,7 +41,7 @@ pub(crate) fn remember(
         log::warn!("cannot remember what cargo said in {}: {error}", path.display());
     }
     whole::sweep(&directory);
-    super::trim(&directory, &path, PROJECTS_MAX);
+    super::trim(&directory, &[path], PROJECTS_MAX);
 }
 
 /// What cargo answered in an earlier process, and the manifests that it looked at.
