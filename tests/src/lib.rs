@@ -18,6 +18,7 @@ pub mod mutation;
 pub mod prebuilt;
 pub mod script;
 pub mod simulation;
+pub mod soak;
 mod workspace;
 
 pub use fixture::{CrateFixture, FileFixture, versioned};
