@@ -1,6 +1,9 @@
 //! A module with a number, and functions for whatever tests need to happen inside a module.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 use hotswap_module::{CallError, engine, export, host};
 
@@ -96,6 +99,24 @@ pub fn fails() -> Result<u64, String> {
 #[export]
 pub fn starts_thread(name: String) {
     std::thread::spawn(move || tell(&name));
+}
+
+static JOINABLE: Mutex<BTreeMap<u64, JoinHandle<()>>> = Mutex::new(BTreeMap::new());
+
+/// Starts a thread that leaves a value and ends when the host function `name` returns; `joins` waits for it, by this number.
+#[export]
+pub fn starts_joinable(number: u64, name: String) {
+    let thread = std::thread::spawn(move || {
+        keeps_local();
+        tell(&name);
+    });
+    JOINABLE.lock().expect("no panic").insert(number, thread);
+}
+
+#[export]
+pub fn joins(number: u64) -> bool {
+    let thread = JOINABLE.lock().expect("no panic").remove(&number);
+    thread.is_some_and(|thread| thread.join().is_ok())
 }
 
 /// As `starts_thread`, without the standard library's threads: these take keys that hold a version for good.

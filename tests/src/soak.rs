@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hotswap_engine::audit::verify;
-use hotswap_engine::{CallErrorKind, Engine, Event, VersionState};
+use hotswap_engine::{CallErrorKind, Engine, Event, Guard, VersionState};
 
 use crate::deadline::until;
 use crate::maps::{executable_mappings, thread_names};
@@ -199,6 +199,8 @@ fn call_until(engine: &Engine, caller: u64, is_over: &AtomicBool, counts: &Count
     let handle = engine.function::<fn() -> u64>("version").expect("exported");
     // In which versions this thread has a value.
     let mut valued = BTreeSet::new();
+    // A thread of the module that this one started, and the version that it is of.
+    let mut thread: Option<Guard> = None;
     let mut calls = 0;
     let mut round = caller;
     while !is_over.load(Ordering::Acquire) {
@@ -228,10 +230,17 @@ fn call_until(engine: &Engine, caller: u64, is_over: &AtomicBool, counts: &Count
             calls += 1;
         }
         if round.is_multiple_of(64) {
-            // Before it may end.
+            if let Some(thread) = thread.take() {
+                join(thread, caller);
+            }
+            let guard = engine.pin();
+            let arguments = (caller, "ended".to_owned());
+            guard.call_with::<()>("starts_joinable", arguments).expect("exported");
+            // The thread's own.
+            add(&counts.values, 1);
             add(&counts.threads, 1);
-            engine.call_with::<()>("starts_thread", ("ended".to_owned(),)).expect("exported");
-            calls += 1;
+            thread = Some(guard);
+            calls += 2;
         }
         if round.is_multiple_of(8) {
             let block: Vec<u8> =
@@ -244,8 +253,15 @@ fn call_until(engine: &Engine, caller: u64, is_over: &AtomicBool, counts: &Count
             calls += 3;
         }
     }
+    thread.into_iter().for_each(|thread| join(thread, caller));
     add(&counts.calls, calls);
     add(&counts.values, valued.len() as u64);
+}
+
+/// Waits for a thread of a module; its version may have been replaced many times. A thread that is detached while it ends is
+/// read by the C library after it was freed: `pthread_detach` of glibc 2.36, in any program.
+fn join(version: Guard, caller: u64) {
+    assert_eq!(version.call_with("joins", (caller,)), Ok(true));
 }
 
 /// How many versions are mapped.

@@ -9,7 +9,7 @@ const BYTES_OF_A_VERSION: f64 = 26.0 * 1024.0;
 #[test]
 fn un_1_hundreds_of_swaps_under_load_leave_nothing() {
     isolated("un_1_hundreds_of_swaps_under_load_leave_nothing", || {
-        let soaked = soak(400);
+        let soaked = soak(300);
         println!("{soaked}");
         assert!(soaked.panics > 0 && soaked.threads > 0 && soaked.values > 0, "{soaked}");
         assert!(
