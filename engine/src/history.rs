@@ -87,6 +87,7 @@ impl History {
                 bytes: provenance.bytes,
                 since: version.since,
                 build_time: provenance.build_time,
+                report: provenance.report.clone(),
                 pins: Vec::new(),
             },
             version: Arc::downgrade(version),

@@ -29,6 +29,10 @@ pub struct VersionInfo {
     pub since: SystemTime,
     /// How long its build took; zero when it was prebuilt.
     pub build_time: Duration,
+    /// Where its report lies, if it was built here: a text with the fingerprint of its source, the SHA-1 and path of each file
+    /// that this covers, and what the compiler said. Of what was built last it is there some milliseconds after the swap; it
+    /// may be gone when some hundred others were built.
+    pub report: Option<PathBuf>,
     /// Who holds it, beyond being current.
     pub pins: Vec<Pin>,
 }

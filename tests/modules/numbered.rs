@@ -1,6 +1,5 @@
 //! A module with a number, and functions for whatever tests need to happen inside a module.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -101,7 +100,7 @@ pub fn starts_thread(name: String) {
     std::thread::spawn(move || tell(&name));
 }
 
-static JOINABLE: Mutex<BTreeMap<u64, JoinHandle<()>>> = Mutex::new(BTreeMap::new());
+static JOINABLE: Mutex<Vec<(u64, JoinHandle<()>)>> = Mutex::new(Vec::new());
 
 /// Starts a thread that leaves a value and ends when the host function `name` returns; `joins` waits for it, by this number.
 #[export]
@@ -110,12 +109,17 @@ pub fn starts_joinable(number: u64, name: String) {
         keeps_local();
         tell(&name);
     });
-    JOINABLE.lock().expect("no panic").insert(number, thread);
+    JOINABLE.lock().expect("no panic").push((number, thread));
 }
 
 #[export]
 pub fn joins(number: u64) -> bool {
-    let thread = JOINABLE.lock().expect("no panic").remove(&number);
+    let mut threads = JOINABLE.lock().expect("no panic");
+    let at = threads.iter().position(|(known, _)| *known == number);
+    let thread = at.map(|at| threads.swap_remove(at).1);
+    // What a static holds at the end is never freed.
+    threads.shrink_to_fit();
+    drop(threads);
     thread.is_some_and(|thread| thread.join().is_ok())
 }
 

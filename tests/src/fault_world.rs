@@ -166,6 +166,7 @@ impl FaultWorld {
             "target/store/projects",
             "target/store/served",
             "target/store/quarantine",
+            "target/store/builds",
             "target/ledger",
             "target",
         ];

@@ -136,6 +136,7 @@ fn info(version: &VersionInfo) -> Value {
         "sha256": version.content.map(|content| content.to_string()),
         "bytes": version.bytes,
         "build_ms": u64::try_from(version.build_time.as_millis()).unwrap_or(u64::MAX),
+        "report": version.report.as_ref().map(|path| path.display().to_string()),
         "pins": version.pins.iter().map(pin).collect::<Value>(),
     })
 }

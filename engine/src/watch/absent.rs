@@ -1,7 +1,7 @@
 //! An engine without a monitor: prebuilt libraries are loaded once, and swapped by `offer`.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hotswap_artifact::{Artifact, ContentHash, Fingerprint, Source, Ticket, Trigger};
@@ -23,6 +23,11 @@ pub(crate) struct WatchSettings {
     pub(crate) poll_every: Duration,
     pub(crate) settle: Option<Duration>,
     pub(crate) wakes_on_events: bool,
+}
+
+/// Nothing is built here.
+pub(crate) fn build_report(_artifact: &Artifact) -> Option<PathBuf> {
+    None
 }
 
 /// Nothing outlasts the process.

@@ -7,6 +7,7 @@
 pub(crate) mod index;
 pub(crate) mod projects;
 pub(crate) mod records;
+pub(crate) mod report;
 mod whole;
 
 use std::io;
