@@ -47,7 +47,7 @@ pub(crate) fn write_report(
         log::warn!("cannot write what a library was built from to {}: {error}", path.display());
     }
     whole::sweep(directory);
-    trim(directory, &[path.clone()], REPORTS_MAX);
+    trim(directory, std::slice::from_ref(&path), REPORTS_MAX);
 }
 
 fn render(
