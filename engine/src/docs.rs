@@ -89,8 +89,12 @@ pub mod limits {}
 /// 4. When no thread has anything left, and no signal handler inside the image is installed, the keys are given back and
 ///    the library is closed.
 ///
-/// Going back to a version that is at step 3 loads a fresh copy: what was destroyed cannot be used.
+/// Going back to a version that is at step 3 loads a fresh copy: what was destroyed cannot be used. The earlier image goes when it
+/// can (`image.unloaded`), and is listed beside the version until then.
 ///
+/// Ten thousand swaps under a billion calls of four threads, with panics, threads and thread-local values in the mix, left no wrong
+/// answer, no thread, no key and no mapping, and memory level: 33 bytes a swap, where a kept version takes 26 KB. *Source*:
+/// `tests/src/bin/soak.rs`.
 pub mod unload {}
 
 /// # Classes of edits
