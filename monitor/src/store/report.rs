@@ -1,7 +1,7 @@
 //! What a library was built from, and what the compiler said: a text for people, beside each library that was built here.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hotswap_artifact::{Artifact, Diagnostics, Origin};
 use hotswap_system::fs;
@@ -31,7 +31,15 @@ pub fn build_report(artifact: &Artifact) -> Option<PathBuf> {
     Some(store.join("builds").join(name))
 }
 
-/// Writes the report of a library. One that cannot be written is missed by nobody but its reader.
+/// Makes room for the report of a library. Before it is handed over: afterwards the source may be moved away, and
+/// must not come to be again by a directory of ours.
+pub(crate) fn make_room(artifact: &Artifact) {
+    let report = build_report(artifact);
+    // Whoever writes there says what is wrong.
+    let _ = report.as_deref().and_then(Path::parent).map(fs::create_dir_all);
+}
+
+/// Writes the report of a library, for which there is room. One that cannot be written is missed by nobody but its reader.
 pub(crate) fn write_report(
     artifact: &Artifact,
     source_name: &str,
@@ -42,8 +50,7 @@ pub(crate) fn write_report(
     let Some(path) = build_report(artifact) else { return };
     let Some(directory) = path.parent() else { return };
     let text = render(artifact, source_name, by, files, diagnostics);
-    let written = fs::create_dir_all(directory).and_then(|()| whole::write(&path, text.as_bytes()));
-    if let Err(error) = written {
+    if let Err(error) = whole::write(&path, text.as_bytes()) {
         log::warn!("cannot write what a library was built from to {}: {error}", path.display());
     }
     whole::sweep(directory);
@@ -77,7 +84,6 @@ fn render(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::time::Duration;
 
     use hotswap_artifact::{ContentHash, Fingerprint};
@@ -103,6 +109,7 @@ mod tests {
         let mut diagnostics = Diagnostics::default();
         diagnostics.rendered = "\u{1b}[33mwarning\u{1b}[0m: unused\n\n".to_owned();
         diagnostics.warning_count = 1;
+        make_room(&artifact);
         write_report(&artifact, "game", Tool::Cargo, &[file], &diagnostics);
         let report = build_report(&artifact).unwrap();
         let expected = format!(

@@ -12,7 +12,7 @@ use super::during::{Ended, Superseded};
 use super::{Change, Round, Stopped, Watch};
 use crate::build::{Built, Tool};
 use crate::scan::cause_of;
-use crate::store::report::write_report;
+use crate::store::report::{make_room, write_report};
 use crate::store::store;
 use crate::{Scan, Step};
 
@@ -160,6 +160,7 @@ impl Watch {
         artifact.fingerprint = fingerprint;
         let step = Step::Stored { artifact: artifact.clone(), elapsed: stored.elapsed };
         self.tell(change, step);
+        make_room(&artifact);
         self.offer(change, round, artifact.clone())?;
         // Afterwards: nobody waits for it.
         if artifact.origin == Origin::Built {
