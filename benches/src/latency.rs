@@ -118,7 +118,7 @@ pub fn under_swaps(
 }
 
 /// How many took how long, to the nanosecond where that is few.
-struct Histogram {
+pub(crate) struct Histogram {
     /// By nanoseconds.
     short: Vec<u64>,
     long: Vec<Duration>,
@@ -128,12 +128,12 @@ impl Histogram {
     /// Longer than any call takes that nothing interrupts. 16 us: the table stays in a processor's cache.
     const SHORT_NS: usize = 16_384;
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { short: vec![0; Self::SHORT_NS], long: Vec::new() }
     }
 
     #[inline(always)]
-    fn time(&mut self, call: impl Fn() -> u64) {
+    pub(crate) fn time(&mut self, call: impl Fn() -> u64) {
         let start = Instant::now();
         black_box(call());
         self.add(start.elapsed());
@@ -147,12 +147,12 @@ impl Histogram {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.short.iter_mut().zip(&other.short).for_each(|(count, more)| *count += more);
         self.long.extend(&other.long);
     }
 
-    fn percentiles(&mut self) -> Percentiles {
+    pub(crate) fn percentiles(&mut self) -> Percentiles {
         self.long.sort_unstable();
         let count = self.short.iter().sum::<u64>() + self.long.len() as u64;
         Percentiles {

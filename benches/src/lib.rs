@@ -34,6 +34,7 @@ pub mod report;
 mod samples;
 pub mod timed;
 pub mod tree;
+pub mod unload;
 mod workshop;
 
 pub use samples::{Comparison, Named, Samples};

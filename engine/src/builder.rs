@@ -36,7 +36,9 @@ use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
 use crate::slot::Slot;
 use crate::state::{Cells, StateSettings};
-use crate::swapper::{Channels, FirstAnswer, Handover, Keeping, Swapper, provides, provides_named};
+use crate::swapper::{
+    Channels, Fallback, FirstAnswer, Handover, Keeping, Swapper, provides, provides_named,
+};
 use crate::verdict::Verdict;
 use crate::version::{Provenance, Version};
 use crate::version_id::VersionId;
@@ -88,6 +90,7 @@ pub struct EngineBuilder {
     required: Vec<Expectation>,
     subscribers: Subscribers,
     waits_for_repair: bool,
+    fallback: Fallback,
     cancel: Receiver<()>,
     load_deadline: Duration,
     state: StateSettings,
@@ -110,6 +113,7 @@ impl EngineBuilder {
             required: Vec::new(),
             subscribers: Subscribers::default(),
             waits_for_repair: false,
+            fallback: Fallback::default(),
             cancel: never(),
             load_deadline: LOAD_DEADLINE,
             deadlines: DeadlineSettings::default(),
@@ -215,6 +219,18 @@ impl EngineBuilder {
     /// wrong arrives at subscribers.
     pub fn wait_for_repair(mut self) -> Self {
         self.waits_for_repair = true;
+        self
+    }
+
+    /// Makes [`open`](Self::open) start with the version that served last, in an earlier process, whatever is wrong with what
+    /// lies in the source: for a server that is to come up at night although an edit was left that does not build.
+    ///
+    /// Without this it does so where there is nothing to judge, source or compiler being gone; where the module was judged and
+    /// refused for a fault of its own; and where it is in quarantine. The log says so (`open.fallback`), and
+    /// [`Status::fallback`](crate::Status::fallback). The source is looked at as always, and replaces that version when it
+    /// can run.
+    pub fn start_with_last_good(mut self) -> Self {
+        self.fallback = Fallback::Always;
         self
     }
 
@@ -332,7 +348,8 @@ impl EngineBuilder {
             }
             Code::Source(source) => {
                 let waits_for_repair = self.waits_for_repair;
-                swapper.first = Some(FirstAnswer { reply, waits_for_repair });
+                let fallback = self.fallback;
+                swapper.first = Some(FirstAnswer { reply, waits_for_repair, fallback });
                 Watch::start(&mut swapper, &source, self.watch).map_err(&fail)?;
             }
         }

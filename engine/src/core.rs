@@ -285,8 +285,8 @@ impl Core {
             return Err(fail(UnloadErrorKind::NotHere));
         }
         let answer = self.ask_swapper(|reply| Request::Unload { version, reply });
-        let done = answer.ok_or(fail(UnloadErrorKind::Closed))?.map_err(fail)?;
-        Ok(UnloadTicket { version, done, core: Arc::clone(self) })
+        let unloading = answer.ok_or(fail(UnloadErrorKind::Closed))?.map_err(fail)?;
+        Ok(UnloadTicket { version, unloading, core: Arc::clone(self) })
     }
 
     /// Tells subscribers, after what was written down about it is in the log.
@@ -314,6 +314,7 @@ impl Core {
             current: self.current(),
             is_paused: history.is_paused,
             is_frozen: history.is_frozen,
+            fallback: history.fallback.clone(),
             swap_count: history.swap_count,
             refused_count: history.refused_count,
             last_failure: history.last_failure.clone(),

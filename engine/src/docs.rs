@@ -29,9 +29,19 @@
 ///   fingerprint. What was built before is taken from the store, in later processes too; `rebuild_always` on the builder
 ///   builds afresh in each process.
 /// * **The way back to a library from elsewhere** (a prebuilt one, or one that was offered) that is not mapped any more needs the very
-///   bytes where they lay: overwritten, it is refused. What the engine built lies in the store.
+///   bytes where they lay: overwritten, it is refused. What the engine built lies in the store. A prebuilt source has a
+///   store, and with it everything that outlasts a process, where `target_dir` on the builder names a place for one.
 /// * **Sixty-four versions** back is how far an engine remembers; the store keeps the thirty-two libraries that were used last,
 ///   and what is neither mapped nor there cannot be gone back to.
+/// * **What outlasts a process** (which versions served, what is in quarantine) is small files in the store of the target
+///   directory: they are there when a verdict is given, also if the process is killed then; after a loss of power they may not
+///   be, and then nothing is said. The last eight that served are remembered, by source, profile and features.
+///   Numbers of versions begin anew with each process: `rollback` reaches across a restart, `rollback_to` does not.
+/// * **Quarantine** outlasts the process where the module was at fault or was rolled back. What only this host or this machine
+///   refused (another compiler, a function that is missing on either side, a full disk) is judged anew by the next process;
+///   and so is what is in quarantine, when nothing else can run.
+/// * **`open` starts with what served last** where the source is gone or no compiler runs; an edit that does not build is its
+///   error, unless `start_with_last_good` is asked for.
 /// * **A debugger shows no lines** of a module that was built as by default
 ///   (`Profile::Hot`); with `Profile::Dev` it does.
 /// * **Panics of linked modules** are told without their location, and the program's own panic hook prints them.

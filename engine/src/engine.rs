@@ -91,10 +91,14 @@ impl Engine {
     ///
     /// Blocks for the first build. [`Engine::builder`] has all the settings.
     ///
+    /// Where the source is gone, or the compiler, or what lies there is in quarantine, it starts with the version that served
+    /// last, in an earlier process, and says so ([`Status::fallback`]): see
+    /// [`EngineBuilder::start_with_last_good`].
+    ///
     /// # Errors
     ///
-    /// When the first version does not build or is refused (then with the compiler's
-    /// diagnostics), or when the log cannot be written. Nothing is left behind.
+    /// When the first version does not build (then with the compiler's diagnostics) or is refused, and when the log cannot be
+    /// written. Nothing is left behind.
     pub fn open(source: impl Into<Code>) -> Result<Self, OpenError> {
         Self::builder(source).open()
     }
@@ -279,10 +283,11 @@ impl Engine {
 
     /// Goes back to the version that was current before, which becomes current by one write, and waits for it. It
     /// needs no compiler, no source and no network: the version before is kept mapped
-    /// ([`EngineBuilder::keep_versions`]), what came earlier is loaded again from the store. A second call goes one further.
+    /// ([`EngineBuilder::keep_versions`]), what came earlier is loaded again from the store. A second call goes one further; before
+    /// the first version of this process stands what served in the one before, which gets a number of its own.
     ///
-    /// What was left is quarantined: it is not tried again until its source changes, or
-    /// [`Engine::clear_quarantine`] is called. A version that is mapped still has its statics as they were left.
+    /// What was left is quarantined: it is not tried again, by later processes either, until its source changes, or
+    /// [`Engine::clear_quarantine`] is called. When this returns, that and what serves now outlast the process. A version that is mapped still has its statics as they were left.
     ///
     /// # Errors
     ///
@@ -338,7 +343,7 @@ impl Engine {
         self.core().abort()
     }
 
-    /// Lets what was refused at load, aborted or rolled back be judged again: when [`Engine::reload`] or
+    /// Lets what was refused at load, aborted or rolled back, by an earlier process too, be judged again: when [`Engine::reload`] or
     /// [`Engine::sync`] is called next, or the source changes. Gives how many there were. What the compiler refused stays
     /// refused until it is edited.
     pub fn clear_quarantine(&self) -> usize {

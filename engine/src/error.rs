@@ -140,6 +140,15 @@ pub enum ReloadErrorKind {
     /// changes, or [`Engine::clear_quarantine`](crate::Engine::clear_quarantine) is called.
     #[error("it was aborted before it became current")]
     Aborted,
+    /// What lies in the source was rolled back or refused by an earlier process; it is not tried again until the source
+    /// changes, or [`Engine::clear_quarantine`](crate::Engine::clear_quarantine) is called.
+    #[error("an earlier process put what lies in the source into quarantine: {message}")]
+    Quarantined {
+        /// The stable code of the reason.
+        code: String,
+        /// The reason.
+        message: String,
+    },
     /// There is no version before the current one.
     #[error("there is no earlier version to go back to")]
     NoEarlierVersion,
@@ -194,6 +203,7 @@ impl ReloadError {
             ReloadErrorKind::Frozen => "frozen".to_owned(),
             ReloadErrorKind::RolledBack { .. } => "rolled_back".to_owned(),
             ReloadErrorKind::Aborted => "aborted".to_owned(),
+            ReloadErrorKind::Quarantined { code, .. } => code.clone(),
             ReloadErrorKind::NoEarlierVersion => "no_earlier_version".to_owned(),
             ReloadErrorKind::UnknownVersion { .. } => "unknown_version".to_owned(),
             ReloadErrorKind::Panicked { .. } => "panicked".to_owned(),

@@ -132,6 +132,8 @@ pub enum SwapReason {
     Offered,
     /// A version that ran before was gone back to.
     RolledBack,
+    /// The first version: what served last in an earlier process, since what lies in the source cannot run.
+    LastGood,
 }
 
 impl fmt::Display for SwapReason {
@@ -141,6 +143,7 @@ impl fmt::Display for SwapReason {
             Self::Change(trigger) => trigger.as_str(),
             Self::Offered => "offer",
             Self::RolledBack => "rollback",
+            Self::LastGood => "fallback",
         })
     }
 }

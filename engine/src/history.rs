@@ -8,6 +8,7 @@ use hotswap_artifact::Cause;
 use hotswap_system::clock;
 
 use crate::deadline::OverdueCall;
+use crate::error::ReloadError;
 use crate::event::SwapReason;
 use crate::pin::{Holds, Pin, PinKind};
 use crate::slot::{self, Caller};
@@ -31,6 +32,8 @@ pub(crate) struct History {
     pub(crate) swap_count: u64,
     pub(crate) refused_count: u64,
     pub(crate) last_failure: Option<LastFailure>,
+    /// Why `open` started with what served last, while that runs.
+    pub(crate) fallback: Option<Arc<ReloadError>>,
 }
 
 /// A change of what is current.
@@ -69,8 +72,12 @@ impl History {
                 known.replaced_at = Some(clock::now());
             }
         }
-        // One that ran before has its place.
-        self.known.retain(|known| known.info.id != version.id);
+        // One that ran before has its place; an image of it that is mapped still, in which nobody can be any more, keeps
+        // its own.
+        self.known.retain(|known| {
+            let is_it = Arc::ptr_eq(&known.holds, &version.holds);
+            !is_it && (known.info.id != version.id || known.info.state != VersionState::Unloaded)
+        });
         let provenance = &version.provenance;
         self.known.push(Known {
             info: VersionInfo {
@@ -81,6 +88,7 @@ impl History {
                 bytes: provenance.bytes,
                 since: version.since,
                 build_time: provenance.build_time,
+                report: provenance.report.clone(),
                 pins: Vec::new(),
             },
             version: Arc::downgrade(version),
@@ -104,38 +112,53 @@ impl History {
         self.transitions.iter().cloned().collect()
     }
 
-    /// Notes what became of a version that nobody reaches any more.
-    pub(crate) fn ended(&mut self, id: VersionId, state: VersionState) {
-        // What was loaded again under its number is another image.
-        let is_gone = |known: &&mut Known| known.version.strong_count() == 0;
-        let mut known = self.known.iter_mut().filter(is_gone);
-        if let Some(known) = known.find(|known| known.info.id == id) {
-            known.info.state = state;
+    /// Notes what became of an image that nobody reaches any more, which is known by its holders. Whether its version
+    /// ended with it: one that was loaded again meanwhile did not.
+    pub(crate) fn ended(&mut self, holds: &Arc<Holds>, state: VersionState) -> bool {
+        // One that never was current has no place, and nothing else its number.
+        let Some(at) = self.place(holds) else { return true };
+        let id = self.known[at].info.id;
+        let is_latest = self.known.iter().rposition(|known| known.info.id == id) == Some(at);
+        self.known[at].info.state = state;
+        if !is_latest && state == VersionState::Unloaded {
+            self.known.remove(at);
         }
         let gone = |known: &Known| known.info.state == VersionState::Unloaded;
         while self.known.iter().filter(|known| gone(known)).count() > GONE_MAX {
             let oldest = self.known.iter().position(gone).expect("one was just counted");
             self.known.remove(oldest);
         }
+        is_latest
+    }
+
+    /// Where an image stands.
+    fn place(&self, holds: &Arc<Holds>) -> Option<usize> {
+        self.known.iter().position(|known| Arc::ptr_eq(&known.holds, holds))
     }
 
     /// Notes whether a replaced version is kept.
     pub(crate) fn became(&mut self, id: VersionId, state: VersionState) {
-        if let Some(known) = self.known.iter_mut().find(|known| known.info.id == id) {
+        if let Some(known) = self.known.iter_mut().rfind(|known| known.info.id == id) {
             known.info.state = state;
         }
     }
 
-    /// All versions, by number, with who holds them now.
+    /// All versions, by number, with who holds them now. One that was loaded again comes after its earlier images.
     pub(crate) fn versions(&self) -> Vec<VersionInfo> {
         let mut versions: Vec<_> = self.known.iter().map(Known::info).collect();
         versions.sort_by_key(|version| version.id);
         versions
     }
 
-    /// One version, with who holds it now.
-    pub(crate) fn find(&self, id: VersionId) -> Option<VersionInfo> {
-        self.known.iter().find(|known| known.info.id == id).map(Known::info)
+    /// The state of a version, and the holders by which its latest image is known.
+    pub(crate) fn latest(&self, id: VersionId) -> Option<(VersionState, Arc<Holds>)> {
+        let known = self.known.iter().rfind(|known| known.info.id == id)?;
+        Some((known.info.state, Arc::clone(&known.holds)))
+    }
+
+    /// One image, with who holds it now.
+    pub(crate) fn find(&self, holds: &Arc<Holds>) -> Option<VersionInfo> {
+        self.place(holds).map(|at| self.known[at].info())
     }
 
     /// Versions that are in use for longer than `deadline` after they were replaced: each is given once.
@@ -166,8 +189,8 @@ impl History {
     }
 
     /// Whether a replaced version is held by nobody but calls that run past their deadlines: those are not waited for.
-    pub(crate) fn is_left_to_expired(&self, id: VersionId) -> bool {
-        let known = self.known.iter().find(|known| known.info.id == id);
+    pub(crate) fn is_left_to_expired(&self, holds: &Arc<Holds>) -> bool {
+        let known = self.place(holds).map(|at| &self.known[at]);
         known.is_some_and(|known| known.is_replaced() && is_left_to_expired(&known.pins()))
     }
 

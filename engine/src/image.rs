@@ -58,7 +58,7 @@ pub(crate) struct Hook {
 
 /// What became of closing an image.
 #[derive(Debug)]
-pub(crate) enum Unloading {
+pub(crate) enum Closed {
     /// No executable mapping of the file is left.
     Unloaded,
     /// It is still there, and stays; why.
@@ -148,19 +148,19 @@ impl Image {
     /// done at its end.
     ///
     /// Only the swapper calls this, with the last reference to the version in hand.
-    pub(crate) fn unload(mut self) -> Unloading {
+    pub(crate) fn unload(mut self) -> Closed {
         if let Some(imports) = self.context().kept_by() {
             let why = format!(
                 "it imports {imports}, by which an address inside it may be known to the C library"
             );
             self.staged.keep_inode();
-            return Unloading::Kept(why);
+            return Closed::Kept(why);
         }
         self.root.stop()();
         // What that left on this thread.
         leftovers::clear_closing();
         if !self.context().shut() {
-            return Unloading::NotYet(self);
+            return Closed::NotYet(self);
         }
         delete_keys(self.context().leftovers.take_keys());
         self.close()
@@ -171,7 +171,7 @@ impl Image {
         let _ = self.close();
     }
 
-    fn close(&mut self) -> Unloading {
+    fn close(&mut self) -> Closed {
         // SAFETY: taken once: both callers consume `self`, and dropping an `Image` leaves the library alone.
         let library = unsafe { ManuallyDrop::take(&mut self.library) };
         let closed =
@@ -179,11 +179,11 @@ impl Image {
         if closed && !is_executable_here(self.staged.path()) {
             // SAFETY: taken once, as above; the only pointers to it were in the image, which is gone.
             drop(unsafe { ManuallyDrop::take(&mut self.services) });
-            Unloading::Unloaded
+            Closed::Unloaded
         } else {
             // The image still holds pointers to its services, and its inode: both stay as long as it does.
             self.staged.keep_inode();
-            Unloading::Kept("the loader kept the library after it was closed".to_owned())
+            Closed::Kept("the loader kept the library after it was closed".to_owned())
         }
     }
 }

@@ -256,6 +256,19 @@ impl LoadErrorKind {
         )
     }
 
+    /// Whether it lies in the module alone, whatever host loads it on whatever machine.
+    pub(crate) const fn is_of_the_module(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAModule { .. }
+                | Self::PanicAbort
+                | Self::Unsupported { .. }
+                | Self::Duplicate { .. }
+                | Self::Hook { .. }
+                | Self::EarlyStart { .. }
+        )
+    }
+
     /// Whether it is tried again after some time, without being asked: a disk that is full now has room soon.
     pub(crate) const fn is_of_the_machine(&self) -> bool {
         matches!(

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 use hotswap_artifact::Trigger;
 
 use crate::error::ReloadError;
-use crate::unload::UnloadErrorKind;
+use crate::unload::{UnloadErrorKind, Unloading};
 use crate::verdict::Verdict;
 use crate::version_id::VersionId;
 use crate::watch::WatchHold;
@@ -37,10 +37,10 @@ pub(crate) enum Request {
         target: VersionId,
         reply: Reply,
     },
-    /// Keep this version no longer. Answered by a channel that is disconnected when it is gone.
+    /// Keep this version no longer.
     Unload {
         version: VersionId,
-        reply: Sender<Result<Receiver<()>, UnloadErrorKind>>,
+        reply: Sender<Result<Unloading, UnloadErrorKind>>,
     },
     /// Never change what runs any more.
     Freeze(Sender<()>),

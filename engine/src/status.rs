@@ -15,7 +15,7 @@ use crate::version_id::VersionId;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VersionInfo {
-    /// Its number.
+    /// Its number. A version that was loaded again while threads had something of its earlier image is listed for each.
     pub id: VersionId,
     /// Where it stands in its life.
     pub state: VersionState,
@@ -29,6 +29,10 @@ pub struct VersionInfo {
     pub since: SystemTime,
     /// How long its build took; zero when it was prebuilt.
     pub build_time: Duration,
+    /// Where its report lies, if it was built here: a text with the fingerprint of its source, the SHA-1 and path of each file
+    /// that this covers, and what the compiler said. Of what was built last it is there some milliseconds after the swap; it
+    /// may be gone when some hundred others were built.
+    pub report: Option<PathBuf>,
     /// Who holds it, beyond being current.
     pub pins: Vec<Pin>,
 }
@@ -93,6 +97,9 @@ pub struct Status {
     pub last_failure: Option<LastFailure>,
     /// Calls that came back after their deadlines since it was opened ([`docs::deadlines`](crate::docs::deadlines)).
     pub late_call_count: u64,
+    /// Why `open` started with what served last in an earlier process, for as long as that runs: what lies in the source
+    /// could not.
+    pub fallback: Option<Arc<ReloadError>>,
     /// The versions of this engine: the current one, those that are kept or drain, and the latest that are gone.
     pub versions: Vec<VersionInfo>,
     /// The log file that is written, if any.
@@ -123,6 +130,9 @@ impl fmt::Display for Status {
                 write!(f, "  held by {pin}")?;
             }
             writeln!(f)?;
+        }
+        if let Some(error) = &self.fallback {
+            writeln!(f, "  {} served last; the source cannot run: {error}", self.current)?;
         }
         match &self.last_failure {
             Some(failure) => write!(f, "  last refusal: {}", failure.error),

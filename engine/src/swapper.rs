@@ -10,6 +10,7 @@ mod lineage;
 mod refusals;
 mod retire;
 mod rollback;
+mod standing;
 mod supervise;
 
 use std::collections::VecDeque;
@@ -32,6 +33,7 @@ pub(crate) use self::handover::Handover;
 use self::lineage::Lineage;
 use self::refusals::Refusals;
 use self::rollback::Left;
+pub(crate) use self::standing::Fallback;
 use crate::audit::Line;
 use crate::core::Core;
 use crate::error::{ReloadError, ReloadErrorKind};
@@ -39,6 +41,7 @@ use crate::event::{Event, SwapReason};
 use crate::history::Transition;
 use crate::journal::Tx;
 use crate::load_error::LoadError;
+use crate::pin::Holds;
 use crate::request::{Answer, Reply, Request};
 use crate::slot;
 use crate::slot::draining::Draining;
@@ -47,7 +50,7 @@ use crate::verdict::Verdict;
 use crate::verify::file_error;
 use crate::version::{Retired, Version};
 use crate::version_id::{NO_VERSION, VersionId};
-use crate::watch::Watch;
+use crate::watch::{Records, Watch};
 
 /// The swapper's own state; nobody else touches it.
 pub(crate) struct Swapper {
@@ -72,12 +75,14 @@ pub(crate) struct Swapper {
     refusals: Refusals,
     /// What ran, and what is kept to run again.
     lineage: Lineage,
+    /// What earlier processes noted, and this one does for those that come.
+    pub(crate) records: Option<Records>,
     /// The highest number that was given.
     last: VersionId,
     /// What the monitor handed over last.
     delivered: Option<Fingerprint>,
-    /// Who waits for a version to be gone; told by being dropped.
-    unloads: Vec<(VersionId, Sender<()>)>,
+    /// Who waits for an image to be gone; told by being dropped.
+    unloads: Vec<(Arc<Holds>, Sender<()>)>,
     /// What arrived while swaps were paused, or was turned away for a reason that may pass; only the
     /// newest is kept.
     held_back: Option<Newcomer>,
@@ -127,6 +132,7 @@ pub(crate) struct FirstAnswer {
     pub(crate) reply: Reply,
     /// A source that does not build is waited for.
     pub(crate) waits_for_repair: bool,
+    pub(crate) fallback: Fallback,
 }
 
 /// What becomes of replaced versions.
@@ -172,6 +178,7 @@ impl Swapper {
             waiters: VecDeque::new(),
             refusals: Refusals::default(),
             lineage: Lineage::new(keeping.versions),
+            records: None,
             last: NO_VERSION,
             delivered: None,
             unloads: Vec::new(),
@@ -291,13 +298,13 @@ impl Swapper {
                     // An edit that was taken back, also while swaps are paused.
                     self.held_back = None;
                     self.swap(newcomer)
-                } else if let Some(error) = self.refusals.get(fingerprint) {
-                    // Edited away and back: it is what was refused.
+                } else if let Some(error) = self.refusal(&newcomer.artifact) {
+                    // Edited away and back, or refused by an earlier process: it is what was refused.
                     let line = Line::warn("quarantine.hit").field("fp", Sha1(fingerprint));
                     let line = line.field("reason", error.code());
                     self.core.journal.write(Some(&newcomer.tx), line);
                     self.held_back = None;
-                    Err(error.clone())
+                    self.keep_out(newcomer, error)
                 } else if is_paused {
                     let line = Line::info("swap.paused");
                     let line = line.field("fp", Sha1(newcomer.artifact.fingerprint));
@@ -327,6 +334,7 @@ impl Swapper {
             // The enum may grow; what is not understood changes nothing.
             _ => return,
         };
+        let verdict = verdict.or_else(|error| self.start_with_last_good(&error).ok_or(error));
         if let (Ok(Verdict::Unchanged { current }), Some(_)) = (&verdict, change) {
             self.core.tell(&Event::Unchanged { current: *current });
         }
@@ -463,6 +471,7 @@ impl Swapper {
                 Ok(self.publish(version, &newcomer, handover))
             }
             Ok(Admitted::Same(current)) => {
+                self.core.history.lock().fallback = None;
                 self.lineage.is_same(current, newcomer.artifact);
                 Ok(Verdict::Unchanged { current })
             }
@@ -502,10 +511,8 @@ impl Swapper {
 
     /// The same source is not tried again.
     fn quarantine(&mut self, newcomer: &Newcomer, error: &ReloadError) {
-        let fingerprint = newcomer.artifact.fingerprint;
         self.refusals.remember(newcomer.artifact.clone(), error);
-        let line = Line::warn("quarantine.add").field("fp", Sha1(fingerprint));
-        self.core.journal.write(Some(&newcomer.tx), line.field("reason", error.code()));
+        self.note_quarantined(&newcomer.tx, &newcomer.artifact, error);
     }
 
     /// The one write that makes a version current.
@@ -533,6 +540,7 @@ impl Swapper {
         {
             let mut history = self.core.history.lock();
             history.became_current(&version);
+            history.fallback = None;
             let (at, cause) = (clock::wall(), cause.clone());
             history.changed(Transition { at, from, to, reason: *reason, cause });
         }
@@ -540,6 +548,7 @@ impl Swapper {
         version.was_current.store(true, Ordering::Relaxed);
         self.last = self.last.max(to);
         self.lineage.became_current(&version, newcomer.artifact.clone());
+        let file = version.image.as_ref().map(|image| image.path().to_owned());
         let migrate_time = handover.time;
         handover.bind(&self.core, &version);
         let start = clock::now();
@@ -583,6 +592,9 @@ impl Swapper {
         self.watch_drain();
         // What nobody used is gone before anybody is told that the swap is done.
         self.unload_retired();
+        if let Some(file) = file {
+            self.note_served(tx, to, &newcomer.artifact, &file);
+        }
         Verdict::Swapped { from, to }
     }
 }

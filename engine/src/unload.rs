@@ -8,20 +8,29 @@ use crossbeam_channel::{Receiver, select};
 use hotswap_system::clock;
 
 use crate::core::Core;
-use crate::pin::Pin;
+use crate::pin::{Holds, Pin};
 use crate::status::VersionState;
 use crate::version_id::VersionId;
 
 /// A version that was asked to go; made by [`Engine::unload`](crate::Engine::unload).
 ///
-/// It goes as soon as nobody holds it, whether anybody waits here or not.
+/// It goes as soon as nobody holds it, whether anybody waits here or not. What is gone back to meanwhile is loaded afresh
+/// where need be; the ticket is about what was mapped when it was made.
 #[derive(Debug, Clone)]
 #[must_use = "wait() says whether it is gone, or who holds it"]
 pub struct UnloadTicket {
     pub(crate) version: VersionId,
+    pub(crate) unloading: Unloading,
+    pub(crate) core: Arc<Core>,
+}
+
+/// One image of a version on its way out; the version may be loaded again meanwhile.
+#[derive(Debug, Clone)]
+pub(crate) struct Unloading {
+    /// By which the image is known.
+    pub(crate) holds: Arc<Holds>,
     /// Disconnected when the swapper is done with it.
     pub(crate) done: Receiver<()>,
-    pub(crate) core: Arc<Core>,
 }
 
 impl UnloadTicket {
@@ -38,11 +47,11 @@ impl UnloadTicket {
     #[must_use]
     pub fn wait(&self, timeout: Duration) -> UnloadOutcome {
         select! {
-            recv(self.done) -> _ => {},
+            recv(self.unloading.done) -> _ => {},
             recv(clock::after(timeout)) -> _ => {},
         }
         let history = self.core.history.lock();
-        match history.find(self.version) {
+        match history.find(&self.unloading.holds) {
             Some(info) if info.state != VersionState::Unloaded => UnloadOutcome::HeldBy(info.pins),
             // Forgotten after many others that are gone.
             _ => UnloadOutcome::Unloaded,

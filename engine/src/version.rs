@@ -1,6 +1,7 @@
 //! One version of a module: its exports, where they came from, and what becomes of it.
 
 use std::ffi::c_void;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
@@ -28,6 +29,8 @@ pub(crate) struct Provenance {
     pub(crate) bytes: u64,
     pub(crate) build_time: Duration,
     pub(crate) load_time: Duration,
+    /// Where it is said what it was built from.
+    pub(crate) report: Option<PathBuf>,
 }
 
 /// Code that can be called. Kept by `Arc`s: whoever holds one keeps the code mapped, and dropping the last one sends the

@@ -140,4 +140,6 @@ pub use observation::{Observation, Step};
 pub use scan::{RACY_WINDOW, Scan, Scanner};
 pub use settings::{BuildSettings, Linker, Profile};
 pub use stop::{StopHandle, StopSignal};
+pub use store::records::{Quarantined, Records, Served};
+pub use store::report::build_report;
 pub use watch::{SETTLE_MAX, SETTLE_MIN};

@@ -1,6 +1,8 @@
 //! A module with a number, and functions for whatever tests need to happen inside a module.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 use hotswap_module::{CallError, engine, export, host};
 
@@ -96,6 +98,29 @@ pub fn fails() -> Result<u64, String> {
 #[export]
 pub fn starts_thread(name: String) {
     std::thread::spawn(move || tell(&name));
+}
+
+static JOINABLE: Mutex<Vec<(u64, JoinHandle<()>)>> = Mutex::new(Vec::new());
+
+/// Starts a thread that leaves a value and ends when the host function `name` returns; `joins` waits for it, by this number.
+#[export]
+pub fn starts_joinable(number: u64, name: String) {
+    let thread = std::thread::spawn(move || {
+        keeps_local();
+        tell(&name);
+    });
+    JOINABLE.lock().expect("no panic").push((number, thread));
+}
+
+#[export]
+pub fn joins(number: u64) -> bool {
+    let mut threads = JOINABLE.lock().expect("no panic");
+    let at = threads.iter().position(|(known, _)| *known == number);
+    let thread = at.map(|at| threads.swap_remove(at).1);
+    // What a static holds at the end is never freed.
+    threads.shrink_to_fit();
+    drop(threads);
+    thread.is_some_and(|thread| thread.join().is_ok())
 }
 
 /// As `starts_thread`, without the standard library's threads: these take keys that hold a version for good.

@@ -164,6 +164,9 @@ impl FaultWorld {
             "target/store",
             "target/store/index",
             "target/store/projects",
+            "target/store/served",
+            "target/store/quarantine",
+            "target/store/builds",
             "target/ledger",
             "target",
         ];

@@ -20,6 +20,7 @@ pub mod place;
 pub mod prebuilt;
 pub mod script;
 pub mod simulation;
+pub mod soak;
 mod workspace;
 
 pub use fixture::{CrateFixture, FileFixture, versioned};

@@ -1,9 +1,13 @@
 //! What a log tells of the changes that it is about, and of what runs.
 
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
 use hotswap_engine::audit::{Built, Change, Outcome, RunState, story, trail};
 use hotswap_engine::{Engine, VersionState};
 use hotswap_tests::fault_world::FaultWorld;
-use hotswap_tests::prebuilt;
+use hotswap_tests::{CrateFixture, prebuilt, versioned};
 
 /// Looks, and waits until everything about what was found is written.
 fn look(engine: &Engine) {
@@ -100,4 +104,41 @@ fn what_runs_is_told_by_the_log_alone() {
     let told = current();
     assert!(matches!(told[0].2, RunState::Stopped(_)), "{told:?}");
     assert_eq!(told[1], ("second".to_owned(), 2, running));
+}
+
+/// From the number of a version to the very files that it was built from, and what the compiler said of them.
+#[test]
+fn au_2_a_version_leads_to_its_source_its_files_and_its_build_log() {
+    let unused = |number| versioned(number).replace("{\n    ", "{\n    let unused = 7;\n    ");
+    let fixture = CrateFixture::new("reported", &unused(1));
+    let log = fixture.path().join("hotswap.log");
+    let engine = fixture.engine().log_file(&log).open().expect("builds");
+    fixture.edit(&versioned(2));
+    engine.sync().expect("builds");
+    let versions = engine.versions();
+    let engine_reports: Vec<PathBuf> =
+        versions.iter().map(|version| version.report.clone().expect("it was built here")).collect();
+    // The monitor writes the last of them after the swap, and ends after that.
+    drop(engine);
+    let trail = trail(&log).expect("readable");
+    let run = trail.engines.last().expect("one was opened");
+    for (told, (version, path)) in run.versions.iter().zip(versions.iter().zip(engine_reports)) {
+        assert_eq!(told.report.as_deref(), path.to_str());
+        let text = fs::read_to_string(&path).expect("it was written");
+        let fingerprint = version.fingerprint.expect("it was built");
+        assert!(text.starts_with("# source "), "{text}");
+        assert!(
+            text.lines().next().is_some_and(|line| line.ends_with(&format!("sha1:{fingerprint}")))
+        );
+        assert!(text.contains(&version.content.expect("it was built").to_string()), "{text}");
+        assert_eq!(text.contains("unused variable: `unused`"), version.id.number() == 1, "{text}");
+        let source = fixture.path().join("src/lib.rs");
+        assert!(text.contains(&format!("  {}\n", source.display())), "{text}");
+        // Of the first version another file lies there by now.
+        let check = Command::new("sha1sum").arg("--check").arg(&path).output().expect("it runs");
+        let said = String::from_utf8_lossy(&check.stdout);
+        let is_as_built = said.contains(&format!("{}: OK", source.display()));
+        assert_eq!(is_as_built, version.id.number() == 2, "{said}");
+    }
+    assert_eq!(run.versions.len(), 2);
 }

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use hotswap_engine::{Engine, EngineBuilder, PinKind, UnloadOutcome, VersionState};
+use hotswap_engine::audit::trail;
+use hotswap_engine::{Engine, EngineBuilder, Event, PinKind, UnloadOutcome, VersionState};
 use hotswap_tests::deadline::{PATIENCE, receive, until};
 use hotswap_tests::maps::executable_mappings;
 use hotswap_tests::prebuilt::{self, Kind, Recipe};
@@ -160,6 +161,50 @@ fn nothing_is_destroyed_as_long_as_the_version_can_be_entered() {
         leaving.first().state == VersionState::Unloaded
     });
     assert_eq!(leaving.told(), ["value"]);
+}
+
+/// What a version left on a thread goes with the image that left it: its version, loaded again meanwhile, is not gone.
+#[test]
+fn un_1_a_version_that_was_loaded_again_does_not_go_with_its_earlier_image() {
+    let leaving = Leaving::open();
+    let first = leaving.engine.version();
+    let (kept, keeps) = bounded(0);
+    let (end, ends) = bounded::<()>(0);
+    thread::scope(|scope| {
+        let (engine, kept) = (&leaving.engine, &kept);
+        scope.spawn(move || {
+            engine.call("keeps_value").expect("exported");
+            kept.send(()).expect("the test listens");
+            receive(&ends, "the end");
+        });
+        receive(&keeps, "the thread");
+        leaving.swap();
+        let earlier = leaving.engine.unload(first).expect("it was replaced");
+        let events = leaving.engine.subscribe();
+        assert!(leaving.engine.rollback().expect("its library lies there").is_swapped());
+        let of_first = || {
+            let versions = leaving.engine.versions().into_iter();
+            versions.filter(|info| info.id == first).map(|info| info.state).collect::<Vec<_>>()
+        };
+        assert_eq!(of_first(), [VersionState::Draining, VersionState::Current]);
+        let UnloadOutcome::HeldBy(pins) = earlier.wait(Duration::ZERO) else {
+            panic!("a thread has something of it")
+        };
+        assert_eq!(pins.len(), 1, "{pins:?}");
+        end.send(()).expect("the thread waits");
+        assert_eq!(earlier.wait(PATIENCE), UnloadOutcome::Unloaded);
+        assert_eq!(of_first(), [VersionState::Current]);
+        assert_eq!(leaving.engine.call_with::<u64>("version", ()), Ok(1));
+        let is_of_first =
+            |event: &Event| matches!(event, Event::Unloaded { version } if *version == first);
+        assert!(!events.try_iter().any(|event| is_of_first(&event)), "it is current");
+    });
+    let told: Vec<_> = log_lines(&leaving.log).into_iter().map(|line| line.event).collect();
+    let count = |event: &str| told.iter().filter(|told| *told == event).count();
+    assert_eq!((count("image.unloaded"), count("version.unloaded")), (1, 1), "{told:#?}");
+    let trail = trail(&leaving.log).expect("readable");
+    let states: Vec<_> = trail.engines[0].versions.iter().map(|version| version.state).collect();
+    assert_eq!(states, [VersionState::Unloaded, VersionState::Current]);
 }
 
 /// A thread of the module runs its code, then destroys what it left, and only then lets go.

@@ -32,6 +32,8 @@ fn every_event_is_written_with_its_keys() {
             pauses,
             offers,
             ways_back,
+            images,
+            restarts,
             refusals,
             defects,
             states,
@@ -141,6 +143,28 @@ impl BuildBackend for Restless {
     }
 }
 
+/// What is left to the next process, and what it makes of that.
+fn restarts(directory: &Path) -> Vec<PathBuf> {
+    let open = || {
+        let (library, engine) = watched(directory);
+        (library, engine.target_dir(directory.join("target")))
+    };
+    let (library, engine) = open();
+    let watching = watch();
+    let engine = engine.open().expect("opens");
+    // It serves, and cannot be noted.
+    let site = site(&watching, Operation::Create, "monitor/src/store/records.rs");
+    watching.inject(Fault { site, times: Times::Once(0), manner: Manner::Error });
+    replace(&library, &prebuilt::numbered(2));
+    look(&engine);
+    watching.heal();
+    drop(engine);
+    let (library, engine) = open();
+    fs::remove_file(library).expect("ours");
+    drop(engine.open().expect("something served"));
+    vec![directory.join("hotswap.log")]
+}
+
 /// A watched library in this directory.
 fn watched(directory: &Path) -> (PathBuf, EngineBuilder) {
     let library = directory.join("library.so");
@@ -212,6 +236,29 @@ fn ways_back(directory: &Path) -> Vec<PathBuf> {
     stream.write_all(b"{\"command\": \"freeze\"}\n").expect("it reads");
     stream.read_to_end(&mut Vec::new()).expect("it answers");
     engine.offer(prebuilt::numbered(1)).expect_err("it is frozen");
+    drop(engine);
+    vec![log]
+}
+
+/// A version that is loaded again while a thread has something of its earlier image.
+fn images(directory: &Path) -> Vec<PathBuf> {
+    let log = directory.join("hotswap.log");
+    let engine = prebuilt::engine(&prebuilt::named("leftovers.rs")).log_file(&log);
+    let watching = watch();
+    let engine = engine.provide("tell", |_: String| {}).open().expect("opens");
+    let first = engine.version();
+    for event in ["image.unloaded", "image.pinned"] {
+        engine.call("keeps_value").expect("exported");
+        engine.offer(prebuilt::numbered(2)).expect("swaps");
+        engine.rollback_to(first).expect("its library lies there");
+        until("the earlier image is gone", || {
+            engine.call("version").expect("exported");
+            log_lines(&log).iter().any(|line| line.event == event)
+        });
+        let site = site(&watching, Operation::Unload, "engine/src/image.rs");
+        watching.inject(Fault { site, times: Times::Once(1), manner: Manner::Error });
+    }
+    watching.heal();
     drop(engine);
     vec![log]
 }

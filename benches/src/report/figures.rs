@@ -21,6 +21,7 @@ pub(super) const BENCH_DETECT: &str = "cargo bench -p hotswap-benches --bench de
 pub(super) const BENCH_BUILD: &str = "cargo bench -p hotswap-benches --bench build";
 pub(super) const BENCH_LOAD: &str = "cargo bench -p hotswap-benches --bench load";
 pub(super) const BENCH_MEMORY: &str = "cargo bench -p hotswap-benches --bench memory";
+pub(super) const BENCH_UNLOAD: &str = "cargo bench -p hotswap-benches --bench unload";
 /// What criterion has no group for.
 pub(super) const REPORT: &str = "cargo run --release -p hotswap-benches --bin report";
 
@@ -28,6 +29,7 @@ pub(super) fn figures(found: &Findings) -> Vec<Figure> {
     let mut figures = calls(found);
     figures.extend(latency(found));
     figures.extend(load(found));
+    figures.extend(unload(found));
     for edits in &found.edits {
         figures.extend(edit_to_live(edits));
     }
@@ -145,6 +147,38 @@ fn load(found: &Findings) -> [Figure; 1] {
         target: Target::Times(10.0),
         command: BENCH_LOAD,
     }]
+}
+
+/// What is left of a call's wait for an unload is what a processor does who unmaps: 20 ns, as under swaps.
+fn unload(found: &Findings) -> [Figure; 3] {
+    let unload = &found.unload;
+    let calls = &unload.calls;
+    let rate = format!(
+        "{} unloads a second, {} callers",
+        count(calls.unloads_per_second as u64),
+        calls.callers
+    );
+    let reading = |what: &str, time: Duration| {
+        Reading::one(what, Unit::Seconds, time.as_secs_f64(), rate.clone())
+    };
+    let call = |share: &str, idle, unloading| Figure {
+        what: format!("one call by handle while versions are unloaded, {share}"),
+        floor: reading("while nothing happens", idle),
+        ours: reading("while versions are unloaded", unloading),
+        target: Target::SecondsMore(20e-9),
+        command: BENCH_UNLOAD,
+    };
+    [
+        call("median", calls.idle.median, calls.unloading.median),
+        call("99 %", calls.idle.p99, calls.unloading.p99),
+        Figure {
+            what: "rollback to a version that is kept".to_owned(),
+            floor: Reading::median("dlopen of a tiny C library", Unit::Seconds, &found.load.tiny),
+            ours: Reading::median("asked to done", Unit::Seconds, &unload.way_back),
+            target: Target::Seconds(1e-3),
+            command: BENCH_UNLOAD,
+        },
+    ]
 }
 
 fn edit_to_live(edits: &EditCost) -> [Figure; 2] {

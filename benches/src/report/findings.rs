@@ -14,6 +14,7 @@ use crate::peers;
 use crate::poll_frequency::{IdlePoll, PollShare, Trees, shares};
 use crate::timed::{interleaved, pause};
 use crate::tree::Tree;
+use crate::unload::{UnderUnloads, WayBack, calls_under_unloads, close_c, unload_idle};
 use crate::{Comparison, Outcome, Samples, Workshop, sample_library};
 
 use super::plan::Plan;
@@ -35,6 +36,7 @@ pub(super) struct Findings {
     pub(super) edits: Vec<EditCost>,
     pub(super) edit_period: Duration,
     pub(super) load: LoadCost,
+    pub(super) unload: UnloadCost,
     pub(super) memory: Memory,
     /// Nothing without the feature.
     pub(super) peers: Vec<Comparison>,
@@ -71,6 +73,14 @@ pub(super) struct LoadCost {
 }
 
 #[derive(Debug)]
+pub(super) struct UnloadCost {
+    pub(super) calls: UnderUnloads,
+    pub(super) close_c: Samples,
+    pub(super) idle_version: Samples,
+    pub(super) way_back: Samples,
+}
+
+#[derive(Debug)]
 pub(super) struct Memory {
     pub(super) kept: Vec<AfterSwaps>,
     pub(super) kept_c: Vec<AfterSwaps>,
@@ -85,6 +95,8 @@ impl Findings {
         let memory = memory(plan, workshop, &libraries)?;
         say("load");
         let load = load(plan, workshop, &libraries)?;
+        say("unloading");
+        let unload = unload(plan, workshop, &libraries)?;
         say("calls");
         let calls = Calls::open()?;
         let idle_calls = calls.measure(plan.call_samples)?;
@@ -123,6 +135,7 @@ impl Findings {
             edits,
             edit_period: plan.edit_period,
             load,
+            unload,
             memory,
             peers,
         })
@@ -157,6 +170,16 @@ fn load(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<Load
     let large_times_read = (bytes_read()? - before) as f64 / path.metadata()?.len() as f64;
     let large_bytes = plan.large_bytes;
     Ok(LoadCost { tiny, built, offered, large_bytes, large_read, large_offered, large_times_read })
+}
+
+fn unload(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<UnloadCost> {
+    let way_back = WayBack::open(workshop, libraries)?;
+    let mut paths = [close_c(&libraries.tiny), unload_idle(libraries)?, way_back.timed()];
+    let samples = interleaved(&mut paths, Duration::ZERO, plan.load_samples)?;
+    let [close_c, idle_version, way_back] = samples.try_into().map_err(|_| "three paths")?;
+    let callers = thread::available_parallelism()?.get().saturating_sub(1).max(1);
+    let calls = calls_under_unloads(libraries, callers, plan.latency)?;
+    Ok(UnloadCost { calls, close_c, idle_version, way_back })
 }
 
 /// How often the library is swapped while single calls are timed.

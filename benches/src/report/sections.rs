@@ -8,6 +8,7 @@ mod load;
 mod memory;
 mod peers;
 mod polling;
+mod unload;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +27,7 @@ pub(super) fn sections(found: &Findings) -> Vec<Section> {
         detection::detection(found),
         edits::edits(found),
         load::load(found),
+        unload::unload(found),
         memory::memory(found),
     ];
     sections.extend(peers::peers(found));

@@ -109,6 +109,12 @@ fn status(status: &Value, now: SystemTime, paint: Paint) -> String {
         number("refused"),
         status["log"].as_str().unwrap_or("no file"),
     );
+    if let Some(error) = status["fallback"].as_str() {
+        let first = error.lines().next().unwrap_or_default();
+        lines.push_str(&format!(
+            "it served last, and what lies in the source cannot run: {first}\n"
+        ));
+    }
     let failure = &status["last_failure"];
     if let Some(error) = failure["error"].as_str() {
         let first = error.lines().next().unwrap_or_default();
@@ -187,6 +193,7 @@ mod tests {
             "engine": "game", "source": "game", "pid": 7, "current": 2, "paused": true, "frozen": false,
             "swaps": 1, "refused": 1, "log": "hotswap.log", "lost_log_lines": 0,
             "last_failure": { "at": "2026-01-31T12:00:08Z", "error": "error[E0425]\nand more" },
+            "fallback": "cannot read game\nand more",
             "versions": [
                 {
                     "version": 1, "state": "warm", "since": "2026-01-31T12:00:00Z", "build_ms": 160,
@@ -203,6 +210,7 @@ mod tests {
         let expected = "\
 game from game, process 7: v2 is current, paused
 1 swaps, 1 refused since it started; log in hotswap.log
+it served last, and what lies in the source cannot run: cannot read game
 last refusal 2.0 s ago: error[E0425]
 
 VERSION  STATE    CURRENT SINCE  BUILT IN  SOURCE        HELD BY

@@ -17,6 +17,10 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
             let current = paint.good(&format!("{to} is current again"));
             Some(format!("{current}: rolled back in {}", span::readable(*publish_time)))
         }
+        Event::Swapped { to, reason: SwapReason::LastGood, .. } => {
+            let current = paint.good(&format!("{to} is current"));
+            Some(format!("{current}: it served last; the source is waited for"))
+        }
         Event::Swapped { to, build_time, publish_time, .. } => {
             let built = if build_time.is_zero() {
                 String::new()

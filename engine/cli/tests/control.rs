@@ -9,6 +9,8 @@ use harness::{Place, Running, finish};
 fn a_running_program_is_asked_and_told() {
     let place = Place::new("control");
     place.new_crate("controlled");
+    // What an earlier run of this test left served in an earlier process.
+    let _absent = std::fs::remove_dir_all(harness::shared_builds().join("store/served"));
     let ask = |arguments: &[&str]| finish(&mut place.hotswap(arguments));
     let (code, _, error) = ask(&["status"]);
     assert_eq!(code, 1);

@@ -153,8 +153,22 @@ pub const EVENTS: &[LogEvent] = &[
         &["engine", "tx", "from", "err", "msg"],
         "ALERT: there is no way back, and why",
     ),
-    event("quarantine.add", &["engine", "tx", "fp", "reason"], "this source is not tried again"),
+    event(
+        "open.fallback",
+        &["engine", "tx", "fp", "sha256", "err", "msg"],
+        "what served last is started with, and why",
+    ),
+    event(
+        "quarantine.add",
+        &["engine", "tx", "fp", "reason", "until"],
+        "this source is not tried again until it is edited, or until a restart",
+    ),
     event("quarantine.hit", &["engine", "tx", "fp", "reason"], "it came again, and was not tried"),
+    event(
+        "record.fail",
+        &["engine", "tx", "err", "msg"],
+        "what is to outlast the process was not noted",
+    ),
     event("quarantine.clear", &["engine", "fp"], "it may be tried again"),
     event(
         "version.draining",
@@ -183,6 +197,16 @@ pub const EVENTS: &[LogEvent] = &[
         "call.late",
         &["engine", "version", "function", "thread", "deadline_us", "took_us", "calls"],
         "so many calls of a function came back late, and this one took longest",
+    ),
+    event(
+        "image.unloaded",
+        &["engine", "version", "unload_us", "path"],
+        "an earlier image of a version that was loaded again is unmapped",
+    ),
+    event(
+        "image.pinned",
+        &["engine", "version", "path", "msg"],
+        "an earlier image of a version that was loaded again was kept by the loader",
     ),
     event("manual.pause", &["engine"], "swaps are paused"),
     event("manual.resume", &["engine"], "swaps go on"),

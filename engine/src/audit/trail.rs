@@ -42,6 +42,8 @@ pub struct Change {
     pub fingerprint: Option<String>,
     /// SHA-256 of the library.
     pub content: Option<String>,
+    /// The text that says which files it was built from, and what the compiler said.
+    pub report: Option<String>,
     /// Where the library came from.
     pub built: Option<Built>,
     /// What became of it.
@@ -168,6 +170,8 @@ pub struct RunVersion {
     pub fingerprint: Option<String>,
     /// SHA-256 of the library.
     pub content: Option<String>,
+    /// The text that says which files it was built from, and what the compiler said; `None` of what was not built here.
+    pub report: Option<String>,
     /// The change that brought it.
     pub tx: String,
 }
@@ -358,6 +362,7 @@ impl TrailReader {
                 since: line.time,
                 fingerprint: change.fingerprint.clone(),
                 content: change.content.clone(),
+                report: change.report.clone(),
                 tx: tx.to_owned(),
             });
         }
@@ -376,6 +381,7 @@ impl Change {
             cause: None,
             fingerprint: None,
             content: None,
+            report: None,
             built: None,
             outcome: Outcome::Unknown { last_event: line.event.clone(), is_over: false },
             current_before: None,
@@ -397,6 +403,7 @@ impl Change {
         keep(&mut self.trigger, "trig");
         keep(&mut self.fingerprint, "fp");
         keep(&mut self.content, "sha256");
+        keep(&mut self.report, "report");
         if let Some(cause) = line.field("cause").filter(|_| self.cause.is_none()) {
             self.cause = Some(cause.strip_prefix("file:").unwrap_or(cause).to_owned());
         }

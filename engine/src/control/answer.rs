@@ -132,6 +132,7 @@ fn status(status: &Status) -> Value {
         "refused": status.refused_count,
         "late_calls": status.late_call_count,
         "last_failure": failure,
+        "fallback": status.fallback.as_ref().map(|error| chain(&**error)),
         "log": status.log_path.as_ref().map(|path| path.display().to_string()),
         "lost_log_lines": status.lost_log_lines,
         "versions": status.versions.iter().map(info).collect::<Value>(),
@@ -154,6 +155,7 @@ fn info(version: &VersionInfo) -> Value {
         "sha256": version.content.map(|content| content.to_string()),
         "bytes": version.bytes,
         "build_ms": u64::try_from(version.build_time.as_millis()).unwrap_or(u64::MAX),
+        "report": version.report.as_ref().map(|path| path.display().to_string()),
         "pins": version.pins.iter().map(pin).collect::<Value>(),
     })
 }

@@ -25,6 +25,7 @@ use crate::stage::{self, Contents, Staged};
 use crate::verify::{self, Verified};
 use crate::version::{Provenance, Version};
 use crate::version_id::{NO_VERSION, VersionId};
+use crate::watch;
 
 /// A refusal, and the event that the log has it under.
 pub(super) type Refusal = (LoadErrorKind, &'static str);
@@ -237,6 +238,7 @@ impl Swapper {
                 bytes: artifact.bytes,
                 build_time: artifact.build_time,
                 load_time: clock::since(start),
+                report: watch::build_report(artifact),
             },
             since: clock::wall(),
             holds: context.holds(),

@@ -70,6 +70,18 @@ impl Lineage {
         }
     }
 
+    /// Notes where a version's library is kept.
+    pub(super) fn is_kept(&mut self, id: VersionId, artifact: Artifact) {
+        let known = self.known.iter_mut().find(|known| known.id == id);
+        let own = known.and_then(|known| known.artifacts.first_mut());
+        own.into_iter().for_each(|own| own.clone_from(&artifact));
+    }
+
+    /// What becomes current next came before everything that ran.
+    pub(super) fn leave_path(&mut self) {
+        self.path.clear();
+    }
+
     /// Notes what became current. Going back to a version takes what came after it off the path.
     pub(super) fn became_current(&mut self, version: &Arc<Version>, artifact: Artifact) {
         let id = version.id;

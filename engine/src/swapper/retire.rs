@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use crossbeam_channel::{Sender, bounded, never, select};
 use hotswap_system::clock::{self, Timer};
 use hotswap_system::thread::panic_text;
 
@@ -13,13 +13,13 @@ use super::Swapper;
 use crate::audit::Line;
 use crate::deadline::OverdueCall;
 use crate::event::Event;
-use crate::image::Unloading;
+use crate::image::Closed;
 use crate::leftovers;
 use crate::pin::PinKind;
 use crate::slot;
 use crate::stage;
 use crate::status::{VersionInfo, VersionState};
-use crate::unload::UnloadErrorKind;
+use crate::unload::{UnloadErrorKind, Unloading};
 use crate::version::{Retired, Version};
 use crate::version_id::VersionId;
 
@@ -45,10 +45,7 @@ impl Swapper {
     }
 
     /// Asks a version to go: it is kept no longer.
-    pub(super) fn unload_when_free(
-        &mut self,
-        id: VersionId,
-    ) -> Result<Receiver<()>, UnloadErrorKind> {
+    pub(super) fn unload_when_free(&mut self, id: VersionId) -> Result<Unloading, UnloadErrorKind> {
         if id == self.core.current() {
             return Err(UnloadErrorKind::Current);
         }
@@ -56,15 +53,15 @@ impl Swapper {
             self.cool(version);
         }
         self.unload_retired();
-        let known = self.core.history.lock().find(id);
-        let state = known.map(|info| info.state).ok_or(UnloadErrorKind::Unknown)?;
+        let known = self.core.history.lock().latest(id);
+        let (state, holds) = known.ok_or(UnloadErrorKind::Unknown)?;
         // What has no sender is disconnected.
         let (waits, done) = bounded(1);
-        let is_awaited = !self.core.history.lock().is_left_to_expired(id);
+        let is_awaited = !self.core.history.lock().is_left_to_expired(&holds);
         if is_awaited && !matches!(state, VersionState::Unloaded | VersionState::Pinned) {
-            self.unloads.push((id, waits));
+            self.unloads.push((Arc::clone(&holds), waits));
         }
-        Ok(done)
+        Ok(Unloading { holds, done })
     }
 
     /// A version that was kept is kept no longer.
@@ -126,7 +123,7 @@ impl Swapper {
             return;
         }
         let history = self.core.history.lock();
-        self.unloads.retain(|(version, _)| !history.is_left_to_expired(*version));
+        self.unloads.retain(|(holds, _)| !history.is_left_to_expired(holds));
     }
 
     /// Unmaps what has been sent back until now.
@@ -188,39 +185,46 @@ impl Swapper {
         let staged = image.path().to_owned();
         let start = clock::now();
         // Unwind safety: a library that is half closed counts as mapped for good.
-        let unloading =
-            catch_unwind(AssertUnwindSafe(|| image.unload())).unwrap_or_else(|payload| {
-                Unloading::Kept(format!("closing it panicked: {}", panic_text(payload)))
-            });
-        match unloading {
-            Unloading::NotYet(image) => {
+        let closed = catch_unwind(AssertUnwindSafe(|| image.unload())).unwrap_or_else(|payload| {
+            Closed::Kept(format!("closing it panicked: {}", panic_text(payload)))
+        });
+        match closed {
+            Closed::NotYet(image) => {
                 return self.closing.push(Retired { id, image, was_current });
             }
-            Unloading::Unloaded if !was_current => {
+            Closed::Unloaded if !was_current => {
                 let line = Line::info("load.undone").field("path", path);
                 self.core.journal.write(None, line);
             }
-            Unloading::Unloaded => {
-                self.core.history.lock().ended(id, VersionState::Unloaded);
-                let line = Line::info("version.unloaded").field("version", id.number());
+            Closed::Unloaded => {
+                // What was loaded again meanwhile is not gone: only this image of it is.
+                let is_over = self.core.history.lock().ended(&holds, VersionState::Unloaded);
+                let event = if is_over { "version.unloaded" } else { "image.unloaded" };
+                let line = Line::info(event).field("version", id.number());
                 let line = line.field("unload_us", clock::since(start).as_micros());
                 self.core.journal.write(None, line.field("path", path));
-                self.core.tell(&Event::Unloaded { version: id });
+                if is_over {
+                    self.core.tell(&Event::Unloaded { version: id });
+                }
             }
-            Unloading::Kept(why) => {
+            Closed::Kept(why) => {
                 if !is_import {
                     holds.add(PinKind::Loader, path.clone());
                 }
-                self.core.history.lock().ended(id, VersionState::Pinned);
-                let line = Line::warn("version.pinned").field("version", id.number());
+                let is_over = self.core.history.lock().ended(&holds, VersionState::Pinned);
+                let event = if is_over { "version.pinned" } else { "image.pinned" };
+                let line = Line::warn(event).field("version", id.number());
                 self.core.journal.write(None, line.field("path", path).field("msg", why));
-                self.core.tell(&Event::Pinned { version: id });
+                if is_over {
+                    self.core.tell(&Event::Pinned { version: id });
+                }
             }
         }
         self.mapped_count -= 1;
         self.staged.retain(|known| *known != staged);
-        // Who waits is told by being dropped.
-        self.unloads.retain(|(version, _)| *version != id);
+        // Who waits is told by being dropped, after what was written down.
+        self.core.journal.flush();
+        self.unloads.retain(|(waited_for, _)| !Arc::ptr_eq(waited_for, &holds));
     }
 
     /// Ends the engine: no more changes, no more calls by name; what guards and threads hold

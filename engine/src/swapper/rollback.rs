@@ -40,8 +40,9 @@ impl Swapper {
         let tx = self.core.journal.offer();
         let returned = match target.or_else(|| self.lineage.previous()) {
             Some(target) if target == current => return Ok(Verdict::Unchanged { current }),
+            _ if self.core.history.lock().is_frozen => Err(self.error(ReloadErrorKind::Frozen)),
             Some(target) => self.return_to(&tx, target, left),
-            None => Err(self.error(ReloadErrorKind::NoEarlierVersion)),
+            None => self.return_to_earlier_process(&tx, left),
         };
         returned.inspect_err(|error| {
             let line = Line::alert("rollback.impossible").field("from", current.number());
@@ -63,35 +64,33 @@ impl Swapper {
         let Some((artifact, mapped)) = self.lineage.get(target) else {
             return Err(self.error(ReloadErrorKind::UnknownVersion { version: target }));
         };
-        if self.core.history.lock().is_frozen {
-            return Err(self.error(ReloadErrorKind::Frozen));
-        }
         // What is mapped becomes current at once; only what is loaded again may be aborted.
         let under_way = match mapped {
             Some(_) => UnderWay::new(Stage::Loading),
             None => self.begin(Some(artifact.fingerprint)),
         };
         let mut newcomer = Newcomer::new(artifact, tx.clone(), SwapReason::RolledBack, under_way);
-        let version = match mapped {
-            Some(version) => self.still_fits(version, &newcomer),
-            None => self.load_again(&mut newcomer, target),
+        let (version, handover) = match mapped {
+            Some(version) => self
+                .still_fits(version, &newcomer)
+                .map_err(|kind| self.not_loaded(&newcomer, target, kind))?,
+            None => self.load_to_return(&mut newcomer, target)?,
         };
-        let (version, handover) = version.map_err(|kind| {
-            // What was loaded and refused is gone before anybody is told.
-            self.unload_retired();
-            let path = newcomer.artifact.path.clone();
-            let error = LoadError { version: target, path, kind };
-            self.error(abort::told(error))
-        })?;
         let verdict = self.publish(version, &newcomer, handover);
         // Who names a version wants it, whatever was thought of it.
-        for artifact in self.lineage.artifacts(target) {
-            self.refusals.forget(artifact.fingerprint);
+        for artifact in self.lineage.artifacts(target).to_vec() {
+            self.forget_quarantine(artifact.fingerprint);
         }
-        if left == Left::Quarantined {
-            self.quarantine_left(tx, current);
-        }
+        self.end_of_return(tx, current, left);
         Ok(verdict)
+    }
+
+    /// Deals with the version that was left.
+    pub(super) fn end_of_return(&mut self, tx: &Tx, version: VersionId, left: Left) {
+        match left {
+            Left::Quarantined => self.quarantine_left(tx, version),
+            Left::Alone => {}
+        }
     }
 
     /// A version that is mapped was checked when it came; but handles were opened since, and state may have another form.
@@ -106,17 +105,30 @@ impl Swapper {
         Ok((version, handover))
     }
 
-    fn load_again(
+    /// Loads what is gone back to.
+    pub(super) fn load_to_return(
         &mut self,
         newcomer: &mut Newcomer,
         id: VersionId,
-    ) -> Result<(Arc<Version>, Handover), LoadErrorKind> {
+    ) -> Result<(Arc<Version>, Handover), ReloadError> {
         match self.admit_or_refuse(newcomer, id) {
             Ok(Admitted::Ready(version, handover)) => Ok((version, handover)),
             // Only a change is compared with what runs.
             Ok(Admitted::Same(_)) => unreachable!("a rollback loads what it names"),
-            Err((kind, _)) => Err(kind),
+            Err((kind, _)) => Err(self.not_loaded(newcomer, id, kind)),
         }
+    }
+
+    fn not_loaded(
+        &mut self,
+        newcomer: &Newcomer,
+        version: VersionId,
+        kind: LoadErrorKind,
+    ) -> ReloadError {
+        // What was loaded and refused is gone before anybody is told.
+        self.unload_retired();
+        let path = newcomer.artifact.path.clone();
+        self.error(abort::told(LoadError { version, path, kind }))
     }
 
     fn quarantine_left(&mut self, tx: &Tx, left: VersionId) {
@@ -124,9 +136,8 @@ impl Swapper {
         for artifact in self.lineage.artifacts(left).to_vec() {
             let fingerprint = artifact.fingerprint;
             self.held_back.take_if(|held| held.artifact.fingerprint == fingerprint);
-            self.refusals.remember(artifact, &error);
-            let line = Line::warn("quarantine.add").field("fp", Sha1(fingerprint));
-            self.core.journal.write(Some(tx), line.field("reason", error.code()));
+            self.refusals.remember(artifact.clone(), &error);
+            self.note_quarantined(tx, &artifact, &error);
         }
     }
 
@@ -143,10 +154,14 @@ impl Swapper {
     /// Lets what was refused or rolled back be judged again, when the source is looked at next.
     pub(super) fn clear_quarantine(&mut self) -> usize {
         let cleared = self.refusals.clear();
-        let count = cleared.len() + self.clear_aborted();
-        for artifact in cleared {
-            let line = Line::info("quarantine.clear").field("fp", Sha1(artifact.fingerprint));
+        let mut fingerprints = self.clear_records();
+        fingerprints.retain(|found| cleared.iter().all(|known| known.fingerprint != *found));
+        fingerprints.extend(cleared.iter().map(|artifact| artifact.fingerprint));
+        for fingerprint in &fingerprints {
+            let line = Line::info("quarantine.clear").field("fp", Sha1(*fingerprint));
             self.core.journal.write(None, line);
+        }
+        for artifact in cleared {
             // The monitor has handed it over already, and will not again.
             if self.delivered == Some(artifact.fingerprint) && self.held_back.is_none() {
                 let reason = SwapReason::Change(Trigger::Manual);
@@ -156,7 +171,7 @@ impl Swapper {
                 self.held_back = Some(Newcomer::new(artifact, tx, reason, under_way));
             }
         }
-        count
+        fingerprints.len() + self.clear_aborted()
     }
 
     /// Nothing changes what runs any more.

@@ -1,8 +1,10 @@
 //! An engine without a monitor: prebuilt libraries are loaded once, and swapped by `offer`.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hotswap_artifact::{Fingerprint, Source, Ticket, Trigger};
+use hotswap_artifact::{Artifact, ContentHash, Fingerprint, Source, Ticket, Trigger};
 
 use crate::error::OpenErrorKind;
 use crate::swapper::Swapper;
@@ -21,6 +23,77 @@ pub(crate) struct WatchSettings {
     pub(crate) poll_every: Duration,
     pub(crate) settle: Option<Duration>,
     pub(crate) wakes_on_events: bool,
+}
+
+/// Nothing is built here.
+pub(crate) fn build_report(_artifact: &Artifact) -> Option<PathBuf> {
+    None
+}
+
+/// Nothing outlasts the process.
+#[derive(Debug)]
+pub(crate) enum Records {}
+
+/// What served in an earlier process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Served {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) content: ContentHash,
+}
+
+/// What an earlier process put into quarantine.
+#[derive(Debug)]
+pub(crate) struct Quarantined {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+impl Quarantined {
+    pub(crate) fn new(_fingerprint: Fingerprint, code: String, message: String) -> Self {
+        Self { code, message }
+    }
+}
+
+impl Records {
+    pub(crate) fn served(&self) -> &[Served] {
+        match *self {}
+    }
+
+    pub(crate) fn library(&self, _served: &Served) -> Option<Artifact> {
+        match *self {}
+    }
+
+    pub(crate) fn note_served(
+        &mut self,
+        _artifact: &Artifact,
+        _copy: &Path,
+    ) -> io::Result<Option<Artifact>> {
+        match *self {}
+    }
+
+    pub(crate) fn quarantined(&mut self, _artifact: &Artifact) -> Option<Quarantined> {
+        match *self {}
+    }
+
+    pub(crate) fn reason(&self, _fingerprint: Fingerprint) -> Option<Quarantined> {
+        match *self {}
+    }
+
+    pub(crate) fn quarantine(
+        &mut self,
+        _artifact: &Artifact,
+        _why: &Quarantined,
+    ) -> io::Result<bool> {
+        match *self {}
+    }
+
+    pub(crate) fn forget(&self, _fingerprint: Fingerprint) {
+        match *self {}
+    }
+
+    pub(crate) fn clear(&self) -> Vec<Fingerprint> {
+        match *self {}
+    }
 }
 
 impl Watch {

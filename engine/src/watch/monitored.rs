@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hotswap_artifact::{BuildError, BuildErrorKind, Fingerprint, Source, Ticket, Trigger};
 use hotswap_monitor::{BuildBackend, BuildSettings, Monitor, Observation, Step};
+pub(crate) use hotswap_monitor::{Quarantined, Records, Served, build_report};
 
 use crate::audit::Line;
 use crate::core::Core;
@@ -72,6 +73,7 @@ impl Watch {
         if let Some(backend) = settings.backend {
             builder = builder.backend(backend);
         }
+        swapper.records = Some(Records::of(source, &build));
         let (monitor, notifications) = builder
             .poll_every(settings.poll_every)
             .build(build)
@@ -203,13 +205,15 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
             .field("bytes", artifact.bytes)
             .field("warnings", warnings)
             .field("store_us", elapsed.as_micros())
-            .field("outcome", "ok"),
+            .field("outcome", "ok")
+            .maybe("report", build_report(artifact).map(|path| path.display().to_string())),
         Step::Events { problem } => Line::warn("detect.events").failure("events", problem),
         Step::Stored { artifact, elapsed } => Line::info("store.ok")
             .field("fp", Sha1(artifact.fingerprint))
             .field("sha256", artifact.content)
             .field("bytes", artifact.bytes)
-            .field("store_us", elapsed.as_micros()),
+            .field("store_us", elapsed.as_micros())
+            .maybe("report", build_report(artifact).map(|path| path.display().to_string())),
         Step::Panicked { message, restart_after } => Line::error("monitor.panic")
             .maybe("restart_ms", restart_after.map(|time| time.as_millis()))
             .field("err", "panic")

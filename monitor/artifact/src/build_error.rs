@@ -142,6 +142,29 @@ pub enum BuildErrorKind {
     Stopped,
 }
 
+impl BuildErrorKind {
+    /// Whether it lies in the source beyond doubt: the compiler named the place, or cargo cannot parse the manifest. A
+    /// compiler, a linker, a network or a disk that was missing may be there the next time.
+    #[must_use]
+    pub fn lies_in_source(&self) -> bool {
+        match self {
+            Self::Failed { diagnostics } => diagnostics.names_a_place(),
+            Self::NoLibrary { .. } => true,
+            // Cargo's own words, of 1.95.
+            Self::Manifest { message } => message.contains("failed to parse manifest"),
+            Self::TimedOut { .. }
+            | Self::OutOfMemory { .. }
+            | Self::TooMuchOutput { .. }
+            | Self::Spawn { .. }
+            | Self::Io { .. }
+            | Self::Panicked { .. }
+            | Self::Stuck
+            | Self::Aborted
+            | Self::Stopped => false,
+        }
+    }
+}
+
 /// What a compiler printed: rustc's own rendered text, kept whole.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -158,6 +181,15 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
+    /// Whether the first error has a file, a line and a column.
+    #[must_use]
+    pub fn names_a_place(&self) -> bool {
+        let Some(first) = &self.first_error else { return false };
+        let mut parts = first.split(": ").next().unwrap_or_default().rsplit(':');
+        let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
+        is_number(parts.next()) && is_number(parts.next()) && parts.next().is_some()
+    }
+
     /// The text without colour codes, for logs and files.
     #[must_use]
     pub fn plain(&self) -> String {
@@ -195,6 +227,25 @@ impl fmt::Debug for Diagnostics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_names_a_place_lies_in_the_source() {
+        let failed = |first: Option<&str>| {
+            let first_error = first.map(str::to_owned);
+            let diagnostics = Diagnostics { first_error, ..Diagnostics::default() };
+            BuildErrorKind::Failed { diagnostics }
+        };
+        assert!(failed(Some("src/lib.rs:7:5: cannot find value `x`")).lies_in_source());
+        for elsewhere in
+            [None, Some("linking with `cc` failed"), Some("7:5: no"), Some("a:b:1: no")]
+        {
+            assert!(!failed(elsewhere).lies_in_source(), "{elsewhere:?}");
+        }
+        let manifest = |message: &str| BuildErrorKind::Manifest { message: message.to_owned() };
+        assert!(manifest("error: failed to parse manifest at `/x/Cargo.toml`").lies_in_source());
+        assert!(!manifest("no Cargo.toml in /x").lies_in_source());
+        assert!(!BuildErrorKind::Stuck.lies_in_source());
+    }
 
     #[test]
     fn plain_text_has_no_colour_codes() {

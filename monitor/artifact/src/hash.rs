@@ -75,6 +75,12 @@ impl FingerprintHasher {
         self.0.update(bytes);
     }
 
+    /// Adds bytes without their length: of one content that comes in parts, and nothing else, so that the result is its plain
+    /// SHA-1, as `sha1sum` gives it.
+    pub fn part(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
     /// The fingerprint of everything added so far.
     #[must_use]
     pub fn finish(&self) -> Fingerprint {

@@ -139,7 +139,7 @@ impl CargoBackend {
         let result = self.run(run, stop);
         match &result {
             Err(BuildErrorKind::Failed { diagnostics })
-                if !run.linker_args.is_empty() && !messages::names_a_place(diagnostics) => {}
+                if !run.linker_args.is_empty() && !diagnostics.names_a_place() => {}
             _ => return result,
         }
         run.linker_args.clear();

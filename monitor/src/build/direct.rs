@@ -12,7 +12,6 @@ use hotswap_system::fs;
 
 use super::basis::{self, Found, OwnSources, basis};
 use super::ledger::{self, JobInputs, Ledger};
-use super::messages::names_a_place;
 use super::recording::Invocation;
 use super::{Built, Tool, read_inputs, rustc};
 use crate::{BuildSettings, StopSignal};
@@ -135,7 +134,7 @@ fn is_of_the_source(kind: &BuildErrorKind) -> bool {
     match kind {
         BuildErrorKind::Failed { diagnostics } => {
             let plain = diagnostics.plain();
-            names_a_place(diagnostics)
+            diagnostics.names_a_place()
                 && !ABOUT_OTHER_CRATES.iter().any(|code| plain.contains(code))
         }
         BuildErrorKind::Stopped

@@ -68,21 +68,13 @@ pub(super) fn failure(
 ) -> BuildErrorKind {
     match settings.memory_bytes_max {
         Some(memory_bytes_max)
-            if !names_a_place(&diagnostics)
+            if !diagnostics.names_a_place()
                 && (is_out_of_memory(&diagnostics.rendered) || is_out_of_memory(stderr)) =>
         {
             BuildErrorKind::OutOfMemory { memory_bytes_max, diagnostics }
         }
         _ => BuildErrorKind::Failed { diagnostics },
     }
-}
-
-/// Whether the first error has a file, a line and a column.
-pub(crate) fn names_a_place(diagnostics: &Diagnostics) -> bool {
-    let Some(first) = &diagnostics.first_error else { return false };
-    let mut parts = first.split(": ").next().unwrap_or_default().rsplit(':');
-    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u32>().is_ok());
-    is_number(parts.next()) && is_number(parts.next()) && parts.next().is_some()
 }
 
 impl Messages {
@@ -242,7 +234,7 @@ mod tests {
         let names = |first: Option<&str>| {
             let mut diagnostics = Diagnostics::default();
             diagnostics.first_error = first.map(str::to_owned);
-            names_a_place(&diagnostics)
+            diagnostics.names_a_place()
         };
         assert!(names(Some("src/lib.rs:7:5: cannot find value `x`")));
         assert!(!names(Some("linking with `cc` failed: exit status: 1")));
@@ -335,7 +327,7 @@ mod tests {
             prop_assert!(!failed || diagnostics.error_count > 0);
             prop_assert!(diagnostics.first_error.is_none() || diagnostics.error_count > 0);
             // What is asked of it later.
-            let _may_be_empty = (missing_files(&diagnostics), names_a_place(&diagnostics));
+            let _may_be_empty = (missing_files(&diagnostics), diagnostics.names_a_place());
             let has_colours = diagnostics.to_string().contains('\u{1b}');
             prop_assert!(!has_colours);
         }

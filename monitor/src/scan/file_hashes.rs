@@ -158,6 +158,7 @@ impl FileHashes {
     }
 }
 
+/// The plain SHA-1 of a file, which anybody can compute again.
 fn digest(file: &mut File) -> io::Result<Fingerprint> {
     let mut hasher = FingerprintHasher::new();
     let mut chunk = Vec::with_capacity(READ_BYTES);
@@ -167,7 +168,7 @@ fn digest(file: &mut File) -> io::Result<Fingerprint> {
         if chunk.is_empty() {
             return Ok(hasher.finish());
         }
-        hasher.piece(&chunk);
+        hasher.part(&chunk);
     }
 }
 

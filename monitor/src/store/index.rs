@@ -27,7 +27,7 @@ const INDEX_ENTRIES_MAX: usize = 256;
 const ENTRY_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Changes with the format, and with what a fingerprint means.
-const FORMAT: &str = concat!("hotswap-index 1 ", env!("CARGO_PKG_VERSION"));
+const FORMAT: &str = concat!("hotswap-index 2 ", env!("CARGO_PKG_VERSION"));
 
 /// What a build of some fingerprint gave.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ impl Index {
             log::warn!("cannot remember what a build gave in {}: {error}", path.display());
         }
         whole::sweep(&self.directory);
-        super::trim(&self.directory, &path, INDEX_ENTRIES_MAX);
+        super::trim(&self.directory, &[path], INDEX_ENTRIES_MAX);
     }
 
     fn path(&self, recipe: &Recipe, fingerprint: Fingerprint) -> PathBuf {

@@ -6,6 +6,8 @@
 
 pub(crate) mod index;
 pub(crate) mod projects;
+pub(crate) mod records;
+pub(crate) mod report;
 mod whole;
 
 use std::io;
@@ -45,7 +47,7 @@ pub(crate) fn store(
             let directory = built.target_dir.join("store");
             let (path, content) = keep(&built.library, &directory)?;
             whole::sweep(&directory);
-            trim(&directory, &path, STORE_FILES_MAX);
+            trim_libraries(&directory, &path);
             (path, content, built.target_dir.join("stage"))
         }
     };
@@ -143,15 +145,25 @@ fn touch(path: &Path) {
     }
 }
 
-/// Removes the oldest beyond the limit, never `newest`. A store that cannot be
+/// Removes libraries beyond the limit, but neither the newest nor what a next process would start with.
+fn trim_libraries(directory: &Path, newest: &Path) {
+    let mut kept = vec![newest.to_owned()];
+    if fs::read_dir(directory).is_ok_and(|entries| entries.count() > STORE_FILES_MAX) {
+        let served = records::latest_of_all(directory).into_iter();
+        kept.extend(served.map(|content| library_path(directory, content)));
+    }
+    trim(directory, &kept, STORE_FILES_MAX);
+}
+
+/// Removes the oldest beyond the limit, never `kept`, of which one counts. A store that cannot be
 /// trimmed is no reason to refuse a build.
-fn trim(directory: &Path, newest: &Path, files_max: usize) {
+fn trim(directory: &Path, kept: &[PathBuf], files_max: usize) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     let mut files: Vec<(SystemTime, PathBuf)> = entries
         .flatten()
         .map(|entry| (entry.metadata().and_then(|data| data.modified()), entry.path()))
         .filter_map(|(modified, path)| Some((modified.ok()?, path)))
-        .filter(|(_, path)| path != newest && path.extension().is_some())
+        .filter(|(_, path)| !kept.contains(path) && path.extension().is_some())
         .collect();
     files.sort_by(|left, right| right.cmp(left));
     for (_, path) in files.iter().skip(files_max - 1) {

@@ -16,7 +16,7 @@ use crate::project::{Project, features};
 const PROJECTS_MAX: usize = 64;
 
 /// Changes with the format.
-const FORMAT: &str = concat!("hotswap-project 1 ", env!("CARGO_PKG_VERSION"));
+const FORMAT: &str = concat!("hotswap-project 2 ", env!("CARGO_PKG_VERSION"));
 
 /// The manifests that an answer depends on: files and their hashes.
 pub(crate) type Manifests = BTreeMap<PathBuf, Fingerprint>;
@@ -41,7 +41,7 @@ pub(crate) fn remember(
         log::warn!("cannot remember what cargo said in {}: {error}", path.display());
     }
     whole::sweep(&directory);
-    super::trim(&directory, &path, PROJECTS_MAX);
+    super::trim(&directory, &[path], PROJECTS_MAX);
 }
 
 /// What cargo answered in an earlier process, and the manifests that it looked at.

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hotswap_artifact::{Artifact, BuildErrorKind, Cause, Origin, Outcome, ScanError};
+use hotswap_artifact::{Artifact, BuildErrorKind, Cause, Diagnostics, Origin, Outcome, ScanError};
 use hotswap_system::clock;
 
 use super::during::{Ended, Superseded};
 use super::{Change, Round, Stopped, Watch};
 use crate::build::{Built, Tool};
 use crate::scan::cause_of;
+use crate::store::report::{make_room, write_report};
 use crate::store::store;
 use crate::{Scan, Step};
 
@@ -37,7 +38,7 @@ struct Stored {
     artifact: Artifact,
     fresh: bool,
     by: Tool,
-    warnings: usize,
+    diagnostics: Diagnostics,
     elapsed: Duration,
 }
 
@@ -187,16 +188,20 @@ impl Watch {
         let fingerprint = after.fingerprint;
         self.memory.decided = Some(fingerprint);
         self.memory.retry = None;
-        let Stored { fresh, by, warnings, .. } = stored;
+        let Stored { fresh, by, ref diagnostics, .. } = stored;
+        let warnings = diagnostics.warning_count;
         self.tell(change, Step::BuildOk { fingerprint, elapsed, fresh, by, warnings });
         let mut artifact = stored.artifact;
         artifact.fingerprint = fingerprint;
         let step = Step::Stored { artifact: artifact.clone(), elapsed: stored.elapsed };
         self.tell(change, step);
+        make_room(&artifact);
         self.offer(change, round, artifact.clone())?;
         // Afterwards: nobody waits for it.
         if artifact.origin == Origin::Built {
-            self.remember_built(after, &artifact, stored.warnings);
+            self.remember_built(after, &artifact, warnings);
+            let files = self.scanner.job_inputs().files;
+            write_report(&artifact, &self.source_name, by, &files, &stored.diagnostics);
         }
         Ok(())
     }
@@ -252,7 +257,7 @@ fn stored(built: &Built, scan: &Scan, build_time: Duration) -> Result<Stored, Bu
         artifact,
         fresh: built.fresh,
         by: built.by,
-        warnings: built.diagnostics.warning_count,
+        diagnostics: built.diagnostics.clone(),
         elapsed: clock::since(begin),
     })
 }

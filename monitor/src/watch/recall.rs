@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use hotswap_artifact::{Artifact, BuildError, BuildErrorKind, Outcome};
+use hotswap_artifact::{Artifact, BuildError, BuildErrorKind, Diagnostics, Outcome};
 use hotswap_system::clock;
 
 use super::attempt::Attempt;
 use super::{Change, Round, Stopped, Watch};
-use crate::build::messages::names_a_place;
 use crate::build::{BuildJob, Recipe};
 use crate::scan::cause_of;
 use crate::store::{self, Entry, Found, Index, Known};
@@ -99,7 +98,7 @@ impl Watch {
     /// the next process.
     pub(super) fn remember_failed(&self, scan: &Scan, error: &BuildError) {
         let kind = error.kind.clone();
-        if error.diagnostics().is_some_and(names_a_place) {
+        if error.diagnostics().is_some_and(Diagnostics::names_a_place) {
             self.remember(scan, Known::Failed(kind));
         } else if let BuildErrorKind::NoLibrary { .. } = kind {
             self.remember(scan, Known::Failed(kind));

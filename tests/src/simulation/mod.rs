@@ -13,7 +13,7 @@ mod source;
 mod text;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::mem::discriminant;
 use std::thread;
@@ -88,6 +88,9 @@ impl Schedule {
     }
 
     fn take(&mut self, Step { action, fault }: Step) {
+        if action == Action::Reopen {
+            self.know_records();
+        }
         match fault.and_then(|choice| self.choose(&action, choice)) {
             Some((site, number)) => self.with_a_fault(&action, site, number),
             None => self.without_a_fault(&action),
@@ -95,7 +98,20 @@ impl Schedule {
         if self.model().current.is_none() {
             // What lay in the source could not be opened.
             self.write_good();
+            self.know_records();
             self.without_a_fault(&Action::Reopen);
+        }
+    }
+
+    /// Takes away what the next engine would find, where nobody knows what that is.
+    fn know_records(&mut self) {
+        if !self.model().knows_records {
+            self.world.forget_records();
+            for model in &mut self.models {
+                model.knows_records = true;
+                model.served.clear();
+                model.quarantined.clear();
+            }
         }
     }
 
@@ -166,15 +182,11 @@ impl Schedule {
         let may_keep = site.file.ends_with("engine/src/image.rs");
         for model in &mut self.models {
             model.knows_builds = false;
+            model.knows_records = false;
             model.knows_images &= !may_keep;
         }
         if *action == Action::Reopen {
-            if !self.models.iter().any(|model| model.clone().perform(action) == said) {
-                assert_ne!(said, Said::Verdict(Verdict::Swapped), "it was not to open");
-                // It did not open, and left nothing behind: now it does.
-                return self.without_a_fault(action);
-            }
-            return self.agree(action, said);
+            return self.reopened_with_a_fault(action, said);
         }
         let is_swapped = said == Said::Verdict(Verdict::Swapped);
         let mut possible: Vec<Model> = Vec::new();
@@ -182,9 +194,14 @@ impl Schedule {
             let mut done = model.clone();
             done.perform(action);
             let undone = if is_swapped { Vec::new() } else { undone(model, action, site) };
-            let outcomes = undone.into_iter().chain([done]);
+            // What could not be read is not in quarantine.
+            let mut unread = Model { quarantined: BTreeSet::new(), ..model.clone() };
+            unread.perform(action);
+            let outcomes = undone.into_iter().chain([done, unread]);
             possible.extend(outcomes);
         }
+        self.world.forget_quarantine();
+        possible.iter_mut().for_each(|model| model.quarantined.clear());
         // Which versions the loader keeps after a fault of its own is not the model's to say, nor how often
         // something was turned away on the way there.
         let adopt = |model: &mut Model, view: &View| {
@@ -216,6 +233,36 @@ impl Schedule {
             !self.models.is_empty(),
             "neither old nor new: {seen:?}\nhealed and asked: {verdict:?}, {view:?}\nthe models were {before:?}"
         );
+    }
+
+    /// A new engine while one step failed. It may start with what served, when what failed was taken for gone.
+    fn reopened_with_a_fault(&mut self, action: &Action, said: Said) {
+        if said != Said::Verdict(Verdict::Swapped) {
+            if self.models.iter().any(|model| model.clone().perform(action) == said) {
+                return self.agree(action, said);
+            }
+            // It did not open, and left nothing behind: now it does.
+            self.know_records();
+            return self.without_a_fault(action);
+        }
+        let refusals = self.world.view().refusals;
+        let before = std::mem::take(&mut self.models);
+        for mut model in before {
+            self.models.extend((0..model.served.len()).map(|place| model.fallen_back(place)));
+            if model.perform(action) == said {
+                self.models.push(model);
+            }
+        }
+        self.world.forget_quarantine();
+        for model in &mut self.models {
+            model.quarantined.clear();
+            model.refusals = refusals;
+        }
+        self.see(false);
+        let verdict = self.world.ask(Ask::Sync);
+        self.world.rest();
+        self.expect(verdict, |model| model.look(Ask::Sync, None));
+        self.see(false);
     }
 
     /// Looks until what is seen is what is wanted, or time is up; what was seen last.

@@ -16,6 +16,8 @@ pub(super) enum Verdict {
     NotBuilt,
     NotLoaded,
     RolledBack,
+    /// By an engine before.
+    Quarantined,
     NothingEarlier,
     Unreadable,
     /// What no model gives.
@@ -76,8 +78,8 @@ pub(super) struct Model {
     pub(super) version: u64,
     /// The highest number that was given.
     pub(super) last: u64,
-    /// What ran, and from which texts it came.
-    pub(super) ran: BTreeMap<u64, (Library, BTreeSet<Text>)>,
+    /// What ran, and from which texts it came, beginning with the first.
+    pub(super) ran: BTreeMap<u64, (Library, Vec<Text>)>,
     /// What replaced each other, without what was rolled back; the last is current.
     pub(super) path: Vec<u64>,
     /// What is kept mapped though it was replaced.
@@ -87,6 +89,10 @@ pub(super) struct Model {
     pub(super) held: Option<Text>,
     /// What was turned away for good, or rolled back.
     pub(super) refused: BTreeMap<Text, Verdict>,
+    /// What served, in any engine, and the text it came from; the latest first.
+    pub(super) served: Vec<(Library, Text)>,
+    /// What was rolled back, in any engine.
+    pub(super) quarantined: BTreeSet<Text>,
     pub(super) has_handle: bool,
     pub(super) guards: Vec<Guarded>,
     /// Versions that the loader kept.
@@ -101,6 +107,8 @@ pub(super) struct Model {
     pub(super) knows_builds: bool,
     /// Whether no step has failed by which an image may have been kept.
     pub(super) knows_images: bool,
+    /// Whether no step has failed by which something may not have been noted for the next engine.
+    pub(super) knows_records: bool,
 }
 
 impl Model {
@@ -120,6 +128,8 @@ impl Model {
             is_paused: false,
             held: None,
             refused: BTreeMap::new(),
+            served: Vec::new(),
+            quarantined: BTreeSet::new(),
             has_handle: false,
             guards: Vec::new(),
             pinned: BTreeSet::new(),
@@ -130,6 +140,7 @@ impl Model {
             builds: 0,
             knows_builds: true,
             knows_images: true,
+            knows_records: true,
         }
     }
 
@@ -144,7 +155,10 @@ impl Model {
             Action::Unpin(place) => *place < self.guards.len(),
             Action::Nested(..) | Action::FromModule(_) => self.answer().is_some(),
             // What was loaded again under its number and kept by the loader is not told apart from what was not.
-            Action::RollBack(_) => self.pinned.is_empty(),
+            Action::RollBack(to) => {
+                let leaves_process = to.is_none() && self.path.len() < 2;
+                self.pinned.is_empty() && (self.knows_records || !leaves_process)
+            }
             Action::Write(_) | Action::Look(..) | Action::Offer(_) | Action::Reopen => true,
         }
     }
@@ -206,6 +220,25 @@ impl Model {
 
     /// A new engine on what earlier ones left; not open when the verdict is not `Swapped`.
     fn open(&mut self) -> Verdict {
+        self.begin();
+        let verdict = match self.look(Ask::Sync, None) {
+            Verdict::Unreadable => self.fall_back(0).unwrap_or(Verdict::Unreadable),
+            verdict => verdict,
+        };
+        self.swaps = 0;
+        verdict
+    }
+
+    /// As if the source could not be read, or not compiled, when a new engine was opened.
+    pub(super) fn fallen_back(&self, place: usize) -> Self {
+        let mut model = self.clone();
+        model.begin();
+        model.fall_back(place);
+        model.swaps = 0;
+        model
+    }
+
+    fn begin(&mut self) {
         self.engine += 1;
         (self.version, self.last, self.warm) = (0, 0, None);
         self.ran.clear();
@@ -217,9 +250,22 @@ impl Model {
         self.is_paused = false;
         self.has_handle = false;
         self.current = None;
-        let verdict = self.look(Ask::Sync, None);
-        self.swaps = 0;
-        verdict
+    }
+
+    /// Starts with what served: the latest, or one before.
+    fn fall_back(&mut self, place: usize) -> Option<Verdict> {
+        let (library, text) = *self.good().get(place)?;
+        Some(self.publish(library, text))
+    }
+
+    /// What served, is not what runs, and came from nothing that was turned away; the latest first.
+    fn good(&self) -> Vec<(Library, Text)> {
+        let is_bad = |text| self.quarantined.contains(text) || self.refused.contains_key(text);
+        let served = self
+            .served
+            .iter()
+            .filter(|(library, text)| Some(*library) != self.current && !is_bad(text));
+        served.copied().collect()
     }
 
     /// The monitor looks at what lies in the source. Without anybody who asks it has nothing to say about what it knows.
@@ -254,6 +300,8 @@ impl Model {
                 self.is_same(text)
             } else if let Some(verdict) = self.refused.get(&text) {
                 verdict.clone()
+            } else if self.quarantined.contains(&text) {
+                self.keep_out(text)
             } else if is_paused {
                 self.held = Some(text);
                 Verdict::Paused
@@ -269,6 +317,18 @@ impl Model {
             }
             None => self.refused.get(&text).cloned().unwrap_or(Verdict::Unchanged),
         }
+    }
+
+    /// What an engine before rolled back does not run, unless nothing else can.
+    fn keep_out(&mut self, text: Text) -> Verdict {
+        self.refused.insert(text, Verdict::Quarantined);
+        if self.current.is_some() {
+            return Verdict::Quarantined;
+        }
+        self.fall_back(0).unwrap_or_else(|| {
+            self.refused.remove(&text);
+            self.swap(text)
+        })
     }
 
     fn is_reached(&self, when: When, text: Text) -> bool {
@@ -291,7 +351,7 @@ impl Model {
                 Verdict::NotLoaded
             }
             Some(library) if self.current == Some(library) => self.is_same(text),
-            Some(library) => self.publish(library, Some(text)),
+            Some(library) => self.publish(library, text),
         }
     }
 
@@ -301,27 +361,33 @@ impl Model {
             self.refusals += 1;
             return Verdict::NotLoaded;
         }
-        self.publish(library, None)
+        self.publish(library, Text::of_offered(library))
     }
 
     /// Another text of what runs.
     fn is_same(&mut self, text: Text) -> Verdict {
-        if let Some((_, texts)) = self.ran.get_mut(&self.version) {
-            texts.insert(text);
+        if let Some((_, texts)) = self.ran.get_mut(&self.version)
+            && !texts.contains(&text)
+        {
+            texts.push(text);
         }
         Verdict::Unchanged
     }
 
-    fn publish(&mut self, library: Library, text: Option<Text>) -> Verdict {
+    fn publish(&mut self, library: Library, text: Text) -> Verdict {
         self.warm = (self.version > 0).then_some(self.version);
         self.last += 1;
-        self.ran.insert(self.last, (library, text.into_iter().collect()));
+        self.ran.insert(self.last, (library, vec![text]));
         self.path.push(self.last);
         self.becomes_current(self.last, library)
     }
 
     fn becomes_current(&mut self, version: u64, library: Library) -> Verdict {
         (self.version, self.current) = (version, Some(library));
+        let text = self.ran[&version].1[0];
+        self.served.retain(|(served, _)| *served != library);
+        self.served.insert(0, (library, text));
+        self.served.truncate(8);
         self.swaps += 1;
         Verdict::Swapped
     }
@@ -329,8 +395,7 @@ impl Model {
     /// What is left is not tried again; what is gone back to may be.
     fn roll_back(&mut self, to: Option<u64>) -> Verdict {
         let Some(to) = to.or_else(|| self.path.iter().rev().nth(1).copied()) else {
-            self.refusals += 1;
-            return Verdict::NothingEarlier;
+            return self.leave_process();
         };
         if to == self.version {
             return Verdict::Unchanged;
@@ -340,13 +405,10 @@ impl Model {
             self.refusals += 1;
             return Verdict::NotLoaded;
         }
-        let (_, left) = self.ran[&self.version].clone();
+        let left = self.version;
         for text in &texts {
             self.refused.remove(text);
-        }
-        for text in left {
-            self.held.take_if(|held| *held == text);
-            self.refused.insert(text, Verdict::RolledBack);
+            self.quarantined.remove(text);
         }
         match self.path.iter().position(|version| *version == to) {
             Some(place) => {
@@ -359,7 +421,36 @@ impl Model {
                 self.warm = Some(self.version);
             }
         }
-        self.becomes_current(to, library)
+        let verdict = self.becomes_current(to, library);
+        self.quarantine(left);
+        verdict
+    }
+
+    /// Goes back to what served before anything that ran here.
+    fn leave_process(&mut self) -> Verdict {
+        let Some((library, text)) = self.good().first().copied() else {
+            self.refusals += 1;
+            return Verdict::NothingEarlier;
+        };
+        if library == Library::Lacking && self.has_handle {
+            self.refusals += 1;
+            return Verdict::NotLoaded;
+        }
+        let left = self.version;
+        self.path.clear();
+        let verdict = self.publish(library, text);
+        self.warm = None;
+        self.quarantine(left);
+        verdict
+    }
+
+    fn quarantine(&mut self, left: u64) {
+        for text in self.ran[&left].1.clone() {
+            self.held.take_if(|held| *held == text);
+            self.refused.insert(text, Verdict::RolledBack);
+            self.quarantined.insert(text);
+            self.served.retain(|(_, served)| *served != text);
+        }
     }
 
     /// What a call of `version` gives now.

@@ -21,6 +21,13 @@ pub(super) struct Text {
     pub(super) comment: u64,
 }
 
+impl Text {
+    /// What stands for the source of a library that is offered: no text that is ever written.
+    pub(super) fn of_offered(library: Library) -> Self {
+        Self { library: Some(library), comment: u64::MAX }
+    }
+}
+
 impl Library {
     /// What a call of `version` gives in it; `None` is an error that says that it is missing.
     pub(super) fn answer(self) -> Option<u64> {

@@ -219,6 +219,19 @@ impl World {
         self.engine = None;
     }
 
+    /// Nothing is in quarantine but what the engine itself knows of.
+    pub(super) fn forget_quarantine(&self) {
+        // It may never have been there.
+        let _ = fs::remove_dir_all(self.directory.path().join("target/store/quarantine"));
+    }
+
+    /// No engine has run yet, as far as the next can tell.
+    pub(super) fn forget_records(&mut self) {
+        self.close();
+        self.forget_quarantine();
+        let _ = fs::remove_dir_all(self.directory.path().join("target/store/served"));
+    }
+
     /// Drops everything but the clock and the log.
     pub(super) fn end(&mut self) {
         self.guards.clear();
@@ -385,6 +398,7 @@ fn verdict_of(verdict: Result<hotswap_engine::Verdict, ReloadError>) -> Verdict 
             ReloadErrorKind::Load(_) => Verdict::NotLoaded,
             ReloadErrorKind::Unreadable(_) => Verdict::Unreadable,
             ReloadErrorKind::RolledBack { .. } => Verdict::RolledBack,
+            ReloadErrorKind::Quarantined { .. } => Verdict::Quarantined,
             ReloadErrorKind::NoEarlierVersion => Verdict::NothingEarlier,
             _ => Verdict::Other(error.to_string()),
         },

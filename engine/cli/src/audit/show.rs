@@ -72,6 +72,9 @@ fn head(change: &Change) -> String {
     } else if change.built.is_some() {
         rows.push(("built", words::built(change)));
     }
+    if let Some(report) = &change.report {
+        rows.push(("files", format!("{report} names them, and what the compiler said")));
+    }
     rows.push(("result", words::outcome(change)));
     if !change.took.is_zero() {
         let took = crate::span::readable(change.took);
@@ -105,6 +108,7 @@ fn words_of(change: &Change, line: &LogLine) -> String {
     let is_news = |(key, value): &&(String, String)| match key.as_str() {
         "fp" => change.fingerprint.as_deref() != Some(value),
         "sha256" => change.content.as_deref() != Some(value),
+        "report" => change.report.as_deref() != Some(value),
         key => !EVERYWHERE.contains(&key),
     };
     let keys = line.fields.iter().filter(is_news);

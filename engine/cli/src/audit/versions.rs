@@ -109,6 +109,7 @@ fn lines(run: &EngineRun) -> String {
                 "since": humantime::format_rfc3339_micros(version.since).to_string(),
                 "fp": version.fingerprint,
                 "sha256": version.content,
+                "report": version.report,
                 "tx": version.tx,
             })
         })
