@@ -12,11 +12,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded, never, unbounded};
 use hotswap_artifact::Source;
 use hotswap_module::__private::{Kind, link_services};
-use hotswap_module::{Interface, Linked};
+use hotswap_module::{Interface, Linked, VersionChange};
 use hotswap_system::clock;
 use hotswap_system::process;
 
 use crate::audit::{Line, LogFile, LogSettings};
+use crate::cap::{Cap, CapPolicy};
 use crate::control::Control;
 use crate::core::Core;
 use crate::engine::Engine;
@@ -25,7 +26,7 @@ use crate::event::{Event, Subscribers, subscriber};
 use crate::expectation::{Expectation, Expectations};
 use crate::exports::Exports;
 use crate::history::History;
-use crate::hook::{self, LOAD_DEADLINE};
+use crate::hook::{self, HOOK_DEADLINE, Hooks};
 use crate::image::Functions;
 use crate::journal::{Journal, Unwritten};
 use crate::opening::Opening;
@@ -104,7 +105,7 @@ impl EngineBuilder {
             subscribers: Subscribers::default(),
             waits_for_repair: false,
             cancel: never(),
-            load_deadline: LOAD_DEADLINE,
+            load_deadline: HOOK_DEADLINE,
             keeping: Keeping::default(),
             control: None,
             watch: WatchSettings::default(),
@@ -165,10 +166,25 @@ impl EngineBuilder {
         self
     }
 
+    /// How long the other hooks of a version may take, `#[after_swap]` and `#[before_unload]`, before the log says that they take
+    /// too long; 10 s by default. Nothing waits for them but the drop of the engine, which waits so long for the latter.
+    pub fn hook_deadline(mut self, deadline: Duration) -> Self {
+        self.keeping.hook_deadline = deadline;
+        self
+    }
+
     /// How many replaced versions stay mapped, ready for [`Engine::rollback`]; 1 by default. With 0 a replaced
     /// version is unmapped as soon as nobody uses it, and a rollback loads it again.
     pub fn keep_versions(mut self, count: usize) -> Self {
         self.keeping.versions = count;
+        self
+    }
+
+    /// How many versions may be mapped that are neither current nor kept for a rollback, because somebody still uses them, and
+    /// what becomes of a newcomer when there are so many: 8 by default, and [`CapPolicy::Warn`]. A rollback is never held up. Whatever
+    /// is said here, a thousand is the most.
+    pub fn max_extra_versions(mut self, count: usize, policy: CapPolicy) -> Self {
+        self.keeping.cap = Cap { max: count, policy };
         self
     }
 
@@ -293,7 +309,7 @@ impl EngineBuilder {
         let (reply, first) = bounded(1);
         match self.code {
             Code::Linked(linked) => {
-                link(&core, &linked, retire).map_err(&fail)?;
+                link(&mut swapper, &linked, retire).map_err(&fail)?;
                 let current = core.current();
                 // The channel has room for this one answer.
                 let _ = reply.send(Ok(Verdict::Swapped { from: None, to: current }));
@@ -343,13 +359,14 @@ fn default_name(code: &Code) -> String {
 
 /// Makes linked functions the one version there will be.
 fn link(
-    core: &Arc<Core>,
+    swapper: &mut Swapper,
     linked: &Linked,
     retire: crossbeam_channel::Sender<crate::version::Retired>,
 ) -> Result<(), OpenErrorKind> {
     link_services(&LINKED);
+    let core = &Arc::clone(&swapper.core);
     let refuse = |message: String| OpenErrorKind::Setting { message };
-    let mut functions = Functions { exports: Exports::linked(), on_load: Vec::new() };
+    let mut functions = Functions { exports: Exports::linked(), hooks: Hooks::default() };
     for export in linked.exports() {
         if !functions.add(&export.record, export.shim, export.signature) {
             return Err(refuse(format!(
@@ -359,7 +376,7 @@ fn link(
             )));
         }
     }
-    let Functions { exports, on_load } = functions;
+    let Functions { exports, hooks } = functions;
     let id = VersionId(1);
     core.expectations
         .check_loaded(|name| exports.get(name), id)
@@ -372,6 +389,8 @@ fn link(
     let version = Arc::new(Version {
         id,
         exports,
+        hooks,
+        was_started: AtomicBool::new(true),
         provenance: Provenance::default(),
         since: clock::wall(),
         image: None,
@@ -380,10 +399,13 @@ fn link(
         was_current: AtomicBool::new(true),
         linked: Some(Arc::clone(&context)),
     });
-    context.attach(&version);
-    hook::run(&version, &on_load, core.load_deadline).map_err(|kind| refuse(kind.to_string()))?;
+    let change = VersionChange::new(None, Some(id.number()));
+    hook::run(&version, change, core.load_deadline).map_err(|kind| refuse(kind.to_string()))?;
     core.history.lock().became_current(&version);
+    // It is never unmapped; but the swapper has something to do when it goes.
+    swapper.mapped_count += usize::from(!version.hooks.before_unload.is_empty());
     // What stands for no code: nobody can be in it, and nothing of it is mapped.
-    drop(core.slot.publish(version));
+    drop(core.slot.publish(Arc::clone(&version)));
+    swapper.after_swap(version, None);
     Ok(())
 }

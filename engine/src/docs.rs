@@ -52,7 +52,7 @@ pub mod limits {}
 
 /// # Unloading
 ///
-/// A version is unmapped when the last reference to it is gone: guards and threads that it started each hold one. A call names its version in a slot of its thread instead: the swapper keeps the reference of a
+/// A version is unmapped when the last reference to it is gone, and its threads have ended. Each guard holds a reference. A call names its version in a slot of its thread instead: the swapper keeps the reference of a
 /// replaced version until no slot names it, and whoever leaves one rings. Taking the last reference is the proof; no counter
 /// is polled.
 /// Whoever drops it does not unmap but sends the image to the swapper's thread, so that code is never pulled away under
@@ -66,20 +66,27 @@ pub mod limits {}
 /// After closing the library the swapper reads `/proc/self/maps`: no executable mapping of the file may be left. If one is, the
 /// version is reported as pinned and never counted as gone.
 ///
+/// A program that lets go of nothing fills its memory with versions. How many there may be that are neither current nor kept,
+/// says [`EngineBuilder::max_extra_versions`](crate::EngineBuilder::max_extra_versions): by default the log names their holders
+/// (`version.many`) and swaps go on, up to a thousand; in production a newcomer better waits until one of them goes
+/// ([`CapPolicy::Queue`](crate::CapPolicy::Queue)). Code in use is unmapped in no case, and a rollback is never held up.
+///
 /// No address inside a module reaches the C library unnoticed: `module!()` defines `__cxa_thread_atexit_impl`, `pthread_create`,
 /// `pthread_key_create`, `pthread_key_delete`, `pthread_setspecific`, `sigaction` and `signal` inside the library, hidden, so that the
 /// module's own standard library binds to them. Each hands over to the host:
 ///
-/// 1. A thread begins and ends in a function of the host's, which has a reference on the version all the time.
+/// 1. A thread begins and ends in a function of the host's, which holds the image all the time, and not the version: when
+///    nobody else can enter it, `#[before_unload]` may tell the thread to end.
 /// 2. Thread-local destructors are kept in a list of the host's, one for each thread. A key is made without a
 ///    destructor; the host keeps it, and notes which threads have a value.
-/// 3. When a version has no reference left, nobody is in it and nobody can enter it. Then, and not before, its destructors run, on the
+/// 3. When a version has no reference left, nobody can enter it; when its last hook has returned and its threads have ended,
+///    nobody is in it, and it can start no thread. Then, and not before, its destructors run, on the
 ///    threads that have something for them: at their next call through an engine, or at their end. Last registered, first run; then the
 ///    values of keys; again, until nothing comes after.
 /// 4. When no thread has anything left, and no signal handler inside the image is installed, the keys are given back and
 ///    the library is closed.
 ///
-/// Going back to a version that is at step 3 loads a fresh copy: what was destroyed cannot be used.
+/// Going back to a version that nobody could enter any more loads a fresh copy: what was stopped or destroyed cannot be used.
 ///
 pub mod unload {}
 
@@ -104,16 +111,49 @@ pub mod unload {}
 /// Values that a host keeps and lends to calls survive every swap; what a module keeps in statics does not.
 pub mod edit_classes {}
 
-/// # Load hooks
+/// # Hooks
+///
+/// Functions of a module that the engine runs by itself. Each may take a
+/// [`VersionChange`](hotswap_module::VersionChange), which says between which versions it runs, and return a `Result`. Several of a kind run one
+/// after the other, by name, on a thread of their own, which ends with them. Host functions may be called.
+///
+/// | hook | when | if it fails | may call the engine |
+/// | --- | --- | --- | --- |
+/// | `#[on_load]` | once, after it was loaded and before it becomes current | the version is refused | no |
+/// | `#[after_swap]` | each time that it became current, by a rollback too | told in the log (`hook.failed`) | yes |
+/// | `#[before_unload]` | once, when it is about to go | told in the log, and it goes | no |
+///
+/// Functions linked into the host ([`Engine::linked`](crate::Engine::linked)) have the same hooks; the last runs at the end of the engine.
+///
+/// ## `#[on_load]`
 ///
 /// `#[on_load]` in a module runs once for every version, after it was loaded and before it becomes current, while the version
 /// before goes on serving. It may refuse: by an `Err`, a panic, or by not returning within the deadline
 /// ([`EngineBuilder::load_deadline`](crate::EngineBuilder::load_deadline), 10 s by default). A hook that calls the engine is
 /// refused too, since the engine waits for it; host functions may be called.
 ///
-/// It runs on a thread of its own. One that does not return cannot be ended: its thread holds the refused version, which
-/// stays mapped until then.
-pub mod load_hooks {}
+/// One that does not return cannot be ended: its thread holds the refused version, which
+/// stays mapped until then. A version that is kept and becomes current again by a rollback is not loaded, so that it does not run again.
+///
+/// ## `#[after_swap]`
+///
+/// Calls are answered by the new version while it runs, and it may be replaced before it has returned: a version runs beside the
+/// hooks of another. It holds its version while it runs, by name.
+///
+/// ## `#[before_unload]`
+///
+/// The place to stop threads and to close sockets: for a version that nobody can enter any more and that is not kept for a
+/// rollback, also one that its load hook refused. Threads of the module may still run; they hold the image, and are waited for afterwards. None
+/// can be started once the last of them has ended. A rollback to this version loads a fresh copy from here on.
+///
+/// It cannot refuse. What it returns, a panic, or passing its deadline
+/// ([`EngineBuilder::hook_deadline`](crate::EngineBuilder::hook_deadline), 10 s by default) is logged and told by
+/// [`Event::HookFailed`](crate::Event::HookFailed); the version goes when the function has returned. One that does not return holds
+/// its version, by name, and cannot be ended.
+///
+/// The end of the engine waits for it until its deadline: it runs for the current version and for those that are kept. A version
+/// that a call or a guard is in at that moment gets it when they end, and nobody waits for that.
+pub mod hooks {}
 
 #[doc = include_str!("docs/log.md")]
 pub mod log {}

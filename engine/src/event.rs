@@ -7,7 +7,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use hotswap_artifact::{Cause, Fingerprint, ScanError, Trigger};
 use parking_lot::Mutex;
 
+use crate::cap::Crowd;
 use crate::error::ReloadError;
+use crate::hook::HookKind;
 use crate::pin::Pin;
 use crate::version_id::VersionId;
 
@@ -77,6 +79,11 @@ pub enum Event {
         /// Who holds it.
         held_by: Vec<Pin>,
     },
+    /// There are as many versions in use, beside the current one and those that are kept, as there may be, and another came.
+    Crowded {
+        /// Who holds them, and what becomes of the newcomer.
+        crowd: Crowd,
+    },
     /// A replaced version is gone: no executable mapping of it is left.
     Unloaded {
         /// The version.
@@ -86,6 +93,17 @@ pub enum Event {
     Pinned {
         /// The version.
         version: VersionId,
+    },
+    /// A hook that nothing waits for panicked, returned an `Err`, or is still running past its deadline.
+    HookFailed {
+        /// The version.
+        version: VersionId,
+        /// When it runs.
+        hook: HookKind,
+        /// The function; all of them, where it is not known which.
+        name: String,
+        /// What it did.
+        reason: String,
     },
     /// Automatic swaps stopped.
     Paused,

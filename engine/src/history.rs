@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use hotswap_artifact::Cause;
+use hotswap_artifact::{Cause, Fingerprint};
 use hotswap_system::clock;
 
 use crate::event::SwapReason;
@@ -27,6 +27,8 @@ pub(crate) struct History {
     transitions: VecDeque<Transition>,
     pub(crate) is_paused: bool,
     pub(crate) is_frozen: bool,
+    /// What waits for a version to go.
+    pub(crate) queued: Option<Fingerprint>,
     pub(crate) swap_count: u64,
     pub(crate) refused_count: u64,
     pub(crate) last_failure: Option<LastFailure>,
@@ -135,6 +137,15 @@ impl History {
     /// One version, with who holds it now.
     pub(crate) fn find(&self, id: VersionId) -> Option<VersionInfo> {
         self.known.iter().find(|known| known.info.id == id).map(Known::info)
+    }
+
+    /// The oldest versions that are neither current nor kept, and who holds them.
+    pub(crate) fn extra(&self, count_max: usize) -> Vec<(VersionId, Vec<Pin>)> {
+        let is_extra = |known: &&Known| {
+            matches!(known.info.state, VersionState::Draining | VersionState::Pinned)
+        };
+        let extra = self.known.iter().filter(is_extra).take(count_max);
+        extra.map(|known| (known.info.id, known.pins())).collect()
     }
 
     /// Versions that are in use for longer than `deadline` after they were replaced: each is given once.

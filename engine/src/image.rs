@@ -13,6 +13,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::export::Export;
 use crate::exports::Exports;
+use crate::hook::{Hook, Hooks};
 use crate::leftovers;
 use crate::load_error::LoadErrorKind;
 use crate::services::{ImageContext, ImageServices, delete_keys};
@@ -39,15 +40,8 @@ impl fmt::Debug for Image {
 pub(crate) struct Functions {
     /// What callers may call, by name.
     pub(crate) exports: Exports,
-    /// What runs before the version becomes current, in the order of names.
-    pub(crate) on_load: Vec<Hook>,
-}
-
-/// A function that the engine runs at a point of a version's life.
-#[derive(Debug, Clone)]
-pub(crate) struct Hook {
-    pub(crate) name: String,
-    pub(crate) shim: Shim,
+    /// What the engine runs at points of the version's life.
+    pub(crate) hooks: Hooks,
 }
 
 /// What became of closing an image.
@@ -189,7 +183,7 @@ fn prove(verified: &Verified, base: *const u8) -> Result<(), LoadErrorKind> {
 /// The exports and hooks, with the addresses of their shims.
 fn functions(verified: &Verified, base: *const u8) -> Functions {
     let section = base.wrapping_add(verified.exports_address as usize);
-    let mut functions = Functions { exports: Exports::loaded(), on_load: Vec::new() };
+    let mut functions = Functions { exports: Exports::loaded(), hooks: Hooks::default() };
     for record in &verified.exports {
         // SAFETY:
         // 1. Section: `prove` compared its records with the file's, where the offsets are from.
@@ -209,17 +203,18 @@ impl Functions {
         signature: Option<&'static Signature>,
     ) -> bool {
         let (Some(shim), Some(signature)) = (shim, signature) else { return true };
-        match record.kind {
-            Kind::Need => true,
-            Kind::OnLoad => {
-                self.on_load.push(Hook { name: record.name.clone(), shim });
-                true
-            }
+        let hooks = match record.kind {
+            Kind::Need => return true,
             Kind::Export => {
                 let export = Export { shim, hash: record.hash, signature };
-                self.exports.add(&record.name, export)
+                return self.exports.add(&record.name, export);
             }
-        }
+            Kind::OnLoad => &mut self.hooks.on_load,
+            Kind::AfterSwap => &mut self.hooks.after_swap,
+            Kind::BeforeUnload => &mut self.hooks.before_unload,
+        };
+        hooks.push(Hook { name: record.name.clone(), shim });
+        true
     }
 }
 

@@ -30,6 +30,7 @@
 
 pub mod audit;
 mod builder;
+mod cap;
 mod check;
 #[cfg(not(feature = "control"))]
 #[path = "control/absent.rs"]
@@ -81,6 +82,7 @@ mod watch;
 
 pub use audit::Level as LogLevel;
 pub use builder::{Code, EngineBuilder};
+pub use cap::{CapPolicy, Crowd};
 pub use engine::{Engine, Hold};
 pub use error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
 pub use event::{Event, SwapReason};
@@ -88,6 +90,7 @@ pub use export::ExportInfo;
 pub use function::{Function, FunctionType};
 pub use guard::Guard;
 pub use history::Transition;
+pub use hook::HookKind;
 pub use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, ContentHash, Diagnostics, Fingerprint, ScanError, Source,
     Trigger,

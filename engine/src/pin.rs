@@ -99,7 +99,7 @@ pub enum PinKind {
     /// Values of the module on a thread, with destructors: they run when the thread ends, or with its next call once
     /// nothing else holds the version.
     ThreadLocal,
-    /// A load hook that has not returned.
+    /// A hook that has not returned.
     Hook,
     /// A signal handler inside the module: held until another takes its place.
     SignalHandler,

@@ -6,23 +6,24 @@ mod signals;
 mod threads;
 
 use std::alloc::Layout;
-use std::any::Any;
 use std::ffi::c_void;
 use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
+use std::thread::ThreadId;
 
 use crossbeam_channel::Sender;
 use hotswap_module::__private::{FailureText, RawCall, Services, Target, Text};
 use hotswap_module::{CallError, CallErrorKind, Signature};
 
 use self::signals::Signals;
+use self::threads::Running;
 pub(crate) use self::threads::{delete_keys, has_keys_left};
 use crate::failure;
 use crate::leftovers::Leftovers;
-use crate::pin::{Holds, PinKind, thread_name};
+use crate::pin::{Holds, thread_name};
 
 /// What modules may ask of the engine that loaded them.
 pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
@@ -51,9 +52,9 @@ pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct ImageContext {
     engine: Weak<dyn ModuleHost>,
-    /// Set once the version exists; until then nothing can be held.
-    version: OnceLock<Weak<dyn Any + Send + Sync>>,
     holds: Arc<Holds>,
+    /// Threads that it started.
+    running: Arc<Running>,
     /// What threads have of it still.
     pub(crate) leftovers: Leftovers,
     /// Handlers inside it.
@@ -67,48 +68,26 @@ impl ImageContext {
         let holds = Arc::<Holds>::default();
         Self {
             engine,
-            version: OnceLock::new(),
+            running: Arc::new(Running::new(Arc::clone(&holds), bell.clone())),
             leftovers: Leftovers::new(Arc::clone(&holds), bell),
             signals: Signals::new(Arc::clone(&holds)),
             holds,
         }
     }
 
+    /// Once no thread of it runs, has what it left on others destroyed: gives those that have something. Nobody can enter
+    /// the version any more.
+    pub(crate) fn begin_closing(&self) -> Vec<ThreadId> {
+        if self.running.close() { self.leftovers.begin_closing() } else { Vec::new() }
+    }
+
     /// Whether nothing that the C library knows leads into the image any more.
     pub(crate) fn is_clear(&self) -> bool {
-        self.leftovers.is_empty() && self.signals.is_empty()
+        self.running.close() && self.leftovers.is_empty() && self.signals.is_empty()
     }
 
     pub(crate) fn holds(&self) -> Arc<Holds> {
         Arc::clone(&self.holds)
-    }
-
-    /// From here on, what the module registers holds this version.
-    pub(crate) fn attach<V: Any + Send + Sync>(&self, version: &Arc<V>) {
-        let version: Weak<V> = Arc::downgrade(version);
-        // Set once, right after the version was made.
-        let _ = self.version.set(version);
-    }
-
-    /// Holds the version until the result is dropped; `None` before it exists.
-    pub(crate) fn hold(&self, kind: PinKind, origin: String) -> Option<Hold> {
-        let version = self.version.get()?.upgrade()?;
-        let holds = self.holds();
-        Some(Hold { number: holds.add(kind, origin), holds, _version: version })
-    }
-}
-
-/// Keeps a version mapped on behalf of something the module registered.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    number: u64,
-    holds: Arc<Holds>,
-    _version: Arc<dyn Any + Send + Sync>,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.holds.remove(self.number);
     }
 }
 

@@ -85,6 +85,8 @@ pub struct Status {
     pub is_paused: bool,
     /// Whether nothing changes what runs any more.
     pub is_frozen: bool,
+    /// What waits for a version to go, so that it can become current ([`CapPolicy::Queue`](crate::CapPolicy::Queue)).
+    pub queued: Option<Fingerprint>,
     /// Swaps since it was opened, the first version not counted.
     pub swap_count: u64,
     /// Newcomers turned away since it was opened.
@@ -121,6 +123,10 @@ impl fmt::Display for Status {
                 write!(f, "  held by {pin}")?;
             }
             writeln!(f)?;
+        }
+        if let Some(fingerprint) = self.queued {
+            let short = &fingerprint.to_string()[..12];
+            writeln!(f, "  {short} waits: as many versions are in use as may be")?;
         }
         match &self.last_failure {
             Some(failure) => write!(f, "  last refusal: {}", failure.error),

@@ -4,7 +4,10 @@
 //! the monitor found, what somebody offers, what nobody uses any more.
 
 mod admission;
+mod crowd;
+mod hooks;
 mod lineage;
+mod newcomer;
 mod refusals;
 mod retire;
 mod rollback;
@@ -23,18 +26,24 @@ use hotswap_artifact::{
 use hotswap_system::clock::{self, Timer};
 use hotswap_system::thread;
 
-use self::admission::{Admitted, Taken};
+use self::admission::Admitted;
 pub(crate) use self::admission::{provides, provides_named};
+use self::hooks::HookRuns;
 use self::lineage::Lineage;
+use self::newcomer::Newcomer;
 use self::refusals::Refusals;
+use self::retire::Closing;
 use self::rollback::Left;
 use crate::audit::Line;
+use crate::cap::Cap;
 use crate::core::Core;
 use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, SwapReason};
 use crate::history::Transition;
+use crate::hook::HOOK_DEADLINE;
 use crate::journal::Tx;
 use crate::load_error::LoadError;
+use crate::pin::PinKind;
 use crate::request::{Answer, Reply, Request};
 use crate::slot;
 use crate::slot::draining::Draining;
@@ -56,8 +65,10 @@ pub(crate) struct Swapper {
     rung: Receiver<()>,
     /// Replaced versions that calls are still in.
     draining: Draining<Version>,
-    /// What is left of versions: their images, in which nobody is, and which threads have something of.
-    closing: Vec<Retired>,
+    /// Hooks that run now.
+    hooks: HookRuns,
+    /// What is left of versions: their images, which nobody can enter, and which threads have something of.
+    closing: Vec<Closing>,
     /// Has a message when those threads are to be asked again.
     ask_again: Timer,
     /// How often they were.
@@ -88,23 +99,12 @@ pub(crate) struct Swapper {
     /// Who waits for the end of this thread.
     done: Option<Sender<()>>,
     /// Images that are mapped, so that the thread knows when nothing is left to unmap.
-    mapped_count: usize,
+    pub(crate) mapped_count: usize,
+    /// How many of them may be there that nobody wants.
+    cap: Cap,
     /// The files that images were loaded from, and the directories they are in.
     staged: Vec<PathBuf>,
     homes: Vec<PathBuf>,
-}
-
-/// A library on its way to become current.
-pub(crate) struct Newcomer {
-    artifact: Artifact,
-    /// Its file, where it was read already.
-    taken: Option<Taken>,
-    /// Joins its lines in the log.
-    tx: Tx,
-    reason: SwapReason,
-    cause: Cause,
-    /// How often in a row it was turned away for want of something.
-    failures: u32,
 }
 
 /// Who waits for `open`.
@@ -121,12 +121,21 @@ pub(crate) struct Keeping {
     pub(crate) versions: usize,
     /// How long one may be in use before it is told.
     pub(crate) drain_deadline: Duration,
+    /// How long the hooks may take that nothing waits for.
+    pub(crate) hook_deadline: Duration,
+    /// How many there may be that are neither current nor kept.
+    pub(crate) cap: Cap,
 }
 
 impl Default for Keeping {
     /// One: the version that worked. 30 s: longer than a call is meant to take.
     fn default() -> Self {
-        Self { versions: 1, drain_deadline: Duration::from_secs(30) }
+        Self {
+            versions: 1,
+            drain_deadline: Duration::from_secs(30),
+            hook_deadline: HOOK_DEADLINE,
+            cap: Cap::default(),
+        }
     }
 }
 
@@ -150,6 +159,7 @@ impl Swapper {
             retire: channels.retire,
             rung: channels.rung,
             draining: Draining::new(),
+            hooks: HookRuns::new(keeping.hook_deadline),
             closing: Vec::new(),
             ask_again: clock::never(),
             asked: 0,
@@ -167,6 +177,7 @@ impl Swapper {
             is_closing: false,
             done: None,
             mapped_count: 0,
+            cap: keeping.cap,
             staged: Vec::new(),
             homes: Vec::new(),
         }
@@ -260,8 +271,7 @@ impl Swapper {
                     NO_VERSION => SwapReason::First,
                     _ => SwapReason::Change(trigger),
                 };
-                let taken = None;
-                let newcomer = Newcomer { artifact, taken, tx, reason, cause, failures: 0 };
+                let newcomer = Newcomer::new(artifact, tx, reason, cause);
                 self.delivered = Some(newcomer.artifact.fingerprint);
                 let fingerprint = newcomer.artifact.fingerprint;
                 let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
@@ -407,7 +417,7 @@ impl Swapper {
             NO_VERSION => SwapReason::First,
             _ => SwapReason::Offered,
         };
-        self.swap(Newcomer { artifact, taken: Some(taken), tx, reason, cause, failures: 0 })
+        self.swap(Newcomer { taken: Some(taken), ..Newcomer::new(artifact, tx, reason, cause) })
     }
 
     /// The number that the next version gets. What ran keeps its own, also when it runs again.
@@ -422,7 +432,12 @@ impl Swapper {
     /// The whole path from a library on disk to the current version. Until the pointer is
     /// written, every failure leaves what is current as it was.
     fn swap(&mut self, mut newcomer: Newcomer) -> Result<Verdict, ReloadError> {
-        if self.core.history.lock().is_frozen {
+        let is_frozen = {
+            let mut history = self.core.history.lock();
+            history.queued = None;
+            history.is_frozen
+        };
+        if is_frozen {
             let line = Line::warn("swap.refused").field("fp", Sha1(newcomer.artifact.fingerprint));
             let error = self.error(ReloadErrorKind::Frozen);
             self.core.journal.write(Some(&newcomer.tx), line.failure(&error.code(), &error));
@@ -435,6 +450,7 @@ impl Swapper {
         let id = self.next_id();
         match self.admit_or_refuse(&mut newcomer, id) {
             Ok(Admitted::Ready(version)) => Ok(self.publish(version, &newcomer)),
+            Ok(Admitted::Crowded(crowd)) => Err(self.hold_up(newcomer, crowd)),
             Ok(Admitted::Same(current)) => {
                 self.lineage.is_same(current, newcomer.artifact);
                 Ok(Verdict::Unchanged { current })
@@ -508,12 +524,14 @@ impl Swapper {
         self.last = self.last.max(to);
         self.lineage.became_current(&version, newcomer.artifact.clone());
         let start = clock::now();
+        let current = Arc::clone(&version);
         let old = self.core.slot.publish(version);
         let publish_time = clock::since(start);
         let held_by = old.holds.list();
         // A version counts what is not a call, and our own reference; the numbers are for the log.
         let calls_old = slot::callers(Arc::as_ptr(&old)).len();
-        let users = calls_old + Arc::strong_count(&old) - 1;
+        let threads = held_by.iter().filter(|pin| pin.kind == PinKind::Thread).count();
+        let users = calls_old + threads + Arc::strong_count(&old) - 1;
         let line = numbers(Line::info(done))
             .maybe("fp", provenance.fingerprint.map(Sha1))
             .maybe("sha256", provenance.content)
@@ -543,6 +561,7 @@ impl Swapper {
         }
         self.keep_or_drain(tx, old);
         self.watch_drain();
+        self.after_swap(current, from);
         // What nobody used is gone before anybody is told that the swap is done.
         self.unload_retired();
         Verdict::Swapped { from, to }

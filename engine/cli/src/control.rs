@@ -100,6 +100,10 @@ fn status(status: &Value, now: SystemTime, paint: Paint) -> String {
         let first = error.lines().next().unwrap_or_default();
         lines.push_str(&format!("last refusal {}: {first}\n", ago(&failure["at"], now)));
     }
+    if let Some(fingerprint) = status["queued"].as_str() {
+        let short: String = fingerprint.chars().take(12).collect();
+        lines.push_str(&format!("{short} waits: as many versions are in use as may be\n"));
+    }
     if number("lost_log_lines") > 0 {
         lines.push_str(&format!("{} log lines were lost\n", number("lost_log_lines")));
     }

@@ -81,9 +81,19 @@ impl Function {
         self.record(&quote!(Export), &parameter, &body)
     }
 
-    /// The same for a function without arguments that runs when a version is loaded.
-    pub(crate) fn on_load(&self, target: &TokenStream) -> TokenStream {
-        self.record(&quote!(OnLoad), &quote!(__hotswap::Packed0), &quote!(#target()))
+    /// The same for a function that the engine runs. It is always given the versions, and takes them or not: what the
+    /// function asks for is checked by the compiler and not by the engine.
+    pub(crate) fn hook(&self, kind: &TokenStream, target: &TokenStream) -> TokenStream {
+        let body = match self.arguments.first() {
+            None => quote!(#target()),
+            Some(ty) => quote_spanned!(place_of(ty)=> #target(borrowed_for_this_call.0)),
+        };
+        let taken = Self {
+            name: self.name.clone(),
+            arguments: vec![parse_quote!(__hotswap::VersionChange)],
+            result: self.result.clone(),
+        };
+        taken.record(kind, &quote!(__hotswap::Packed1<__hotswap::VersionChange>), &body)
     }
 
     /// The same for a constant.

@@ -46,16 +46,18 @@ mod root;
 mod services;
 mod shim;
 mod signature;
+mod version_change;
 
 pub use abi::{Abi, Argument, Desc};
 pub use arguments::Arguments;
 pub use caller::{Caller, EngineCaller, HostCaller, engine, host};
 pub use error::{CallError, CallErrorKind};
-pub use hotswap_macros::{Abi, export, interface, on_load};
+pub use hotswap_macros::{Abi, after_swap, before_unload, export, interface, on_load};
 pub use interface::{Interface, Requirement};
 pub use linked::Linked;
 pub use root::{ABI_NUMBER, RUSTC, TARGET};
 pub use signature::Signature;
+pub use version_change::VersionChange;
 
 /// For the code that our macros write and for the engine; not covered by the
 /// version number's promises.
@@ -78,6 +80,7 @@ pub mod __private {
     };
     pub use crate::shim::{Discard, DiscardAny, DiscardDebug, DiscardDisplay, Shim, Status, run};
     pub use crate::signature::{Signature, Typed};
+    pub use crate::version_change::VersionChange;
     pub use ::core;
     pub use ::std;
 }

@@ -110,6 +110,7 @@ fn status(status: &Status) -> Value {
         "current": status.current.number(),
         "paused": status.is_paused,
         "frozen": status.is_frozen,
+        "queued": status.queued.map(|fingerprint| fingerprint.to_string()),
         "swaps": status.swap_count,
         "refused": status.refused_count,
         "last_failure": failure,

@@ -1,12 +1,16 @@
 //! Threads of a module, and what it leaves on others: the C library never gets an address inside the image.
 
 use std::ffi::{c_int, c_void};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Hold, context_of, shared_context};
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+
+use super::{context_of, shared_context};
 use crate::failure;
 use crate::leftovers::{self, Key};
-use crate::pin::{PinKind, thread_name};
+use crate::pin::{Holds, PinKind, thread_name};
 
 unsafe extern "C" {
     /// With the type of `start` that lets a thread be ended by unwinding.
@@ -34,6 +38,66 @@ pub(super) unsafe extern "C" fn thread_atexit(
     }
 }
 
+/// The threads of one module. Each holds the image, not the version: who counts references learns when nobody can enter the
+/// version any more, and can then tell the module to stop them.
+#[derive(Debug)]
+pub(super) struct Running {
+    state: Mutex<State>,
+    holds: Arc<Holds>,
+    /// Wakes who waits for the last of them.
+    bell: Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    count: usize,
+    /// No more can be started: what the module left on threads is being destroyed.
+    is_closed: bool,
+}
+
+/// Keeps an image mapped on behalf of a thread that the module started.
+#[derive(Debug)]
+struct Hold {
+    number: u64,
+    running: Arc<Running>,
+}
+
+impl Running {
+    pub(super) fn new(holds: Arc<Holds>, bell: Sender<()>) -> Self {
+        Self { state: Mutex::default(), holds, bell }
+    }
+
+    /// Lets no more threads start, if none runs; whether that is so. Under one lock with their start: a thread that runs while
+    /// its thread-local values are destroyed from outside would lose what its frames borrow.
+    pub(super) fn close(&self) -> bool {
+        let mut state = self.state.lock();
+        state.is_closed |= state.count == 0;
+        state.is_closed
+    }
+
+    /// Holds the image until the result is dropped; `None` when it is about to be closed.
+    fn hold(self: &Arc<Self>, origin: String) -> Option<Hold> {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return None;
+        }
+        state.count += 1;
+        drop(state);
+        let number = self.holds.add(PinKind::Thread, origin);
+        Some(Hold { number, running: Arc::clone(self) })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let Running { state, holds, bell } = &*self.running;
+        holds.remove(self.number);
+        state.lock().count -= 1;
+        // Full means that the swapper will look in any case; gone, that nobody has to.
+        let _ = bell.try_send(());
+    }
+}
+
 /// A thread that a module starts.
 struct ModuleThread {
     start: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
@@ -50,7 +114,7 @@ pub(super) unsafe extern "C" fn thread_create(
 ) -> c_int {
     // SAFETY: the context of a live image.
     let hold = unsafe { context_of(context) }
-        .and_then(|image| image.hold(PinKind::Thread, format!("started by {}", thread_name())));
+        .and_then(|image| image.running.hold(format!("started by {}", thread_name())));
     let Some(hold) = hold else {
         return libc::EAGAIN;
     };

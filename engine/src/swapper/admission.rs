@@ -4,15 +4,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hotswap_artifact::{Artifact, Origin};
 use hotswap_module::__private::{Needs, short};
+use hotswap_module::VersionChange;
 use hotswap_system::clock;
 
 use super::{Newcomer, Swapper};
 use crate::audit::Line;
+use crate::cap::{CapPolicy, Crowd};
 use crate::check;
 use crate::core::Core;
 use crate::event::SwapReason;
@@ -47,6 +49,8 @@ pub(super) enum Admitted {
     Ready(Arc<Version>),
     /// What runs already, in this version: only a comment was edited, say.
     Same(VersionId),
+    /// Too many versions are still in use to load another.
+    Crowded(Crowd),
 }
 
 impl Swapper {
@@ -109,6 +113,16 @@ impl Swapper {
             self.core.journal.write(Some(tx), line);
             return Ok(Admitted::Same(current));
         }
+        if !matches!(newcomer.reason, SwapReason::First | SwapReason::RolledBack)
+            && let Some(crowd) = self.crowd()
+        {
+            self.tell_crowd(newcomer, &crowd);
+            if crowd.policy != CapPolicy::Warn {
+                newcomer.taken = Some(Taken { file, contents, stage_time, read_time });
+                return Ok(Admitted::Crowded(crowd));
+            }
+        }
+        let Newcomer { tx, .. } = newcomer;
         drop(contents);
         let line = Line::info("stage.ok").field("path", file.path().display());
         self.core.journal.write(Some(tx), line.field("stage_us", stage_time.as_micros()));
@@ -203,6 +217,8 @@ impl Swapper {
         let version = Arc::new(Version {
             id,
             exports: functions.exports,
+            hooks: functions.hooks,
+            was_started: AtomicBool::new(false),
             provenance: Provenance {
                 fingerprint: Some(artifact.fingerprint),
                 content: Some(artifact.content),
@@ -218,13 +234,18 @@ impl Swapper {
             was_current: AtomicBool::new(false),
             linked: None,
         });
-        context.attach(&version);
         // A refusal from here on drops the version, which sends its image back to be unmapped.
         let core = &self.core;
+        let from = Some(core.current()).filter(|current| *current != NO_VERSION);
+        let change = VersionChange::new(from.map(VersionId::number), Some(id.number()));
         core.expectations
             .check_loaded(|name| version.exports.get(name), id)
             .and_then(|()| provides(core, needs, id))
-            .and_then(|()| hook::run(&version, &functions.on_load, core.load_deadline))
+            .and_then(|()| {
+                // Relaxed: read again only by the drop of the last reference, which orders itself after this.
+                version.was_started.store(true, Ordering::Relaxed);
+                hook::run(&version, change, core.load_deadline)
+            })
             .map_err(|kind| (kind, "load.refused"))?;
         let line = Line::info("load.ok").field("load_us", clock::since(start).as_micros());
         self.core.journal.write(Some(tx), line);

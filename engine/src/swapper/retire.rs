@@ -12,7 +12,7 @@ use hotswap_system::thread::panic_text;
 use super::Swapper;
 use crate::audit::Line;
 use crate::event::Event;
-use crate::image::Unloading;
+use crate::image::{Image, Unloading};
 use crate::leftovers;
 use crate::pin::PinKind;
 use crate::slot;
@@ -30,6 +30,13 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The longest such time: for threads that never call again.
 const ASK_AGAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What is left of a version: its image, until no thread has anything of it.
+pub(super) struct Closing {
+    id: VersionId,
+    image: Image,
+    was_current: bool,
+}
 
 impl Swapper {
     /// Lets go of a version that was replaced, as soon as no call is in it.
@@ -107,26 +114,38 @@ impl Swapper {
         self.look_at_leftovers();
     }
 
-    /// Takes back an image that nobody reaches any more, and unmaps it as soon as no thread has anything of it.
+    /// Takes back what nobody can enter any more, and has it do what it does before it goes.
     pub(super) fn unload(&mut self, retired: Retired) {
-        // What its constructors left on this thread.
-        retired.image.context().leftovers.begin_closing();
-        leftovers::clear_closing();
-        self.closing.push(retired);
+        if let Some(retired) = self.before_unload(retired) {
+            self.begin_closing(retired);
+        }
+    }
+
+    /// Unmaps an image as soon as no thread of it runs and no other has anything of it.
+    pub(super) fn begin_closing(&mut self, retired: Retired) {
+        let Retired { id, image, was_current, .. } = retired;
+        let Some(image) = image else {
+            // Linked code, which stays.
+            self.mapped_count -= 1;
+            return;
+        };
+        self.closing.push(Closing { id, image, was_current });
         self.asked = 0;
         self.look_at_leftovers();
     }
 
     /// Unmaps the images that are clear, and has the threads that have something of the others destroy it.
     pub(super) fn look_at_leftovers(&mut self) {
-        let is_clear = |retired: &mut Retired| retired.image.context().is_clear();
-        let clear: Vec<_> = self.closing.extract_if(.., is_clear).collect();
-        clear.into_iter().for_each(|retired| self.unmap(retired));
         let threads: Vec<_> = self
             .closing
             .iter()
-            .flat_map(|retired| retired.image.context().leftovers.begin_closing())
+            .flat_map(|closing| closing.image.context().begin_closing())
             .collect();
+        // What its constructors left on this thread.
+        leftovers::clear_closing();
+        let is_clear = |closing: &mut Closing| closing.image.context().is_clear();
+        let clear: Vec<_> = self.closing.extract_if(.., is_clear).collect();
+        clear.into_iter().for_each(|closing| self.unmap(closing));
         slot::ask(&threads);
         self.asked = if self.closing.is_empty() { 0 } else { self.asked + 1 };
         self.ask_again = match self.asked {
@@ -136,8 +155,8 @@ impl Swapper {
     }
 
     /// Unmaps what nothing leads into any more, and looks whether it is gone.
-    fn unmap(&mut self, retired: Retired) {
-        let Retired { id, image, was_current } = retired;
+    fn unmap(&mut self, closing: Closing) {
+        let Closing { id, image, was_current } = closing;
         let path = image.path().display().to_string();
         let holds = image.context().holds();
         let start = clock::now();
@@ -190,6 +209,9 @@ impl Swapper {
         self.drain(old);
         self.lineage.end().into_iter().for_each(|version| self.drain(version));
         self.unload_retired();
+        while self.hooks.delay_the_end() {
+            self.closing_turn();
+        }
         self.unloads.clear();
         self.core.journal.write(None, Line::info("engine.stop").field("mapped", self.mapped_count));
         self.core.tell(&Event::Stopped);
@@ -205,14 +227,21 @@ impl Swapper {
         }
         let _ = done.send(());
         while self.mapped_count > 0 || !self.draining.is_empty() {
-            select! {
-                recv(self.retired) -> retired => match retired {
-                    Ok(retired) => self.unload(retired),
-                    Err(_) => return,
-                },
-                recv(self.rung) -> _ => self.answer_bell(),
-                recv(self.ask_again) -> _ => self.look_at_leftovers(),
+            self.closing_turn();
+        }
+    }
+
+    /// Waits for one message and deals with it, where nothing can become current any more.
+    fn closing_turn(&mut self) {
+        select! {
+            // This thread has a sender.
+            recv(self.retired) -> retired => retired.into_iter().for_each(|retired| self.unload(retired)),
+            recv(self.rung) -> _ => self.answer_bell(),
+            recv(self.ask_again) -> _ => self.look_at_leftovers(),
+            recv(self.hooks.finished) -> finished => {
+                finished.into_iter().for_each(|finished| self.hooks_finished(finished));
             }
+            recv(self.hooks.overdue) -> _ => self.tell_late_hooks(),
         }
     }
 

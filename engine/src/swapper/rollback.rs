@@ -65,14 +65,8 @@ impl Swapper {
         if self.core.history.lock().is_frozen {
             return Err(self.error(ReloadErrorKind::Frozen));
         }
-        let mut newcomer = Newcomer {
-            artifact,
-            taken: None,
-            tx: tx.clone(),
-            reason: SwapReason::RolledBack,
-            cause: Cause::default(),
-            failures: 0,
-        };
+        let mut newcomer =
+            Newcomer::new(artifact, tx.clone(), SwapReason::RolledBack, Cause::default());
         let version = match mapped {
             Some(version) => self.still_fits(version),
             None => self.load_again(&mut newcomer, target),
@@ -109,8 +103,10 @@ impl Swapper {
     ) -> Result<Arc<Version>, LoadErrorKind> {
         match self.admit_or_refuse(newcomer, id) {
             Ok(Admitted::Ready(version)) => Ok(version),
-            // Only a change is compared with what runs.
-            Ok(Admitted::Same(_)) => unreachable!("a rollback loads what it names"),
+            // Only a change is compared with what runs, and waits for room.
+            Ok(Admitted::Same(_) | Admitted::Crowded(_)) => {
+                unreachable!("a rollback loads what it names")
+            }
             Err((kind, _)) => Err(kind),
         }
     }
@@ -145,14 +141,9 @@ impl Swapper {
             self.core.journal.write(None, line);
             // The monitor has handed it over already, and will not again.
             if self.delivered == Some(artifact.fingerprint) && self.held_back.is_none() {
-                self.held_back = Some(Newcomer {
-                    artifact,
-                    taken: None,
-                    tx: self.core.journal.offer(),
-                    reason: SwapReason::Change(Trigger::Manual),
-                    cause: Cause::default(),
-                    failures: 0,
-                });
+                let reason = SwapReason::Change(Trigger::Manual);
+                let tx = self.core.journal.offer();
+                self.held_back = Some(Newcomer::new(artifact, tx, reason, Cause::default()));
             }
         }
         count
