@@ -18,6 +18,15 @@
 ///   `status()` names the holders.
 /// * **Thread-specific keys**: a process has 1,024, and `std::thread` in a module takes one or two per version, which go with
 ///   it. When versions that are held have taken 768, newcomers are refused by name and the current version goes on.
+/// * **Heap memory of a version** ([`VersionInfo::heap_bytes`](crate::VersionInfo::heap_bytes)) is what its allocator was asked for, minus what it
+///   gave back, in bytes as asked for: what the host's allocator adds to each block is not in it, nor what a C library inside allocates by
+///   itself. Owned arguments and results move from the account of one side to the other's when they cross, by what they own.
+///   Where that cannot be told, the call is left out as a whole, with what the module kept of it and what it freed: when an argument or the result
+///   has a `BTreeMap` or a `BTreeSet` in it, is packed, or is lent by `&mut` and owns memory. What a module hands to a host function in a
+///   `BTreeMap` stays on its account, and what it gets in one is not put there. With more than 64 versions mapped in a process, those
+///   beyond are counted by one counter for all threads, and calls left out on several threads at once may blur their figure.
+/// * **A leak** (`version.leaked`) is what such an account has when its version was unmapped. A module of safe code that frees what
+///   it takes has nothing then; what stands in its statics was never dropped and is lost: have a `#[before_unload]` hook drop it.
 /// * **What a build reads from the environment** (`env!`, a build script that looks at the machine) is no part of the
 ///   fingerprint. What was built before is taken from the store, in later processes too; `rebuild_always` on the builder
 ///   builds afresh in each process.
@@ -142,7 +151,7 @@ pub mod edit_classes {}
 ///
 /// ## `#[before_unload]`
 ///
-/// The place to stop threads and to close sockets: for a version that nobody can enter any more and that is not kept for a
+/// The place to stop threads, to close sockets, and to drop what statics hold: for a version that nobody can enter any more and that is not kept for a
 /// rollback, also one that its load hook refused. Threads of the module may still run; they hold the image, and are waited for afterwards. None
 /// can be started once the last of them has ended. A rollback to this version loads a fresh copy from here on.
 ///

@@ -89,6 +89,13 @@ pub enum Event {
         /// The version.
         version: VersionId,
     },
+    /// A version that is gone did not give back all of its heap memory: so much is lost.
+    Leaked {
+        /// The version.
+        version: VersionId,
+        /// How much, net of what crossed.
+        bytes: u64,
+    },
     /// A replaced version stays mapped for good.
     Pinned {
         /// The version.

@@ -8,6 +8,7 @@ use hotswap_artifact::{Cause, Fingerprint};
 use hotswap_system::clock;
 
 use crate::event::SwapReason;
+use crate::heap::Account;
 use crate::pin::{Holds, Pin, PinKind};
 use crate::slot;
 use crate::status::{LastFailure, VersionInfo, VersionState};
@@ -55,6 +56,8 @@ struct Known {
     info: VersionInfo,
     version: Weak<Version>,
     holds: Arc<Holds>,
+    /// What a loaded image has of the heap.
+    heap: Option<Arc<Account>>,
     /// When another became current.
     replaced_at: Option<Instant>,
     /// Whether it was told that it is in use for too long.
@@ -80,12 +83,14 @@ impl History {
                 fingerprint: provenance.fingerprint,
                 content: provenance.content,
                 bytes: provenance.bytes,
+                heap_bytes: 0,
                 since: version.since,
                 build_time: provenance.build_time,
                 pins: Vec::new(),
             },
             version: Arc::downgrade(version),
             holds: Arc::clone(&version.holds),
+            heap: version.image.as_ref().map(|image| Arc::clone(image.context().heap())),
             replaced_at: None,
             is_overdue: false,
         });
@@ -169,7 +174,8 @@ impl History {
 
 impl Known {
     fn info(&self) -> VersionInfo {
-        VersionInfo { pins: self.pins(), ..self.info.clone() }
+        let heap_bytes = self.heap.as_ref().map_or(0, |heap| heap.bytes());
+        VersionInfo { pins: self.pins(), heap_bytes, ..self.info.clone() }
     }
 
     /// Whether its end is waited for, and nobody was told yet that it takes long.

@@ -47,8 +47,8 @@ pub(crate) struct Functions {
 /// What became of closing an image.
 #[derive(Debug)]
 pub(crate) enum Unloading {
-    /// No executable mapping of the file is left.
-    Unloaded,
+    /// No executable mapping of the file is left; of its heap memory so many bytes are.
+    Unloaded { leaked_bytes: u64 },
     /// The loader kept it.
     Kept,
 }
@@ -144,9 +144,10 @@ impl Image {
         let closed =
             fault::check(Operation::Unload, self.staged.path()).is_ok() && library.close().is_ok();
         if closed && !is_executable_here(self.staged.path()) {
+            let leaked_bytes = self.context().heap().settle();
             // SAFETY: taken once, as above; the only pointers to it were in the image, which is gone.
             drop(unsafe { ManuallyDrop::take(&mut self.services) });
-            Unloading::Unloaded
+            Unloading::Unloaded { leaked_bytes }
         } else {
             // The image still holds pointers to its services, and its inode: both stay as long as it does.
             self.staged.keep_inode();

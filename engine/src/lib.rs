@@ -48,6 +48,7 @@ mod exports;
 mod failure;
 mod function;
 mod guard;
+mod heap;
 mod history;
 mod hook;
 mod image;

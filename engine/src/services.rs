@@ -22,6 +22,7 @@ use self::signals::Signals;
 use self::threads::Running;
 pub(crate) use self::threads::{delete_keys, has_keys_left};
 use crate::failure;
+use crate::heap::Account;
 use crate::leftovers::Leftovers;
 use crate::pin::{Holds, thread_name};
 
@@ -55,6 +56,8 @@ pub(crate) struct ImageContext {
     holds: Arc<Holds>,
     /// Threads that it started.
     running: Arc<Running>,
+    /// What it has of the heap.
+    heap: Arc<Account>,
     /// What threads have of it still.
     pub(crate) leftovers: Leftovers,
     /// Handlers inside it.
@@ -71,6 +74,7 @@ impl ImageContext {
             running: Arc::new(Running::new(Arc::clone(&holds), bell.clone())),
             leftovers: Leftovers::new(Arc::clone(&holds), bell),
             signals: Signals::new(Arc::clone(&holds)),
+            heap: Arc::new(Account::open()),
             holds,
         }
     }
@@ -88,6 +92,10 @@ impl ImageContext {
 
     pub(crate) fn holds(&self) -> Arc<Holds> {
         Arc::clone(&self.holds)
+    }
+
+    pub(crate) fn heap(&self) -> &Arc<Account> {
+        &self.heap
     }
 }
 
@@ -122,6 +130,8 @@ const fn table(context: *const c_void) -> Services {
         alloc_zeroed,
         dealloc,
         realloc,
+        heap_here,
+        heap_moved,
         log_enabled,
         log,
         failed,
@@ -174,28 +184,58 @@ unsafe fn engine_of(context: *const c_void) -> Option<Arc<dyn ModuleHost>> {
     known.engine.upgrade()
 }
 
-unsafe extern "C" fn alloc(size: usize, align: usize) -> *mut u8 {
-    // SAFETY: both come from a `Layout` of the module.
-    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-    // SAFETY: the module's allocator was asked for the same, with a size above zero.
-    unsafe { std::alloc::alloc(layout) }
+/// Counts what the image was given; negative, what it gave back.
+///
+/// # Safety
+///
+/// As `context_of`.
+#[inline]
+unsafe fn count(context: *const c_void, bytes: i64) {
+    // SAFETY: the contract.
+    if let Some(image) = unsafe { context_of(context) } {
+        image.heap.add(bytes);
+    }
 }
 
-unsafe extern "C" fn alloc_zeroed(size: usize, align: usize) -> *mut u8 {
+unsafe extern "C" fn alloc(context: *const c_void, size: usize, align: usize) -> *mut u8 {
     // SAFETY: both come from a `Layout` of the module.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    // SAFETY: the context of a live image.
+    unsafe { count(context, size as i64) };
     // SAFETY: the module's allocator was asked for the same, with a size above zero.
-    unsafe { std::alloc::alloc_zeroed(layout) }
+    let block = unsafe { std::alloc::alloc(layout) };
+    if block.is_null() {
+        // SAFETY: the context of a live image.
+        unsafe { count(context, -(size as i64)) };
+    }
+    block
 }
 
-unsafe extern "C" fn dealloc(block: *mut u8, size: usize, align: usize) {
+unsafe extern "C" fn alloc_zeroed(context: *const c_void, size: usize, align: usize) -> *mut u8 {
     // SAFETY: both come from a `Layout` of the module.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    // SAFETY: the context of a live image.
+    unsafe { count(context, size as i64) };
+    // SAFETY: the module's allocator was asked for the same, with a size above zero.
+    let block = unsafe { std::alloc::alloc_zeroed(layout) };
+    if block.is_null() {
+        // SAFETY: the context of a live image.
+        unsafe { count(context, -(size as i64)) };
+    }
+    block
+}
+
+unsafe extern "C" fn dealloc(context: *const c_void, block: *mut u8, size: usize, align: usize) {
+    // SAFETY: both come from a `Layout` of the module.
+    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    // SAFETY: the context of a live image.
+    unsafe { count(context, -(size as i64)) };
     // SAFETY: the block came from this allocator with this layout, on whichever side.
     unsafe { std::alloc::dealloc(block, layout) }
 }
 
 unsafe extern "C" fn realloc(
+    context: *const c_void,
     block: *mut u8,
     size: usize,
     align: usize,
@@ -203,8 +243,26 @@ unsafe extern "C" fn realloc(
 ) -> *mut u8 {
     // SAFETY: both come from a `Layout` of the module.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    let growth = new_size as i64 - size as i64;
+    // SAFETY: the context of a live image.
+    unsafe { count(context, growth) };
     // SAFETY: the block came from this allocator with this layout, and the new size is the module's promise.
-    unsafe { std::alloc::realloc(block, layout, new_size) }
+    let moved = unsafe { std::alloc::realloc(block, layout, new_size) };
+    if moved.is_null() {
+        // SAFETY: the context of a live image.
+        unsafe { count(context, -growth) };
+    }
+    moved
+}
+
+unsafe extern "C" fn heap_here(context: *const c_void) -> i64 {
+    // SAFETY: the context of a live image.
+    unsafe { context_of(context) }.map_or(0, |image| image.heap.here())
+}
+
+unsafe extern "C" fn heap_moved(context: *const c_void, bytes: i64) {
+    // SAFETY: the context of a live image.
+    unsafe { count(context, bytes) };
 }
 
 /// The level that a number stands for; out of range is the nearest.

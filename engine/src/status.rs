@@ -25,6 +25,9 @@ pub struct VersionInfo {
     pub content: Option<ContentHash>,
     /// Length of the library in bytes.
     pub bytes: u64,
+    /// Bytes of heap memory that it has, net of what crossed: see [`docs::limits`](crate::docs::limits). Of one that is gone, what it
+    /// left behind; 0 for linked code, whose memory is the host's.
+    pub heap_bytes: u64,
     /// When it became current.
     pub since: SystemTime,
     /// How long its build took; zero when it was prebuilt.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hotswap_engine::audit::{EVENTS, verify};
 use hotswap_engine::{
-    BuildBackend, BuildErrorKind, BuildJob, Built, Engine, EngineBuilder, StopSignal,
+    BuildBackend, BuildErrorKind, BuildJob, Built, CapPolicy, Engine, EngineBuilder, StopSignal,
 };
 use hotswap_system::fault::{Fault, Manner, Operation, Site, Times, Watching, watch};
 use hotswap_tests::deadline::until;
@@ -26,8 +26,9 @@ const NEVER: &str = "monitor.stop";
 fn every_event_is_written_with_its_keys() {
     isolated("every_event_is_written_with_its_keys", || {
         let mut seen = BTreeSet::new();
-        for session in [sources, pauses, offers, ways_back, refusals, defects, files, a_hanging_log]
-        {
+        let sessions =
+            [sources, pauses, offers, ways_back, refusals, defects, modules, files, a_hanging_log];
+        for session in sessions {
             let directory = tempfile::tempdir().expect("a temporary directory");
             for log in session(directory.path()) {
                 seen.extend(log_lines(&log).into_iter().map(|line| line.event));
@@ -231,6 +232,25 @@ fn defects(directory: &Path) -> Vec<PathBuf> {
     watching.heal();
     drop(engine);
     vec![directory.join("hotswap.log")]
+}
+
+/// A module that fails to clean up, while there is no room for another.
+fn modules(directory: &Path) -> Vec<PathBuf> {
+    let log = directory.join("hotswap.log");
+    let hook = "\n#[hotswap_module::before_unload]\nfn cleans_up() {\n    std::mem::forget(vec![1_u8; 100]);\n    \
+                panic!(\"it cannot\");\n}\n";
+    let careless =
+        library("told_careless", &(prebuilt::source("numbered.rs") + hook), Kind::Module);
+    let engine = prebuilt::engine(&careless).log_file(&log);
+    let engine = engine.max_extra_versions(1, CapPolicy::Queue).open().expect("opens");
+    let guard = engine.pin();
+    engine.offer(prebuilt::numbered(2)).expect("there is room");
+    engine.offer(prebuilt::numbered(1)).expect_err("there is no room");
+    drop(guard);
+    let is_told = || log_lines(&log).iter().any(|line| line.event == "version.leaked");
+    until("the careless one is gone", is_told);
+    drop(engine);
+    vec![log]
 }
 
 /// What may become of the file itself.

@@ -1,6 +1,6 @@
 //! Hooks that nothing waits for: what a module does when it became current, and when it is about to go.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -28,7 +28,7 @@ fn telling() -> [PathBuf; 2] {
 
 /// An engine, and what its modules tell.
 fn open(
-    library: &PathBuf,
+    library: &Path,
     set: impl FnOnce(EngineBuilder) -> EngineBuilder,
 ) -> (Engine, Receiver<String>) {
     let (tell, told) = unbounded();

@@ -55,6 +55,9 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
             Some(format!("{version} stays in memory: the loader kept it after it was closed"))
         }
         Event::Crowded { crowd } => Some(crowd.to_string()),
+        Event::Leaked { version, bytes } => {
+            Some(format!("{version} left {bytes} bytes of heap memory behind"))
+        }
         Event::HookFailed { version, hook, name, reason } => {
             Some(format!("{} {hook} {name} of {version} {reason}", paint.bad("hook failed:")))
         }

@@ -30,6 +30,7 @@ extern crate self as hotswap_module;
 mod abi;
 mod arguments;
 mod caller;
+mod crossing;
 mod describe;
 mod error;
 mod guest;

@@ -7,8 +7,11 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::abi::Abi;
+use crate::crossing::{Crossing, Entry};
 use crate::guest;
 
 /// The C signature of every export: packed arguments in, result out, a status back.
@@ -50,7 +53,7 @@ impl Status {
 ///
 /// 1. `arguments` points at an initialised `P`, whose ownership passes to this call.
 /// 2. `out` is null or points at room for an `R`.
-pub unsafe fn run<P, R>(
+pub unsafe fn run<P: Crossing, R: Abi>(
     arguments: *mut u8,
     out: *mut u8,
     body: fn(P) -> R,
@@ -58,15 +61,19 @@ pub unsafe fn run<P, R>(
 ) -> u32 {
     // SAFETY: 1 of the contract.
     let packed = unsafe { arguments.cast::<P>().read() };
+    let entry = Entry::new(&packed, needs_drop::<R>() && !out.is_null());
+    let mut given = Some(0);
     let status = match catch_unwind(AssertUnwindSafe(|| body(packed))) {
         Ok(result) if out.is_null() => discard(result, failure),
         Ok(result) => {
+            given = result.heap_bytes();
             // SAFETY: 2 of the contract.
             unsafe { out.cast::<R>().write(result) };
             Status::Done
         }
         Err(payload) => panicked(payload),
     };
+    entry.end(given);
     status as u32
 }
 

@@ -146,8 +146,13 @@ pub const EVENTS: &[LogEvent] = &[
     ),
     event(
         "version.unloaded",
-        &["engine", "version", "unload_us", "path"],
+        &["engine", "version", "unload_us", "path", "leaked_bytes"],
         "unmapped, and proved to be",
+    ),
+    event(
+        "version.leaked",
+        &["engine", "version", "leaked_bytes", "msg"],
+        "it left so much heap memory behind",
     ),
     event("version.pinned", &["engine", "version", "path", "msg"], "the loader kept it"),
     event(

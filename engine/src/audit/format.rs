@@ -18,6 +18,7 @@ const NUMBERS: &[&str] = &[
     "from",
     "head_seq",
     "last_seq",
+    "leaked_bytes",
     "lines",
     "lost_lines",
     "mapped",

@@ -135,6 +135,7 @@ fn info(version: &VersionInfo) -> Value {
         "fingerprint": version.fingerprint.map(|fingerprint| fingerprint.to_string()),
         "sha256": version.content.map(|content| content.to_string()),
         "bytes": version.bytes,
+        "heap_bytes": version.heap_bytes,
         "build_ms": u64::try_from(version.build_time.as_millis()).unwrap_or(u64::MAX),
         "pins": version.pins.iter().map(pin).collect::<Value>(),
     })

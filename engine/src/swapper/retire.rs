@@ -173,15 +173,19 @@ impl Swapper {
             }
         };
         match unloading {
-            Unloading::Unloaded if !was_current => {
+            Unloading::Unloaded { .. } if !was_current => {
                 let line = Line::info("load.undone").field("path", path);
                 self.core.journal.write(None, line);
             }
-            Unloading::Unloaded => {
+            Unloading::Unloaded { leaked_bytes } => {
                 self.core.history.lock().ended(id, VersionState::Unloaded);
                 let line = Line::info("version.unloaded").field("version", id.number());
                 let line = line.field("unload_us", clock::since(start).as_micros());
-                self.core.journal.write(None, line.field("path", path));
+                let line = line.field("path", path).field("leaked_bytes", leaked_bytes);
+                self.core.journal.write(None, line);
+                if leaked_bytes > 0 {
+                    self.tell_leak(id, leaked_bytes);
+                }
                 self.core.tell(&Event::Unloaded { version: id });
             }
             Unloading::Kept => {
@@ -194,6 +198,15 @@ impl Swapper {
         }
         // Who waits is told by being dropped.
         self.unloads.retain(|(version, _)| *version != id);
+    }
+
+    /// Says what a version did not give back. It is gone, and nobody else can.
+    fn tell_leak(&self, version: VersionId, bytes: u64) {
+        let line = Line::warn("version.leaked").field("version", version.number());
+        let line = line.field("leaked_bytes", bytes);
+        let text = format!("{version} is gone and left {bytes} bytes of heap memory behind");
+        self.core.journal.write(None, line.field("msg", text));
+        self.core.tell(&Event::Leaked { version, bytes });
     }
 
     /// Ends the engine: no more changes, no more calls by name; what guards and threads hold
