@@ -17,14 +17,18 @@ pub(crate) fn taken(value: &impl Argument) {
     moved(value.heap_bytes(), 1);
 }
 
-/// Moves bytes to (1) or from (-1) the account of this image; nothing when they cannot be told.
+/// Moves bytes to (1) or from (-1) the account of this image; nothing when they cannot be told, or when there are none.
+#[inline(always)]
 pub(crate) fn moved(bytes: Option<usize>, sign: i64) {
-    let bytes = bytes.unwrap_or(0) as i64;
-    if bytes != 0
-        && let Some(services) = services().filter(|services| !services.context.is_null())
-    {
+    if let Some(bytes @ 1..) = bytes {
+        count(sign * bytes as i64);
+    }
+}
+
+fn count(bytes: i64) {
+    if let Some(services) = services().filter(|services| !services.context.is_null()) {
         // SAFETY: the image's own context.
-        unsafe { (services.heap_moved)(services.context, sign * bytes) };
+        unsafe { (services.heap_moved)(services.context, bytes) };
     }
 }
 
@@ -45,7 +49,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Takes over what the arguments own. `may_give` when the result may own something.
+    /// Takes over what the arguments own. Of numbers all of this is nothing, which the compiler knows. `may_give` when the result may own something.
+    #[inline(always)]
     pub(crate) fn new(arguments: &impl Crossing, may_give: bool) -> Self {
         let owned = arguments.owned_bytes();
         let before = if may_give || owned.is_none() { here() } else { 0 };
@@ -54,13 +59,15 @@ impl Entry {
     }
 
     /// Hands over the result. Of a call of which it cannot be told what crossed, nothing is counted.
+    #[inline(always)]
     pub(crate) fn end(self, given: Option<usize>) {
         match given {
             Some(_) if self.is_told => moved(given, -1),
-            _ => {
-                let since = here().wrapping_sub(self.before);
-                moved(usize::try_from(since.unsigned_abs()).ok(), -since.signum());
-            }
+            _ => self.leave_out(),
         }
+    }
+
+    fn leave_out(self) {
+        count(self.before.wrapping_sub(here()));
     }
 }
