@@ -103,7 +103,7 @@ fn heap_bytes(data: &Data, repr: &Repr) -> Option<TokenStream> {
             #path { #(#members: ref #names),* } => {
                 #[allow(unused_mut)]
                 let mut __bytes = 0;
-                #(__bytes += __hotswap::Argument::heap_bytes(#names)?;)*
+                #(__bytes += (&&__hotswap::Owner(#names)).owned_bytes()?;)*
                 __hotswap::core::option::Option::Some(__bytes)
             }
         }
@@ -121,6 +121,9 @@ fn heap_bytes(data: &Data, repr: &Repr) -> Option<TokenStream> {
     };
     Some(quote! {
         fn heap_bytes(&self) -> __hotswap::core::option::Option<__hotswap::core::primitive::usize> {
+            #[allow(unused_imports)]
+            use __hotswap::{OwnsSome as _, OwnsUnknown as _};
+
             if !__hotswap::core::mem::needs_drop::<Self>() {
                 return __hotswap::core::option::Option::Some(0);
             }

@@ -125,6 +125,7 @@ impl Function {
                 out: *mut __hotswap::core::primitive::u8,
             ) -> __hotswap::core::primitive::u32 {
                 use __hotswap::{DiscardAny as _, DiscardDebug as _, DiscardDisplay as _};
+                use __hotswap::{OwnsSome as _, OwnsUnknown as _};
 
                 fn __hotswap_body<'call>(borrowed_for_this_call: #parameter) -> #result {
                     #body
@@ -134,7 +135,10 @@ impl Function {
                         arguments,
                         out,
                         __hotswap_body,
-                        (&&&__hotswap::Discard::<#result>::new()).failure(),
+                        __hotswap::About {
+                            failure: (&&&__hotswap::Discard::<#result>::new()).failure(),
+                            owned: |result| (&&__hotswap::Owner(result)).owned_bytes(),
+                        },
                     )
                 }
             }

@@ -71,3 +71,32 @@ impl Entry {
         count(self.before.wrapping_sub(here()));
     }
 }
+
+/// A field, of which derived code asks by method resolution what it owns: `(&&Owner(field)).owned_bytes()`. A type that cannot
+/// cross is an error of its description already, and is none here.
+#[derive(Debug)]
+pub struct Owner<'a, T>(pub &'a T);
+
+/// A field that can cross.
+pub trait OwnsSome {
+    /// As [`Crossing::owned_bytes`].
+    fn owned_bytes(&self) -> Option<usize>;
+}
+
+impl<T: Argument> OwnsSome for &Owner<'_, T> {
+    fn owned_bytes(&self) -> Option<usize> {
+        self.0.heap_bytes()
+    }
+}
+
+/// Any other.
+pub trait OwnsUnknown {
+    /// Cannot be told.
+    fn owned_bytes(&self) -> Option<usize>;
+}
+
+impl<T> OwnsUnknown for Owner<'_, T> {
+    fn owned_bytes(&self) -> Option<usize> {
+        None
+    }
+}

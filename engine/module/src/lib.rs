@@ -69,6 +69,7 @@ pub mod __private {
         Arguments, Packed0, Packed1, Packed2, Packed3, Packed4, Packed5, Packed6, Packed7, Packed8,
     };
     pub use crate::caller::RawCall;
+    pub use crate::crossing::{Owner, OwnsSome, OwnsUnknown};
     pub use crate::describe::short;
     pub use crate::guest::{Allocator, NOT_TEXT, payload_text, start, start_code, stop};
     pub use crate::intercept;
@@ -79,7 +80,9 @@ pub mod __private {
     pub use crate::services::{
         FailureText, LINKED_CONTEXT, Services, Target, Text, link_services, with_linked_context,
     };
-    pub use crate::shim::{Discard, DiscardAny, DiscardDebug, DiscardDisplay, Shim, Status, run};
+    pub use crate::shim::{
+        About, Discard, DiscardAny, DiscardDebug, DiscardDisplay, Shim, Status, run,
+    };
     pub use crate::signature::{Signature, Typed};
     pub use crate::version_change::VersionChange;
     pub use ::core;
