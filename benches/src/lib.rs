@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use hotswap_engine::{Engine, OpenError, Profile};
 
+pub mod allocator;
 pub mod build;
 pub mod call;
 mod command;

@@ -13,12 +13,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded, never, unbounded};
 use hotswap_artifact::Source;
 use hotswap_module::__private::{Kind, link_services};
-use hotswap_module::{Interface, Linked};
+use hotswap_module::{Interface, Linked, VersionChange};
 use hotswap_system::clock;
 use hotswap_system::process;
 
 use crate::abort::Changes;
 use crate::audit::{Line, LogFile, LogSettings};
+use crate::cap::{Cap, CapPolicy};
 use crate::control::Control;
 use crate::core::Core;
 use crate::deadline::{DeadlineSettings, Deadlines, is_bounded};
@@ -28,7 +29,7 @@ use crate::event::{Event, Subscribers, subscriber};
 use crate::expectation::{Expectation, Expectations};
 use crate::exports::Exports;
 use crate::history::History;
-use crate::hook::{self, LOAD_DEADLINE};
+use crate::hook::{self, HOOK_DEADLINE};
 use crate::image::Functions;
 use crate::journal::{Journal, Unwritten};
 use crate::opening::Opening;
@@ -115,7 +116,7 @@ impl EngineBuilder {
             waits_for_repair: false,
             fallback: Fallback::default(),
             cancel: never(),
-            load_deadline: LOAD_DEADLINE,
+            load_deadline: HOOK_DEADLINE,
             deadlines: DeadlineSettings::default(),
             state: StateSettings::default(),
             state_path: None,
@@ -193,10 +194,25 @@ impl EngineBuilder {
         self
     }
 
+    /// How long the other hooks of a version may take, `#[after_swap]` and `#[before_unload]`, before the log says that they take
+    /// too long; 10 s by default. Nothing waits for them but the drop of the engine, which waits so long for the latter.
+    pub fn hook_deadline(mut self, deadline: Duration) -> Self {
+        self.keeping.hook_deadline = deadline;
+        self
+    }
+
     /// How many replaced versions stay mapped, ready for [`Engine::rollback`]; 1 by default. With 0 a replaced
     /// version is unmapped as soon as nobody uses it, and a rollback loads it again.
     pub fn keep_versions(mut self, count: usize) -> Self {
         self.keeping.versions = count;
+        self
+    }
+
+    /// How many versions may be mapped that are neither current nor kept for a rollback, because somebody still uses them, and
+    /// what becomes of a newcomer when there are so many: 8 by default, and [`CapPolicy::Warn`]. A rollback is never held up. Whatever
+    /// is said here, a thousand is the most.
+    pub fn max_extra_versions(mut self, count: usize, policy: CapPolicy) -> Self {
+        self.keeping.cap = Cap { max: count, policy };
         self
     }
 
@@ -341,7 +357,7 @@ impl EngineBuilder {
         let (reply, first) = bounded(1);
         match self.code {
             Code::Linked(linked) => {
-                link(&core, &linked, retire).map_err(&fail)?;
+                link(&mut swapper, &linked, retire).map_err(&fail)?;
                 let current = core.current();
                 // The channel has room for this one answer.
                 let _ = reply.send(Ok(Verdict::Swapped { from: None, to: current }));
@@ -392,11 +408,12 @@ fn default_name(code: &Code) -> String {
 
 /// Makes linked functions the one version there will be.
 fn link(
-    core: &Arc<Core>,
+    swapper: &mut Swapper,
     linked: &Linked,
     retire: crossbeam_channel::Sender<crate::version::Retired>,
 ) -> Result<(), OpenErrorKind> {
     link_services(&LINKED);
+    let core = &Arc::clone(&swapper.core);
     let refuse = |message: String| OpenErrorKind::Setting { message };
     let mut functions = Functions::new(Exports::linked());
     for export in linked.exports() {
@@ -409,7 +426,7 @@ fn link(
         }
     }
     core.deadlines.settings.apply(&mut functions.exports);
-    let Functions { exports, on_load, kinds } = functions;
+    let Functions { exports, hooks, kinds } = functions;
     let id = VersionId(1);
     core.expectations
         .check_loaded(|name| exports.find(name), id)
@@ -422,6 +439,8 @@ fn link(
     let version = Arc::new(Version {
         id,
         exports,
+        hooks,
+        was_started: AtomicBool::new(true),
         provenance: Provenance::default(),
         since: clock::wall(),
         image: None,
@@ -432,11 +451,16 @@ fn link(
     });
     context.attach(&version);
     context.declare(kinds);
-    hook::run(&version, &on_load, core.load_deadline, &never())
+    // Nobody has the engine yet, who could abort it.
+    let change = VersionChange::new(None, Some(id.number()));
+    hook::run(&version, change, core.load_deadline, &never())
         .map_err(|kind| refuse(kind.to_string()))?;
     Handover::default().bind(core, &version);
     core.history.lock().became_current(&version);
+    // It is never unmapped; but the swapper has something to do when it goes.
+    swapper.mapped_count += usize::from(!version.hooks.before_unload.is_empty());
     // What stands for no code: nobody can be in it, and nothing of it is mapped.
-    drop(core.slot.publish(version));
+    drop(core.slot.publish(Arc::clone(&version)));
+    swapper.after_swap(version, None);
     Ok(())
 }

@@ -315,6 +315,7 @@ impl Core {
             is_paused: history.is_paused,
             is_frozen: history.is_frozen,
             fallback: history.fallback.clone(),
+            queued: history.queued,
             swap_count: history.swap_count,
             refused_count: history.refused_count,
             last_failure: history.last_failure.clone(),
@@ -461,6 +462,6 @@ pub(crate) fn failed(version: &Version, name: &str, code: u32) -> Box<CallError>
 
 #[cold]
 fn from_hook(function: &str) -> CallError {
-    let message = format!("{function}: a load hook cannot call the engine, which waits for it");
+    let message = format!("{function}: this hook cannot call the engine, which may wait for it");
     CallError::new(function, None, CallErrorKind::Refused { message })
 }

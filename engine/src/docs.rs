@@ -25,6 +25,16 @@
 ///   `status()` names the holders.
 /// * **Thread-specific keys**: a process has 1,024, and `std::thread` in a module takes one or two per version, which go with
 ///   it. When versions that are held have taken 768, newcomers are refused by name and the current version goes on.
+/// * **Heap memory of a version** ([`VersionInfo::heap_bytes`](crate::VersionInfo::heap_bytes)) is what its allocator was asked for, minus what it
+///   gave back, in bytes as asked for: what the host's allocator adds to each block is not in it, nor what a C library inside allocates by
+///   itself. Owned arguments and results move from the account of one side to the other's when they cross, by what they own.
+///   Where that cannot be told, the call is left out as a whole, with what the module kept of it and what it freed: when an argument or the result
+///   has a `BTreeMap` or a `BTreeSet` in it, is packed, or is lent by `&mut` and owns memory. What a module hands to a host function in a
+///   `BTreeMap` stays on its account, and what it gets in one is not put there. With more than 64 versions mapped in a process, those
+///   beyond are counted by one counter for all threads, and calls left out on several threads at once may blur their figure.
+///   What a version has put into [state](crate::docs::state) is on its account, and no leak: of a version with state types none is told.
+/// * **A leak** (`version.leaked`) is what such an account has when its version was unmapped. A module of safe code that frees what
+///   it takes has nothing then; what stands in its statics was never dropped and is lost: have a `#[before_unload]` hook drop it.
 /// * **What a build reads from the environment** (`env!`, a build script that looks at the machine) is no part of the
 ///   fingerprint. What was built before is taken from the store, in later processes too; `rebuild_always` on the builder
 ///   builds afresh in each process.
@@ -120,16 +130,49 @@ pub mod unload {}
 /// Values that a host keeps and lends to calls survive every swap, and so do [cells](crate::docs::state); what a module keeps in statics does not.
 pub mod edit_classes {}
 
-/// # Load hooks
+/// # Hooks
+///
+/// Functions of a module that the engine runs by itself. Each may take a
+/// [`VersionChange`](hotswap_module::VersionChange), which says between which versions it runs, and return a `Result`. Several of a kind run one
+/// after the other, by name, on a thread of their own, which ends with them. Host functions may be called.
+///
+/// | hook | when | if it fails | may call the engine |
+/// | --- | --- | --- | --- |
+/// | `#[on_load]` | once, after it was loaded and before it becomes current | the version is refused | no |
+/// | `#[after_swap]` | each time that it became current, by a rollback too | told in the log (`hook.failed`) | yes |
+/// | `#[before_unload]` | once, when it is about to go | told in the log, and it goes | no |
+///
+/// Functions linked into the host ([`Engine::linked`](crate::Engine::linked)) have the same hooks; the last runs at the end of the engine.
+///
+/// ## `#[on_load]`
 ///
 /// `#[on_load]` in a module runs once for every version, after it was loaded and before it becomes current, while the version
 /// before goes on serving. It may refuse: by an `Err`, a panic, or by not returning within the deadline
 /// ([`EngineBuilder::load_deadline`](crate::EngineBuilder::load_deadline), 10 s by default). A hook that calls the engine is
 /// refused too, since the engine waits for it; host functions may be called.
 ///
-/// It runs on a thread of its own. One that does not return cannot be ended: its thread holds the refused version, which
-/// stays mapped until then.
-pub mod load_hooks {}
+/// One that does not return cannot be ended: its thread holds the refused version, which
+/// stays mapped until then. A version that is kept and becomes current again by a rollback is not loaded, so that it does not run again.
+///
+/// ## `#[after_swap]`
+///
+/// Calls are answered by the new version while it runs, and it may be replaced before it has returned: a version runs beside the
+/// hooks of another. It holds its version while it runs, by name.
+///
+/// ## `#[before_unload]`
+///
+/// The place to stop threads, to close sockets, and to drop what statics hold: for a version that nobody can enter any more and that is not kept for a
+/// rollback, also one that its load hook refused. Threads of the module may still run; they hold the image, and are waited for afterwards. None
+/// can be started once the last of them has ended. A rollback to this version loads a fresh copy from here on.
+///
+/// It cannot refuse. What it returns, a panic, or passing its deadline
+/// ([`EngineBuilder::hook_deadline`](crate::EngineBuilder::hook_deadline), 10 s by default) is logged and told by
+/// [`Event::HookFailed`](crate::Event::HookFailed); the version goes when the function has returned. One that does not return holds
+/// its version, by name, and cannot be ended.
+///
+/// The end of the engine waits for it until its deadline: it runs for the current version and for those that are kept. A version
+/// that a call or a guard is in at that moment gets it when they end, and nobody waits for that.
+pub mod hooks {}
 
 #[doc = include_str!("docs/state.md")]
 pub mod state {}

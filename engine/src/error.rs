@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hotswap_artifact::{BuildError, Diagnostics, ScanError};
 
+use crate::cap::Crowd;
 use crate::load_error::LoadError;
 use crate::state::StateFileError;
 use crate::version_id::{NO_VERSION, VersionId};
@@ -126,6 +127,10 @@ pub enum ReloadErrorKind {
     /// Automatic swaps are paused: a new version was built and waits for `resume`.
     #[error("swaps are paused; a new version waits for resume()")]
     Paused,
+    /// Too many versions are still in use ([`EngineBuilder::max_extra_versions`](crate::EngineBuilder::max_extra_versions)):
+    /// what was built waits for one of them to go, or to be asked for again.
+    #[error("{0}")]
+    Crowded(Crowd),
     /// Nothing changes what runs any more: [`Engine::freeze`](crate::Engine::freeze) was called.
     #[error("the engine is frozen")]
     Frozen,
@@ -200,6 +205,7 @@ impl ReloadError {
             ReloadErrorKind::Unreadable(_) => "unreadable".to_owned(),
             ReloadErrorKind::NoSource => "no_source".to_owned(),
             ReloadErrorKind::Paused => "paused".to_owned(),
+            ReloadErrorKind::Crowded(_) => "crowded".to_owned(),
             ReloadErrorKind::Frozen => "frozen".to_owned(),
             ReloadErrorKind::RolledBack { .. } => "rolled_back".to_owned(),
             ReloadErrorKind::Aborted => "aborted".to_owned(),

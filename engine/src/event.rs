@@ -8,7 +8,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use hotswap_artifact::{Cause, Fingerprint, ScanError, Trigger};
 use parking_lot::Mutex;
 
+use crate::cap::Crowd;
 use crate::error::ReloadError;
+use crate::hook::HookKind;
 use crate::pin::Pin;
 use crate::version_id::VersionId;
 
@@ -91,10 +93,22 @@ pub enum Event {
         /// How long it has run.
         age: Duration,
     },
+    /// There are as many versions in use, beside the current one and those that are kept, as there may be, and another came.
+    Crowded {
+        /// Who holds them, and what becomes of the newcomer.
+        crowd: Crowd,
+    },
     /// A replaced version is gone: no executable mapping of it is left.
     Unloaded {
         /// The version.
         version: VersionId,
+    },
+    /// A version that is gone did not give back all of its heap memory: so much is lost.
+    Leaked {
+        /// The version.
+        version: VersionId,
+        /// How much, net of what crossed.
+        bytes: u64,
     },
     /// A replaced version stays mapped for good.
     Pinned {
@@ -107,6 +121,17 @@ pub enum Event {
         state: String,
         /// Who had it locked: a function, and the place in it.
         by: String,
+    },
+    /// A hook that nothing waits for panicked, returned an `Err`, or is still running past its deadline.
+    HookFailed {
+        /// The version.
+        version: VersionId,
+        /// When it runs.
+        hook: HookKind,
+        /// The function; all of them, where it is not known which.
+        name: String,
+        /// What it did.
+        reason: String,
     },
     /// Automatic swaps stopped.
     Paused,

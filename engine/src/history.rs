@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use hotswap_artifact::Cause;
+use hotswap_artifact::{Cause, Fingerprint};
 use hotswap_system::clock;
 
 use crate::deadline::OverdueCall;
 use crate::error::ReloadError;
 use crate::event::SwapReason;
+use crate::heap::Account;
 use crate::pin::{Holds, Pin, PinKind};
 use crate::slot::{self, Caller};
 use crate::status::{LastFailure, VersionInfo, VersionState};
@@ -29,6 +30,8 @@ pub(crate) struct History {
     transitions: VecDeque<Transition>,
     pub(crate) is_paused: bool,
     pub(crate) is_frozen: bool,
+    /// What waits for a version to go.
+    pub(crate) queued: Option<Fingerprint>,
     pub(crate) swap_count: u64,
     pub(crate) refused_count: u64,
     pub(crate) last_failure: Option<LastFailure>,
@@ -57,6 +60,8 @@ struct Known {
     info: VersionInfo,
     version: Weak<Version>,
     holds: Arc<Holds>,
+    /// What a loaded image has of the heap.
+    heap: Option<Arc<Account>>,
     /// When another became current.
     replaced_at: Option<Instant>,
     /// Whether it was told that it is in use for too long.
@@ -86,6 +91,7 @@ impl History {
                 fingerprint: provenance.fingerprint,
                 content: provenance.content,
                 bytes: provenance.bytes,
+                heap_bytes: 0,
                 since: version.since,
                 build_time: provenance.build_time,
                 report: provenance.report.clone(),
@@ -93,6 +99,7 @@ impl History {
             },
             version: Arc::downgrade(version),
             holds: Arc::clone(&version.holds),
+            heap: version.image.as_ref().map(|image| Arc::clone(image.context().heap())),
             replaced_at: None,
             is_overdue: false,
         });
@@ -161,6 +168,15 @@ impl History {
         self.place(holds).map(|at| self.known[at].info())
     }
 
+    /// The oldest versions that are neither current nor kept, and who holds them.
+    pub(crate) fn extra(&self, count_max: usize) -> Vec<(VersionId, Vec<Pin>)> {
+        let is_extra = |known: &&Known| {
+            matches!(known.info.state, VersionState::Draining | VersionState::Pinned)
+        };
+        let extra = self.known.iter().filter(is_extra).take(count_max);
+        extra.map(|known| (known.info.id, known.pins())).collect()
+    }
+
     /// Versions that are in use for longer than `deadline` after they were replaced: each is given once.
     pub(crate) fn overdue(&mut self, deadline: Duration) -> Vec<VersionInfo> {
         let mut overdue = Vec::new();
@@ -203,7 +219,8 @@ impl History {
 
 impl Known {
     fn info(&self) -> VersionInfo {
-        VersionInfo { pins: self.pins(), ..self.info.clone() }
+        let heap_bytes = self.heap.as_ref().map_or(0, |heap| heap.bytes());
+        VersionInfo { pins: self.pins(), heap_bytes, ..self.info.clone() }
     }
 
     fn is_replaced(&self) -> bool {

@@ -13,6 +13,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::export::Export;
 use crate::exports::Exports;
+use crate::hook::{Hook, Hooks};
 use crate::leftovers;
 use crate::libraries;
 use crate::load_error::LoadErrorKind;
@@ -43,24 +44,18 @@ impl fmt::Debug for Image {
 pub(crate) struct Functions {
     /// What callers may call, by name.
     pub(crate) exports: Exports,
-    /// What runs before the version becomes current, in the order of names.
-    pub(crate) on_load: Vec<Hook>,
+    /// What the engine runs at points of the version's life.
+    pub(crate) hooks: Hooks,
     /// Its state types, and the steps between them.
     pub(crate) kinds: Kinds,
-}
-
-/// A function that the engine runs at a point of a version's life.
-#[derive(Debug, Clone)]
-pub(crate) struct Hook {
-    pub(crate) name: String,
-    pub(crate) shim: Shim,
 }
 
 /// What became of closing an image.
 #[derive(Debug)]
 pub(crate) enum Closed {
-    /// No executable mapping of the file is left.
-    Unloaded,
+    /// No executable mapping of the file is left; of its heap memory so many bytes are, where that can be told: what it
+    /// put into state is not lost.
+    Unloaded { leaked_bytes: Option<u64> },
     /// It is still there, and stays; why.
     Kept(String),
     /// Code of it runs, or has become known to the C library, by what the module did at its end.
@@ -177,9 +172,11 @@ impl Image {
         let closed =
             fault::check(Operation::Unload, self.staged.path()).is_ok() && library.close().is_ok();
         if closed && !is_executable_here(self.staged.path()) {
+            let has_bytes = self.context().heap().settle();
+            let leaked_bytes = (!self.context().kinds().has_types()).then_some(has_bytes);
             // SAFETY: taken once, as above; the only pointers to it were in the image, which is gone.
             drop(unsafe { ManuallyDrop::take(&mut self.services) });
-            Closed::Unloaded
+            Closed::Unloaded { leaked_bytes }
         } else {
             // The image still holds pointers to its services, and its inode: both stay as long as it does.
             self.staged.keep_inode();
@@ -229,7 +226,7 @@ fn functions(verified: &Verified, base: *const u8) -> Functions {
 
 impl Functions {
     pub(crate) fn new(exports: Exports) -> Self {
-        Self { exports, on_load: Vec::new(), kinds: Kinds::default() }
+        Self { exports, hooks: Hooks::default(), kinds: Kinds::default() }
     }
 
     /// Adds what a record announces; `false` when its name is exported already.
@@ -240,15 +237,11 @@ impl Functions {
         signature: Option<&'static Signature>,
     ) -> bool {
         let (Some(shim), Some(signature)) = (shim, signature) else { return true };
-        match record.kind {
-            Kind::Need => true,
+        let hooks = match record.kind {
+            Kind::Need => return true,
             Kind::State | Kind::Step => {
                 self.kinds.add(record, shim, signature);
-                true
-            }
-            Kind::OnLoad => {
-                self.on_load.push(Hook { name: record.name.clone(), shim });
-                true
+                return true;
             }
             Kind::Export => {
                 let export = Export { shim, hash: record.hash, signature };
@@ -256,9 +249,14 @@ impl Functions {
                 if is_added && record.deadline().is_some() {
                     self.exports.set_deadline(&record.name, record.deadline());
                 }
-                is_added
+                return is_added;
             }
-        }
+            Kind::OnLoad => &mut self.hooks.on_load,
+            Kind::AfterSwap => &mut self.hooks.after_swap,
+            Kind::BeforeUnload => &mut self.hooks.before_unload,
+        };
+        hooks.push(Hook { name: record.name.clone(), shim });
+        true
     }
 }
 

@@ -30,7 +30,9 @@
 
 mod abort;
 pub mod audit;
+mod budget;
 mod builder;
+mod cap;
 mod check;
 #[cfg(not(feature = "control"))]
 #[path = "control/absent.rs"]
@@ -49,6 +51,7 @@ mod exports;
 mod failure;
 mod function;
 mod guard;
+mod heap;
 mod history;
 mod hook;
 mod image;
@@ -87,6 +90,7 @@ mod watch;
 pub use abort::{AbortError, AbortErrorKind, Aborted, AbortedChange};
 pub use audit::Level as LogLevel;
 pub use builder::{Code, EngineBuilder};
+pub use cap::{CapPolicy, Crowd};
 pub use engine::{Engine, Hold};
 pub use error::{OpenError, OpenErrorKind, ReloadError, ReloadErrorKind};
 pub use event::{Event, SwapReason};
@@ -94,6 +98,7 @@ pub use export::ExportInfo;
 pub use function::{Function, FunctionType};
 pub use guard::Guard;
 pub use history::Transition;
+pub use hook::HookKind;
 pub use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, ContentHash, Diagnostics, Fingerprint, ScanError, Source,
     Stage, Trigger,

@@ -204,7 +204,7 @@ pub enum PinKind {
     /// Values of the module on a thread, with destructors: they run when the thread ends, or with its next call once
     /// nothing else holds the version.
     ThreadLocal,
-    /// A load hook, or a function for the end, that has not returned.
+    /// A hook, or a function for the end, that has not returned.
     Hook,
     /// A migration that has not returned, or state that is being put to rest.
     State,

@@ -17,6 +17,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::{Arc, OnceLock, Weak};
+use std::thread::ThreadId;
 
 use crossbeam_channel::Sender;
 use hotswap_module::__private::{FailureText, RawCall, Services, Shim, Target, Text};
@@ -26,7 +27,9 @@ use hotswap_system::thread;
 use self::gate::{Gate, Inside};
 use self::signals::Signals;
 pub(crate) use self::threads::{delete_keys, has_keys_left};
+use crate::budget;
 use crate::failure;
+use crate::heap::Account;
 use crate::leftovers::{self, Leftovers};
 use crate::pin::{Holds, Origin, PinKind, thread_name};
 use crate::state::{Bound, Cells, Glue, Kinds};
@@ -61,9 +64,11 @@ pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct ImageContext {
     engine: Weak<dyn ModuleHost>,
-    /// Set once the version exists; until then nothing can be held.
-    version: OnceLock<Weak<dyn Any + Send + Sync>>,
     holds: Arc<Holds>,
+    /// Set once the version exists.
+    version: OnceLock<Weak<dyn Any + Send + Sync>>,
+    /// What it has of the heap.
+    heap: Arc<Account>,
     /// What threads have of it still.
     pub(crate) leftovers: Leftovers,
     /// Handlers inside it.
@@ -90,6 +95,7 @@ impl ImageContext {
             gate: Gate::new(bell),
             kept_by: OnceLock::new(),
             signals: Signals::new(Arc::clone(&holds)),
+            heap: Arc::new(Account::open()),
             holds,
             kinds: OnceLock::new(),
             cells: Bound::default(),
@@ -123,6 +129,12 @@ impl ImageContext {
         Glue { image: self.address(), engine: self.engine_address(), shim, version }
     }
 
+    /// Once no code of it runs that nobody waits for (its threads, above all), has what it left on others destroyed: gives the
+    /// threads that have something. Nobody can enter the version any more.
+    pub(crate) fn begin_closing(&self) -> Vec<ThreadId> {
+        if self.gate.is_empty() { self.leftovers.begin_closing() } else { Vec::new() }
+    }
+
     /// Whether nothing that the C library knows leads into the image any more, and no value needs its code.
     pub(crate) fn is_clear(&self) -> bool {
         self.gate.is_empty() && self.is_unknown()
@@ -143,7 +155,7 @@ impl ImageContext {
         if cells.is_empty() {
             return;
         }
-        let Some(hold) = self.hold_image(PinKind::State, Origin::from("let go".to_owned())) else {
+        let Some(hold) = self.hold(PinKind::State, Origin::from("let go".to_owned())) else {
             return;
         };
         let image = Arc::clone(self);
@@ -188,32 +200,25 @@ impl ImageContext {
         Arc::clone(&self.holds)
     }
 
-    /// From here on, what the module registers holds this version.
+    pub(crate) fn heap(&self) -> &Arc<Account> {
+        &self.heap
+    }
+
+    /// Notes the version that it is the image of.
     pub(crate) fn attach<V: Any + Send + Sync>(&self, version: &Arc<V>) {
         let version: Weak<V> = Arc::downgrade(version);
         // Set once, right after the version was made.
         let _ = self.version.set(version);
     }
 
-    /// Holds the version until the result is dropped, or the image, where that is all that is left of it; `None` before
-    /// the version exists, and when the image is being closed.
-    pub(crate) fn hold(self: &Arc<Self>, kind: PinKind, origin: Origin) -> Option<Hold> {
-        let keeps = match self.version.get()?.upgrade() {
-            Some(version) => Keeps::Version { _version: version },
-            None => Keeps::Image { _inside: Inside::enter(self)? },
-        };
-        Some(self.held(kind, origin, keeps))
-    }
-
     /// Holds the image until the result is dropped, whatever becomes of its version; `None` when it is being closed.
-    fn hold_image(self: &Arc<Self>, kind: PinKind, origin: Origin) -> Option<Hold> {
-        let keeps = Keeps::Image { _inside: Inside::enter(self)? };
-        Some(self.held(kind, origin, keeps))
-    }
-
-    fn held(&self, kind: PinKind, origin: Origin, keeps: Keeps) -> Hold {
+    ///
+    /// The image and not the version: who counts references to that learns when nobody can enter it any more, and can then
+    /// tell the module to stop what it has begun.
+    fn hold(self: &Arc<Self>, kind: PinKind, origin: Origin) -> Option<Hold> {
+        let inside = Inside::enter(self)?;
         let holds = self.holds();
-        Hold { number: holds.add(kind, origin), holds, _keeps: keeps }
+        Some(Hold { number: holds.add(kind, origin), holds, _inside: inside })
     }
 }
 
@@ -222,19 +227,12 @@ fn nobody() -> Weak<dyn Any + Send + Sync> {
     Weak::<()>::new()
 }
 
-/// Keeps a version mapped on behalf of something the module registered.
+/// Keeps an image mapped on behalf of something that the module began.
 #[derive(Debug)]
 pub(crate) struct Hold {
     number: u64,
     holds: Arc<Holds>,
-    _keeps: Keeps,
-}
-
-/// What keeps the image mapped.
-#[derive(Debug)]
-enum Keeps {
-    Version { _version: Arc<dyn Any + Send + Sync> },
-    Image { _inside: Inside },
+    _inside: Inside,
 }
 
 impl Drop for Hold {
@@ -274,6 +272,8 @@ const fn table(context: *const c_void) -> Services {
         alloc_zeroed,
         dealloc,
         realloc,
+        heap_here,
+        heap_moved,
         log_enabled,
         log,
         state_failed: cells::state_failed,
@@ -330,28 +330,59 @@ unsafe fn engine_of(context: *const c_void) -> Option<Arc<dyn ModuleHost>> {
     known.engine.upgrade()
 }
 
-unsafe extern "C" fn alloc(size: usize, align: usize) -> *mut u8 {
-    // SAFETY: both come from a `Layout` of the module.
-    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
-    // SAFETY: the module's allocator was asked for the same, with a size above zero.
-    unsafe { std::alloc::alloc(layout) }
+/// Counts what the image was given; negative, what it gave back.
+///
+/// # Safety
+///
+/// As `context_of`.
+#[inline]
+unsafe fn count(context: *const c_void, bytes: i64) {
+    // SAFETY: the contract.
+    if let Some(image) = unsafe { context_of(context) } {
+        budget::charge(bytes);
+        image.heap.add(bytes);
+    }
 }
 
-unsafe extern "C" fn alloc_zeroed(size: usize, align: usize) -> *mut u8 {
+unsafe extern "C" fn alloc(context: *const c_void, size: usize, align: usize) -> *mut u8 {
     // SAFETY: both come from a `Layout` of the module.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    // SAFETY: the context of a live image.
+    unsafe { count(context, size as i64) };
     // SAFETY: the module's allocator was asked for the same, with a size above zero.
-    unsafe { std::alloc::alloc_zeroed(layout) }
+    let block = unsafe { std::alloc::alloc(layout) };
+    if block.is_null() {
+        // SAFETY: the context of a live image.
+        unsafe { count(context, -(size as i64)) };
+    }
+    block
 }
 
-unsafe extern "C" fn dealloc(block: *mut u8, size: usize, align: usize) {
+unsafe extern "C" fn alloc_zeroed(context: *const c_void, size: usize, align: usize) -> *mut u8 {
     // SAFETY: both come from a `Layout` of the module.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    // SAFETY: the context of a live image.
+    unsafe { count(context, size as i64) };
+    // SAFETY: the module's allocator was asked for the same, with a size above zero.
+    let block = unsafe { std::alloc::alloc_zeroed(layout) };
+    if block.is_null() {
+        // SAFETY: the context of a live image.
+        unsafe { count(context, -(size as i64)) };
+    }
+    block
+}
+
+unsafe extern "C" fn dealloc(context: *const c_void, block: *mut u8, size: usize, align: usize) {
+    // SAFETY: both come from a `Layout` of the module.
+    let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    // SAFETY: the context of a live image.
+    unsafe { count(context, -(size as i64)) };
     // SAFETY: the block came from this allocator with this layout, on whichever side.
     unsafe { std::alloc::dealloc(block, layout) }
 }
 
 unsafe extern "C" fn realloc(
+    context: *const c_void,
     block: *mut u8,
     size: usize,
     align: usize,
@@ -359,8 +390,26 @@ unsafe extern "C" fn realloc(
 ) -> *mut u8 {
     // SAFETY: both come from a `Layout` of the module.
     let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+    let growth = new_size as i64 - size as i64;
+    // SAFETY: the context of a live image.
+    unsafe { count(context, growth) };
     // SAFETY: the block came from this allocator with this layout, and the new size is the module's promise.
-    unsafe { std::alloc::realloc(block, layout, new_size) }
+    let moved = unsafe { std::alloc::realloc(block, layout, new_size) };
+    if moved.is_null() {
+        // SAFETY: the context of a live image.
+        unsafe { count(context, -growth) };
+    }
+    moved
+}
+
+unsafe extern "C" fn heap_here(context: *const c_void) -> i64 {
+    // SAFETY: the context of a live image.
+    unsafe { context_of(context) }.map_or(0, |image| image.heap.here())
+}
+
+unsafe extern "C" fn heap_moved(context: *const c_void, bytes: i64) {
+    // SAFETY: the context of a live image.
+    unsafe { count(context, bytes) };
 }
 
 /// The level that a number stands for; out of range is the nearest.

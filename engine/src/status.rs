@@ -25,6 +25,9 @@ pub struct VersionInfo {
     pub content: Option<ContentHash>,
     /// Length of the library in bytes.
     pub bytes: u64,
+    /// Bytes of heap memory that it has, net of what crossed: see [`docs::limits`](crate::docs::limits). Of one that is gone, what it
+    /// left behind; 0 for linked code, whose memory is the host's.
+    pub heap_bytes: u64,
     /// When it became current.
     pub since: SystemTime,
     /// How long its build took; zero when it was prebuilt.
@@ -89,6 +92,8 @@ pub struct Status {
     pub is_paused: bool,
     /// Whether nothing changes what runs any more.
     pub is_frozen: bool,
+    /// What waits for a version to go, so that it can become current ([`CapPolicy::Queue`](crate::CapPolicy::Queue)).
+    pub queued: Option<Fingerprint>,
     /// Swaps since it was opened, the first version not counted.
     pub swap_count: u64,
     /// Newcomers turned away since it was opened.
@@ -133,6 +138,10 @@ impl fmt::Display for Status {
         }
         if let Some(error) = &self.fallback {
             writeln!(f, "  {} served last; the source cannot run: {error}", self.current)?;
+        }
+        if let Some(fingerprint) = self.queued {
+            let short = &fingerprint.to_string()[..12];
+            writeln!(f, "  {short} waits: as many versions are in use as may be")?;
         }
         match &self.last_failure {
             Some(failure) => write!(f, "  last refusal: {}", failure.error),

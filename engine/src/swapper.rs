@@ -5,8 +5,12 @@
 
 mod abort;
 mod admission;
+mod crowd;
 mod handover;
+mod hooks;
 mod lineage;
+mod newcomer;
+mod notified;
 mod refusals;
 mod retire;
 mod rollback;
@@ -21,27 +25,31 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, never};
 use hotswap_artifact::{
-    Artifact, BuildErrorKind, Cause, Fingerprint, Notification, Origin, Outcome, Stage, Ticket,
-    Trigger, UnderWay,
+    Artifact, Cause, Fingerprint, Notification, Origin, Stage, Ticket, Trigger,
 };
 use hotswap_system::clock::{self, Timer};
 use hotswap_system::thread;
 
-use self::admission::{Admitted, Taken};
+use self::admission::Admitted;
 pub(crate) use self::admission::{provides, provides_named};
 pub(crate) use self::handover::Handover;
+use self::hooks::HookRuns;
 use self::lineage::Lineage;
+use self::newcomer::Newcomer;
 use self::refusals::Refusals;
+use self::retire::Closing;
 use self::rollback::Left;
 pub(crate) use self::standing::Fallback;
 use crate::audit::Line;
+use crate::cap::Cap;
 use crate::core::Core;
 use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, SwapReason};
 use crate::history::Transition;
+use crate::hook::HOOK_DEADLINE;
 use crate::journal::Tx;
 use crate::load_error::LoadError;
-use crate::pin::Holds;
+use crate::pin::{Holds, PinKind};
 use crate::request::{Answer, Reply, Request};
 use crate::slot;
 use crate::slot::draining::Draining;
@@ -63,8 +71,10 @@ pub(crate) struct Swapper {
     rung: Receiver<()>,
     /// Replaced versions that calls are still in.
     draining: Draining<Version>,
-    /// What is left of versions: their images, in which nobody is, and which threads have something of.
-    closing: Vec<Retired>,
+    /// Hooks that run now.
+    hooks: HookRuns,
+    /// What is left of versions: their images, which nobody can enter, and which threads have something of.
+    closing: Vec<Closing>,
     /// Has a message when those threads are to be asked again.
     ask_again: Timer,
     /// How often they were.
@@ -99,32 +109,12 @@ pub(crate) struct Swapper {
     /// Who waits for the end of this thread.
     done: Option<Sender<()>>,
     /// Images that are mapped, so that the thread knows when nothing is left to unmap.
-    mapped_count: usize,
+    pub(crate) mapped_count: usize,
+    /// How many of them may be there that nobody wants.
+    cap: Cap,
     /// The files that images were loaded from, and the directories they are in.
     staged: Vec<PathBuf>,
     homes: Vec<PathBuf>,
-}
-
-/// A library on its way to become current.
-pub(crate) struct Newcomer {
-    artifact: Artifact,
-    /// Its file, where it was read already.
-    taken: Option<Taken>,
-    /// Joins its lines in the log.
-    tx: Tx,
-    reason: SwapReason,
-    cause: Cause,
-    /// Until it is committed it may be aborted.
-    under_way: UnderWay,
-    /// How often in a row it was turned away for want of something.
-    failures: u32,
-}
-
-impl Newcomer {
-    fn new(artifact: Artifact, tx: Tx, reason: SwapReason, under_way: UnderWay) -> Self {
-        let cause = Cause::default();
-        Self { artifact, taken: None, tx, reason, cause, under_way, failures: 0 }
-    }
 }
 
 /// Who waits for `open`.
@@ -142,12 +132,21 @@ pub(crate) struct Keeping {
     pub(crate) versions: usize,
     /// How long one may be in use before it is told.
     pub(crate) drain_deadline: Duration,
+    /// How long the hooks may take that nothing waits for.
+    pub(crate) hook_deadline: Duration,
+    /// How many there may be that are neither current nor kept.
+    pub(crate) cap: Cap,
 }
 
 impl Default for Keeping {
     /// One: the version that worked. 30 s: longer than a call is meant to take.
     fn default() -> Self {
-        Self { versions: 1, drain_deadline: Duration::from_secs(30) }
+        Self {
+            versions: 1,
+            drain_deadline: Duration::from_secs(30),
+            hook_deadline: HOOK_DEADLINE,
+            cap: Cap::default(),
+        }
     }
 }
 
@@ -171,6 +170,7 @@ impl Swapper {
             retire: channels.retire,
             rung: channels.rung,
             draining: Draining::new(),
+            hooks: HookRuns::new(keeping.hook_deadline),
             closing: Vec::new(),
             ask_again: clock::never(),
             asked: 0,
@@ -190,6 +190,7 @@ impl Swapper {
             is_closing: false,
             done: None,
             mapped_count: 0,
+            cap: keeping.cap,
             staged: Vec::new(),
             homes: Vec::new(),
         }
@@ -271,141 +272,6 @@ impl Swapper {
         }
     }
 
-    /// A message of the monitor: what lies in the source now.
-    fn consider(&mut self, notification: Notification) {
-        let Notification { change, under_way, trigger, through, cause, outcome, .. } = notification;
-        let is_forced =
-            self.waiters.iter().any(|(ticket, answer)| *ticket <= through && answer.forces);
-        let is_paused = self.core.history.lock().is_paused && !is_forced;
-        let tx = change.map(|number| self.core.journal.change(number));
-        let verdict = match outcome {
-            Outcome::Ready(artifact) => {
-                let tx = tx.unwrap_or_else(|| self.core.journal.offer());
-                let reason = match self.core.current() {
-                    NO_VERSION => SwapReason::First,
-                    _ => SwapReason::Change(trigger),
-                };
-                let under_way = under_way.unwrap_or_else(|| UnderWay::new(Stage::Waiting));
-                let mut newcomer = Newcomer::new(artifact, tx, reason, under_way);
-                newcomer.cause = cause;
-                self.delivered = Some(newcomer.artifact.fingerprint);
-                let fingerprint = newcomer.artifact.fingerprint;
-                let line = Line::info("notify.sent").field("fp", Sha1(fingerprint));
-                self.core.journal.write(Some(&newcomer.tx), line);
-                // Not kept: whoever holds the old version keeps it from being unmapped.
-                let current = self.core.slot.load().provenance.content;
-                if current == Some(newcomer.artifact.content) {
-                    // An edit that was taken back, also while swaps are paused.
-                    self.held_back = None;
-                    self.swap(newcomer)
-                } else if let Some(error) = self.refusal(&newcomer.artifact) {
-                    // Edited away and back, or refused by an earlier process: it is what was refused.
-                    let line = Line::warn("quarantine.hit").field("fp", Sha1(fingerprint));
-                    let line = line.field("reason", error.code());
-                    self.core.journal.write(Some(&newcomer.tx), line);
-                    self.held_back = None;
-                    self.keep_out(newcomer, error)
-                } else if is_paused {
-                    let line = Line::info("swap.paused");
-                    let line = line.field("fp", Sha1(newcomer.artifact.fingerprint));
-                    self.core.journal.write(Some(&newcomer.tx), line);
-                    self.held_back = Some(newcomer);
-                    Err(self.error(ReloadErrorKind::Paused))
-                } else {
-                    self.held_back = None;
-                    self.swap(newcomer)
-                }
-            }
-            Outcome::Failed(error) => {
-                let error = self.error(match error.kind {
-                    BuildErrorKind::Aborted => ReloadErrorKind::Aborted,
-                    _ => ReloadErrorKind::Build(error),
-                });
-                if change.is_some() {
-                    self.core.refused(&Arc::new(error.clone()));
-                }
-                Err(error)
-            }
-            Outcome::Unreadable(error) => Err(self.error(ReloadErrorKind::Unreadable(error))),
-            Outcome::Unchanged(fingerprint) => self.unchanged(fingerprint, is_paused),
-            Outcome::Panicked(message) => {
-                Err(self.error(ReloadErrorKind::Panicked { message: message.to_string() }))
-            }
-            // The enum may grow; what is not understood changes nothing.
-            _ => return,
-        };
-        let verdict = verdict.or_else(|error| self.start_with_last_good(&error).ok_or(error));
-        if let (Ok(Verdict::Unchanged { current }), Some(_)) = (&verdict, change) {
-            self.core.tell(&Event::Unchanged { current: *current });
-        }
-        self.answer(through, &verdict);
-        self.answer_first(verdict);
-    }
-
-    fn unchanged(
-        &mut self,
-        fingerprint: Fingerprint,
-        is_paused: bool,
-    ) -> Result<Verdict, ReloadError> {
-        // What was held back is tried again; something else in the source has overtaken it.
-        if let Some(newcomer) =
-            self.held_back.take_if(|held| held.artifact.fingerprint == fingerprint || !is_paused)
-            && newcomer.artifact.fingerprint == fingerprint
-        {
-            if !is_paused {
-                return self.swap(newcomer);
-            }
-            self.held_back = Some(newcomer);
-            return Err(self.error(ReloadErrorKind::Paused));
-        }
-        match self.refusals.get(fingerprint) {
-            Some(error) => Err(error.clone()),
-            None => Ok(Verdict::Unchanged { current: self.core.current() }),
-        }
-    }
-
-    fn answer(&mut self, through: Ticket, verdict: &Result<Verdict, ReloadError>) {
-        self.core.journal.flush();
-        let (ready, later) =
-            self.waiters.drain(..).partition::<VecDeque<_>, _>(|(ticket, _)| *ticket <= through);
-        self.waiters = later;
-        for (_, answer) in ready {
-            // Who asked may be gone.
-            let _ = answer.reply.send(verdict.clone());
-        }
-    }
-
-    fn answer_first(&mut self, verdict: Result<Verdict, ReloadError>) {
-        self.core.journal.flush();
-        if let Some(first) = self.first.take() {
-            if verdict.is_err() && first.waits_for_repair {
-                self.first = Some(first);
-            } else {
-                let _ = first.reply.send(verdict);
-            }
-        }
-    }
-
-    /// The monitor's thread is gone, which only a defect can cause: what is current goes on.
-    fn monitor_ended(&mut self) {
-        self.notifications = never();
-        self.watch = None;
-        self.core.journal.write(
-            None,
-            Line::error("monitor.stop").field(
-                "msg",
-                "the monitor ended; the current version goes on, and changes are no longer seen",
-            ),
-        );
-        let error = self.error(ReloadErrorKind::NoSource);
-        for (_, answer) in self.waiters.drain(..) {
-            let _ = answer.reply.send(Err(error.clone()));
-        }
-        if let Some(first) = self.first.take() {
-            let _ = first.reply.send(Err(error));
-        }
-    }
-
     /// Loads a library that somebody names, whatever is current.
     pub(crate) fn offer(&mut self, path: &std::path::Path) -> Result<Verdict, ReloadError> {
         let tx = self.core.journal.offer();
@@ -455,7 +321,12 @@ impl Swapper {
     /// The whole path from a library on disk to the current version. Until the pointer is
     /// written, every failure leaves what is current as it was.
     fn swap(&mut self, mut newcomer: Newcomer) -> Result<Verdict, ReloadError> {
-        if self.core.history.lock().is_frozen {
+        let is_frozen = {
+            let mut history = self.core.history.lock();
+            history.queued = None;
+            history.is_frozen
+        };
+        if is_frozen {
             let line = Line::warn("swap.refused").field("fp", Sha1(newcomer.artifact.fingerprint));
             let error = self.error(ReloadErrorKind::Frozen);
             self.core.journal.write(Some(&newcomer.tx), line.failure(&error.code(), &error));
@@ -470,6 +341,7 @@ impl Swapper {
             Ok(Admitted::Ready(version, handover)) => {
                 Ok(self.publish(version, &newcomer, handover))
             }
+            Ok(Admitted::Crowded(crowd)) => Err(self.hold_up(newcomer, crowd)),
             Ok(Admitted::Same(current)) => {
                 self.core.history.lock().fallback = None;
                 self.lineage.is_same(current, newcomer.artifact);
@@ -552,6 +424,7 @@ impl Swapper {
         let migrate_time = handover.time;
         handover.bind(&self.core, &version);
         let start = clock::now();
+        let current = Arc::clone(&version);
         let old = self.core.slot.publish(version);
         let publish_time = clock::since(start);
         handover.finish();
@@ -559,7 +432,8 @@ impl Swapper {
         let held_by = old.holds.list();
         // A version counts what is not a call, and our own reference; the numbers are for the log.
         let calls_old = slot::callers(Arc::as_ptr(&old)).len();
-        let users = calls_old + Arc::strong_count(&old) - 1;
+        let threads = held_by.iter().filter(|pin| pin.kind == PinKind::Thread).count();
+        let users = calls_old + threads + Arc::strong_count(&old) - 1;
         let line = numbers(Line::info(done))
             .maybe("fp", provenance.fingerprint.map(Sha1))
             .maybe("sha256", provenance.content)
@@ -590,6 +464,7 @@ impl Swapper {
         }
         self.keep_or_drain(tx, old);
         self.watch_drain();
+        self.after_swap(current, from);
         // What nobody used is gone before anybody is told that the swap is done.
         self.unload_retired();
         if let Some(file) = file {

@@ -1,6 +1,7 @@
 //! One version of a module: its exports, where they came from, and what becomes of it.
 
 use std::ffi::c_void;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,10 +10,12 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::Sender;
 use hotswap_artifact::{ContentHash, Fingerprint};
 use hotswap_module::__private::short;
+use hotswap_module::VersionChange;
 use hotswap_system::clock;
 
 use crate::export::ExportInfo;
 use crate::exports::{Exports, Found};
+use crate::hook::{HookKind, Hooks, Moment};
 use crate::image::Image;
 use crate::pin::Holds;
 use crate::services::ImageContext;
@@ -39,6 +42,9 @@ pub(crate) struct Provenance {
 pub(crate) struct Version {
     pub(crate) id: VersionId,
     pub(crate) exports: Exports,
+    pub(crate) hooks: Hooks,
+    /// Whether its load hooks were begun: from then on there may be something for the last ones to undo.
+    pub(crate) was_started: AtomicBool,
     pub(crate) provenance: Provenance,
     pub(crate) since: SystemTime,
     /// The mapped library; `None` for linked code and for no code at all.
@@ -51,11 +57,15 @@ pub(crate) struct Version {
     pub(crate) linked: Option<Arc<ImageContext>>,
 }
 
-/// A version that nobody can reach any more.
+/// A version that nobody can enter any more.
 #[derive(Debug)]
 pub(crate) struct Retired {
     pub(crate) id: VersionId,
-    pub(crate) image: Image,
+    /// `None` for linked code.
+    pub(crate) image: Option<Image>,
+    /// What runs before it goes.
+    pub(crate) before_unload: Option<Moment>,
+    pub(crate) holds: Arc<Holds>,
     /// Whether it ever was current; a refused one gave its number back.
     pub(crate) was_current: bool,
 }
@@ -66,6 +76,8 @@ impl Version {
         Self {
             id: NO_VERSION,
             exports: Exports::loaded(),
+            hooks: Hooks::default(),
+            was_started: AtomicBool::new(false),
             provenance: Provenance::default(),
             since: clock::wall(),
             image: None,
@@ -99,6 +111,16 @@ impl Version {
         self.linked.as_ref().map(|context| Arc::as_ptr(context).cast())
     }
 
+    /// Its hooks of one kind, to be run.
+    pub(crate) fn moment(&self, kind: HookKind, change: VersionChange) -> Moment {
+        let hooks = match kind {
+            HookKind::OnLoad => &self.hooks.on_load,
+            HookKind::AfterSwap => &self.hooks.after_swap,
+            HookKind::BeforeUnload => &self.hooks.before_unload,
+        };
+        Moment { kind, hooks: hooks.clone(), change, linked: self.linked.clone() }
+    }
+
     /// The export whose name differs least from `name`, if one is near.
     pub(crate) fn similar(&self, name: &str) -> Option<String> {
         self.exports
@@ -115,14 +137,25 @@ impl Drop for Version {
         if let Some(context) = &self.linked {
             context.let_go(false);
         }
-        if let Some(image) = self.image.take() {
-            let was_current = *self.was_current.get_mut();
-            let retired = Retired { id: self.id, image, was_current };
-            if let Err(unsent) = self.retire.send(retired) {
-                // No swapper is left to unmap it. Unmapping on this thread could pull the code
-                // away under its own return address: keep it mapped instead.
-                std::mem::forget(unsent);
-            }
+        let change = VersionChange::new(Some(self.id.number()), None);
+        let before_unload =
+            self.was_started.get_mut().then(|| self.moment(HookKind::BeforeUnload, change));
+        let before_unload = before_unload.filter(|moment| !moment.hooks.is_empty());
+        let image = self.image.take();
+        if image.is_none() && before_unload.is_none() {
+            return;
+        }
+        let retired = Retired {
+            id: self.id,
+            image,
+            before_unload,
+            holds: Arc::clone(&self.holds),
+            was_current: *self.was_current.get_mut(),
+        };
+        if let Err(unsent) = self.retire.send(retired) {
+            // No swapper is left to unmap it. Unmapping on this thread could pull the code
+            // away under its own return address: keep it mapped instead.
+            mem::forget(unsent);
         }
     }
 }

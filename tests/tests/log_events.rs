@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use hotswap_engine::audit::{EVENTS, verify};
 use hotswap_engine::{
-    BuildBackend, BuildErrorKind, BuildJob, Built, Engine, EngineBuilder, StopSignal, TornPolicy,
+    BuildBackend, BuildErrorKind, BuildJob, Built, CapPolicy, Engine, EngineBuilder, StopSignal,
+    TornPolicy,
 };
 use hotswap_system::fault::{Fault, Manner, Operation, Site, Times, Watching, watch};
 use hotswap_tests::counted;
@@ -36,6 +37,7 @@ fn every_event_is_written_with_its_keys() {
             restarts,
             refusals,
             defects,
+            modules,
             states,
             files,
             a_hanging_log,
@@ -332,6 +334,24 @@ fn late_calls(directory: &Path) -> Vec<PathBuf> {
         .call_deadline("after", Duration::from_millis(1));
     let engine = engine.open().expect("opens");
     assert_eq!(engine.call_with::<u64>("after", ("wait",)), Ok(1));
+    vec![log]
+}
+
+/// A module that fails to clean up, while there is no room for another.
+fn modules(directory: &Path) -> Vec<PathBuf> {
+    let log = directory.join("hotswap.log");
+    let hook = "\n#[hotswap_module::before_unload]\nfn cleans_up() {\n    std::mem::forget(vec![1_u8; 100]);\n    \
+                panic!(\"it cannot\");\n}\n";
+    let careless =
+        library("told_careless", &(prebuilt::source("numbered.rs") + hook), Kind::Module);
+    let engine = prebuilt::engine(&careless).log_file(&log);
+    let engine = engine.max_extra_versions(1, CapPolicy::Queue).open().expect("opens");
+    let guard = engine.pin();
+    engine.offer(prebuilt::numbered(2)).expect("there is room");
+    engine.offer(prebuilt::numbered(1)).expect_err("there is no room");
+    drop(guard);
+    let is_told = || log_lines(&log).iter().any(|line| line.event == "version.leaked");
+    until("the careless one is gone", is_told);
     drop(engine);
     vec![log]
 }

@@ -124,6 +124,10 @@ fn status(status: &Value, now: SystemTime, paint: Paint) -> String {
         lines
             .push_str(&format!("{} calls came back after their deadlines\n", number("late_calls")));
     }
+    if let Some(fingerprint) = status["queued"].as_str() {
+        let short: String = fingerprint.chars().take(12).collect();
+        lines.push_str(&format!("{short} waits: as many versions are in use as may be\n"));
+    }
     if number("lost_log_lines") > 0 {
         lines.push_str(&format!("{} log lines were lost\n", number("lost_log_lines")));
     }
@@ -141,13 +145,24 @@ fn versions(versions: &Value, now: SystemTime, paint: Paint) -> String {
             version["state"].as_str().unwrap_or_default().to_owned(),
             ago(&version["since"], now),
             built.map_or("-".to_owned(), |time| readable(Duration::from_millis(time))),
+            bytes(version["bytes"].as_u64().unwrap_or_default()),
+            bytes(version["heap_bytes"].as_u64().unwrap_or_default()),
             fingerprint.chars().take(12).collect(),
             if pins.is_empty() { "-".to_owned() } else { pins.join("; ") },
         ]
     };
     let rows: Vec<_> = versions.as_array().into_iter().flatten().map(row).collect();
-    let titles = ["VERSION", "STATE", "CURRENT SINCE", "BUILT IN", "SOURCE", "HELD BY"];
+    let titles =
+        ["VERSION", "STATE", "CURRENT SINCE", "BUILT IN", "LIBRARY", "HEAP", "SOURCE", "HELD BY"];
     table(titles, &rows, paint)
+}
+
+/// So many bytes as people read them: rounded up, so that what is there is never nothing.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let is_too_long = |power: &u32| count.div_ceil(1 << (10 * power)) >= 10_000;
+    let power = (0..3).find(|power| !is_too_long(power)).unwrap_or(3);
+    format!("{} {}", count.div_ceil(1 << (10 * power)), UNITS[power as usize])
 }
 
 fn holder(pin: &Value) -> String {
@@ -197,12 +212,14 @@ mod tests {
             "versions": [
                 {
                     "version": 1, "state": "warm", "since": "2026-01-31T12:00:00Z", "build_ms": 160,
+                    "bytes": 421_000, "heap_bytes": 20,
                     "fingerprint": "0123456789abcdef", "pins": [
                         { "kind": "guard", "origin": "src/main.rs:7:5 on main", "age_ms": 4000 }
                     ],
                 },
                 {
                     "version": 2, "state": "current", "since": "2026-01-31T12:00:05Z", "build_ms": 0,
+                    "bytes": 421_001, "heap_bytes": 123_456_789,
                     "fingerprint": null, "pins": [],
                 },
             ],
@@ -213,9 +230,9 @@ game from game, process 7: v2 is current, paused
 it served last, and what lies in the source cannot run: cannot read game
 last refusal 2.0 s ago: error[E0425]
 
-VERSION  STATE    CURRENT SINCE  BUILT IN  SOURCE        HELD BY
-v1       warm     10.0 s ago     160 ms    0123456789ab  guard src/main.rs:7:5 on main for 4.0 s
-v2       current  5.0 s ago      -         -             -
+VERSION  STATE    CURRENT SINCE  BUILT IN  LIBRARY  HEAP     SOURCE        HELD BY
+v1       warm     10.0 s ago     160 ms    412 KiB  20 B     0123456789ab  guard src/main.rs:7:5 on main for 4.0 s
+v2       current  5.0 s ago      -         412 KiB  118 MiB  -             -
 ";
         assert_eq!(status(&answer, now(), Paint::Plain), expected);
     }

@@ -58,6 +58,13 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
         Event::Pinned { version } => {
             Some(format!("{version} stays in memory: the loader kept it after it was closed"))
         }
+        Event::Crowded { crowd } => Some(crowd.to_string()),
+        Event::Leaked { version, bytes } => {
+            Some(format!("{version} left {bytes} bytes of heap memory behind"))
+        }
+        Event::HookFailed { version, hook, name, reason } => {
+            Some(format!("{} {hook} {name} of {version} {reason}", paint.bad("hook failed:")))
+        }
         Event::Paused => Some("swaps are paused".to_owned()),
         Event::Resumed => Some("swaps go on".to_owned()),
         Event::Frozen => Some("frozen: nothing changes what runs any more".to_owned()),

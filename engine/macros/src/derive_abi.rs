@@ -1,7 +1,7 @@
 //! `#[derive(Abi)]`: a type's layout as constant data.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{
     Attribute, Data, DataEnum, DeriveInput, Error, Field, Fields, GenericParam, Generics, Ident,
@@ -40,6 +40,7 @@ fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
     };
     let name = format!("{shown}{}", repr.suffix);
     let mention = describer.placeholder(input, &generics, &shown);
+    let heap_bytes = heap_bytes(&input.data, &repr);
     // SAFETY of the two implementations that are quoted here.
     // `Abi`:
     // 1. Description: size, alignment and offsets come from the compiler; names, variants, discriminants and
@@ -83,8 +84,51 @@ fn derive(input: &DeriveInput) -> syn::Result<TokenStream> {
             unsafe impl #impl_generics __hotswap::Argument for #ident #type_generics #where_clause {
                 type At<'__hotswap_call> = Self;
                 const DESC: &'static __hotswap::Desc = <Self as __hotswap::Abi>::DESC;
+                #heap_bytes
             }
         };
+    })
+}
+
+/// The method that adds up what the fields own. Of a packed type nothing can be borrowed: it stays without.
+fn heap_bytes(data: &Data, repr: &Repr) -> Option<TokenStream> {
+    if repr.suffix.contains("packed") {
+        return None;
+    }
+    let arm = |path: TokenStream, fields: &Fields| {
+        let names: Vec<_> =
+            (0..fields.len()).map(|index| format_ident!("__field{index}")).collect();
+        let members = fields.members();
+        quote! {
+            #path { #(#members: ref #names),* } => {
+                #[allow(unused_mut)]
+                let mut __bytes = 0;
+                #(__bytes += (&&__hotswap::Owner(#names)).owned_bytes()?;)*
+                __hotswap::core::option::Option::Some(__bytes)
+            }
+        }
+    };
+    let arms: Vec<_> = match data {
+        Data::Struct(data) => vec![arm(quote!(Self), &data.fields)],
+        Data::Enum(data) => {
+            let arms = data.variants.iter().map(|variant| {
+                let ident = &variant.ident;
+                arm(quote!(Self::#ident), &variant.fields)
+            });
+            arms.collect()
+        }
+        Data::Union(_) => return None,
+    };
+    Some(quote! {
+        fn heap_bytes(&self) -> __hotswap::core::option::Option<__hotswap::core::primitive::usize> {
+            #[allow(unused_imports)]
+            use __hotswap::{OwnsSome as _, OwnsUnknown as _};
+
+            if !__hotswap::core::mem::needs_drop::<Self>() {
+                return __hotswap::core::option::Option::Some(0);
+            }
+            match *self { #(#arms)* }
+        }
     })
 }
 

@@ -130,9 +130,21 @@ impl Function {
         self.record(&quote!(Export), &parameter, &body)
     }
 
-    /// The same for a function without arguments that runs when a version is loaded.
-    pub(crate) fn on_load(&self, target: &TokenStream) -> TokenStream {
-        self.record(&quote!(OnLoad), &quote!(__hotswap::Packed0), &quote!(#target()))
+    /// The same for a function that the engine runs. It is always given the versions, and takes them or not: what the
+    /// function asks for is checked by the compiler and not by the engine.
+    pub(crate) fn hook(&self, kind: &TokenStream, target: &TokenStream) -> TokenStream {
+        let body = match self.arguments.first() {
+            None => quote!(#target()),
+            Some(ty) => quote_spanned!(place_of(ty)=> #target(borrowed_for_this_call.0)),
+        };
+        let taken = Self {
+            name: self.name.clone(),
+            arguments: vec![parse_quote!(__hotswap::VersionChange)],
+            cells: Vec::new(),
+            result: self.result.clone(),
+            deadline_ms: 0,
+        };
+        taken.record(kind, &quote!(__hotswap::Packed1<__hotswap::VersionChange>), &body)
     }
 
     /// The same for a constant.
@@ -199,6 +211,7 @@ impl Record {
                 out: *mut __hotswap::core::primitive::u8,
             ) -> __hotswap::core::primitive::u32 {
                 use __hotswap::{DiscardAny as _, DiscardDebug as _, DiscardDisplay as _};
+                use __hotswap::{OwnsSome as _, OwnsUnknown as _};
 
                 fn __hotswap_body<'call>(borrowed_for_this_call: #parameter) -> #result {
                     #body
@@ -208,7 +221,10 @@ impl Record {
                         arguments,
                         out,
                         __hotswap_body,
-                        (&&&__hotswap::Discard::<#result>::new()).failure(),
+                        __hotswap::About {
+                            failure: (&&&__hotswap::Discard::<#result>::new()).failure(),
+                            owned: |result| (&&__hotswap::Owner(result)).owned_bytes(),
+                        },
                     )
                 }
             }

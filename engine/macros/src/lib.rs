@@ -10,10 +10,10 @@ mod deadline;
 mod derive_abi;
 mod export;
 mod function;
+mod hook;
 mod interface;
 mod migrate;
 mod needs;
-mod on_load;
 mod representation;
 mod reserved;
 mod state;
@@ -172,13 +172,59 @@ pub fn derive_abi(input: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// The function takes no arguments and returns nothing or a `Result`. It runs on a thread of its own, with
+/// The function returns nothing or a `Result`. It takes no argument, or a [`VersionChange`] that says between which versions it
+/// runs. It runs on a thread of its own, with
 /// a deadline that the host sets (`load_deadline`, 10 s by default), while the version before goes on serving. When it
 /// returns an `Err`, panics, takes too long or calls the engine, the new version is refused and the reason is in the
 /// log. Functions of the host may be called. Several of them run one after the other, by name.
+///
+/// [`VersionChange`]: https://docs.rs/hotswap-module/latest/hotswap_module/struct.VersionChange.html
 #[proc_macro_attribute]
 pub fn on_load(options: TokenStream, item: TokenStream) -> TokenStream {
-    on_load::expand(options.into(), item.into()).into()
+    hook::expand(&hook::ON_LOAD, options.into(), item.into()).into()
+}
+
+/// Runs a function each time that a version became current, also by a rollback.
+///
+/// ```
+/// use hotswap_module::{VersionChange, after_swap};
+///
+/// #[after_swap]
+/// fn greet(change: VersionChange) {
+///     println!("{:?} is current, after {:?}", change.to, change.from);
+/// }
+/// ```
+///
+/// Written like [`macro@on_load`]. It runs on a thread of its own and holds up nothing: calls are answered by the new
+/// version already, and it may call the engine. An `Err`, a panic, or a deadline that passes (`hook_deadline`, 10 s by default)
+/// is told in the log, and that is all.
+#[proc_macro_attribute]
+pub fn after_swap(options: TokenStream, item: TokenStream) -> TokenStream {
+    hook::expand(&hook::AFTER_SWAP, options.into(), item.into()).into()
+}
+
+/// Runs a function once when a version is about to go: the place to stop threads and to close sockets.
+///
+/// ```
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// use hotswap_module::before_unload;
+///
+/// static IS_STOPPED: AtomicBool = AtomicBool::new(false); // the module's threads look at it
+///
+/// #[before_unload]
+/// fn stop() {
+///     IS_STOPPED.store(true, Ordering::Release);
+/// }
+/// ```
+///
+/// Written like [`macro@on_load`]. It runs on a thread of its own when nothing can enter the version any more and it is not kept
+/// for a rollback, or the engine ends; threads of the module may still run, and are waited for afterwards. It cannot refuse: an `Err`, a
+/// panic, or a deadline that passes (`hook_deadline`, 10 s by default) is told in the log, and the version goes all the same, as
+/// soon as the function has returned. Functions of the host may be called, the engine not.
+#[proc_macro_attribute]
+pub fn before_unload(options: TokenStream, item: TokenStream) -> TokenStream {
+    hook::expand(&hook::BEFORE_UNLOAD, options.into(), item.into()).into()
 }
 
 /// Makes a trait the interface that a host and a module share.

@@ -52,6 +52,13 @@ pub unsafe trait Argument {
     /// What the type looks like in memory.
     const DESC: &'static Desc;
 
+    /// Heap bytes that the value owns, and that change hands with it; `None` where that cannot be told: a `BTreeMap`, and what
+    /// `&mut` lets the callee change.
+    #[doc(hidden)]
+    fn heap_bytes(&self) -> Option<usize> {
+        if std::mem::needs_drop::<Self>() { None } else { Some(0) }
+    }
+
     /// The value as a literal without its suffix, for the advice in an error
     /// (`write 2u64`); `None` where the type has no literals.
     #[doc(hidden)]

@@ -1,6 +1,7 @@
 //! Tuples of arguments, and the form in which they reach the shim.
 
 use crate::abi::{Argument, Desc};
+use crate::crossing::Crossing;
 
 /// What `call_with` takes: a tuple of up to eight [`Argument`]s; `()` for none.
 ///
@@ -17,7 +18,7 @@ use crate::abi::{Argument, Desc};
 )]
 pub unsafe trait Arguments {
     /// The arguments in the layout that the shim reads.
-    type Packed;
+    type Packed: Crossing;
     /// The descriptions, in order.
     const DESCS: &'static [&'static Desc];
     /// Moves the arguments into that layout.
@@ -34,6 +35,17 @@ macro_rules! arguments {
         #[derive(Debug)]
         #[doc(hidden)]
         pub struct $packed<$($letter),*>($(pub $letter),*);
+
+        impl<$($letter: Argument),*> Crossing for $packed<$($letter),*> {
+            #[inline]
+            fn owned_bytes(&self) -> Option<usize> {
+                let $packed(..) = self;
+                #[allow(unused_mut, reason = "there may be no argument")]
+                let mut bytes = 0;
+                $(bytes += self.$index.heap_bytes()?;)*
+                Some(bytes)
+            }
+        }
 
         // SAFETY: `$packed` is `#[repr(C)]` and both lists are written in the order of the tuple.
         unsafe impl<$($letter: Argument),*> Arguments for ($($letter,)*) {

@@ -6,6 +6,7 @@ use std::ptr;
 
 use crate::abi::Abi;
 use crate::arguments::Arguments;
+use crate::crossing::{Crossing as _, moved, taken};
 use crate::error::{CallError, CallErrorKind};
 use crate::services::{Target, Text, services_here};
 use crate::signature::{Signature, Typed};
@@ -37,6 +38,10 @@ pub struct RawCall<'a> {
 /// 2. The arguments are consumed exactly when the result is `Ok` or an error with
 ///    [`CallError::was_entered`]; otherwise they were not touched.
 pub unsafe trait Caller {
+    /// Whether what calls is a module: then memory that crosses leaves its account.
+    #[doc(hidden)]
+    const IS_MODULE: bool = false;
+
     /// Makes one call.
     ///
     /// # Safety
@@ -87,6 +92,7 @@ fn call_with<R: Abi, A: Arguments, C: Caller + ?Sized>(
     arguments: A,
 ) -> Result<R, CallError> {
     let mut packed = ManuallyDrop::new(arguments.pack());
+    let given = if C::IS_MODULE { packed.owned_bytes() } else { None };
     let mut out = MaybeUninit::<R>::uninit();
     let call = RawCall {
         name,
@@ -97,9 +103,21 @@ fn call_with<R: Abi, A: Arguments, C: Caller + ?Sized>(
     // SAFETY: 1. `packed` is `A::Packed`, which is what the signature of `A` describes.
     // 2. `out` has room for an `R`.
     match unsafe { caller.call_raw(call) } {
-        // SAFETY: 1 of `Caller`: an `R` was written.
-        Ok(()) => Ok(unsafe { out.assume_init() }),
-        Err(error) => Err(failed::<A>(error, packed)),
+        Ok(()) => {
+            // SAFETY: 1 of `Caller`: an `R` was written.
+            let result = unsafe { out.assume_init() };
+            if C::IS_MODULE {
+                moved(given, -1);
+                moved(result.heap_bytes(), 1);
+            }
+            Ok(result)
+        }
+        Err(error) => {
+            if C::IS_MODULE && error.was_entered() {
+                moved(given, -1);
+            }
+            Err(failed::<A>(error, packed))
+        }
     }
 }
 
@@ -208,8 +226,12 @@ impl EngineCaller {
         let code = unsafe { (services.reload)(context, &raw mut version, error.as_mut_ptr()) };
         match code {
             0 => Ok(version),
-            // SAFETY: not 0, so an error was written.
-            _ => Err(unsafe { error.assume_init() }),
+            _ => {
+                // SAFETY: not 0, so an error was written.
+                let error = unsafe { error.assume_init() };
+                taken(&error);
+                Err(error)
+            }
         }
     }
 }
@@ -236,6 +258,8 @@ impl HostCaller {
 
 // SAFETY: the service `call` keeps both promises; it is the host's `Caller` on the other side.
 unsafe impl Caller for EngineCaller {
+    const IS_MODULE: bool = true;
+
     unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
         // SAFETY: the caller's promises are handed on as they are.
         unsafe { call_service(Target::Engine, call) }.map_err(Box::new)
@@ -244,6 +268,8 @@ unsafe impl Caller for EngineCaller {
 
 // SAFETY: as above.
 unsafe impl Caller for HostCaller {
+    const IS_MODULE: bool = true;
+
     unsafe fn call_raw(&self, call: RawCall<'_>) -> Result<(), Box<CallError>> {
         // SAFETY: the caller's promises are handed on as they are.
         unsafe { call_service(Target::Host, call) }.map_err(Box::new)
@@ -276,8 +302,12 @@ unsafe fn call_service(target: Target, call: RawCall<'_>) -> Result<(), CallErro
     };
     match code {
         0 => Ok(()),
-        // SAFETY: not 0, so an error was written.
-        _ => Err(unsafe { error.assume_init() }),
+        _ => {
+            // SAFETY: not 0, so an error was written.
+            let error = unsafe { error.assume_init() };
+            taken(&error);
+            Err(error)
+        }
     }
 }
 

@@ -220,7 +220,9 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match services() {
             // SAFETY: the caller's promise about the layout is the service's.
-            Some(services) => unsafe { (services.alloc)(layout.size(), layout.align()) },
+            Some(services) => unsafe {
+                (services.alloc)(services.context, layout.size(), layout.align())
+            },
             None => ARENA.alloc(layout),
         }
     }
@@ -228,7 +230,9 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         match services() {
             // SAFETY: the caller's promise about the layout is the service's.
-            Some(services) => unsafe { (services.alloc_zeroed)(layout.size(), layout.align()) },
+            Some(services) => unsafe {
+                (services.alloc_zeroed)(services.context, layout.size(), layout.align())
+            },
             // The arena starts as zeros and no block is given out twice.
             None => ARENA.alloc(layout),
         }
@@ -240,7 +244,9 @@ unsafe impl GlobalAlloc for Allocator {
         }
         if let Some(services) = services() {
             // SAFETY: not of the arena, so the host gave it out, with this layout.
-            unsafe { (services.dealloc)(block, layout.size(), layout.align()) };
+            unsafe {
+                (services.dealloc)(services.context, block, layout.size(), layout.align());
+            }
         }
     }
 
@@ -248,7 +254,15 @@ unsafe impl GlobalAlloc for Allocator {
         match services() {
             Some(services) if !ARENA.contains(block) => {
                 // SAFETY: not of the arena, so the host gave it out, with this layout.
-                unsafe { (services.realloc)(block, layout.size(), layout.align(), new_size) }
+                unsafe {
+                    (services.realloc)(
+                        services.context,
+                        block,
+                        layout.size(),
+                        layout.align(),
+                        new_size,
+                    )
+                }
             }
             _ => {
                 // SAFETY: the caller promises a size that fits the alignment.

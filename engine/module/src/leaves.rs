@@ -12,6 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::marker::PhantomData;
+use std::mem::needs_drop;
 use std::num::NonZero;
 use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use crate::abi::{Abi, Argument, Body, Desc};
 
 /// Both traits for an owned type: `At` is the type itself.
 macro_rules! owned {
-    ($(=> [$($generic:tt)*])? $ty:ty, $name:expr, $body:expr $(, $value:ident => $literal:expr)?) => {
+    ($(=> [$($generic:tt)*])? $ty:ty, $name:expr, $body:expr $(, $value:ident => $literal:expr)? $(; $owner:ident owns $bytes:expr)?) => {
         // SAFETY:
         // 1. Description: `describe` takes size and alignment from the compiler, the
         //    body from the type's own parameters.
@@ -40,12 +41,37 @@ macro_rules! owned {
                 let $value = self;
                 Some($literal)
             })?
+            $(
+                #[inline]
+                fn heap_bytes(&self) -> Option<usize> {
+                    let $owner = self;
+                    $bytes
+                }
+            )?
         }
     };
 }
 
 const fn describe<T>(name: &'static str, body: Body) -> Desc {
     Desc { name, size: size_of::<T>(), align: align_of::<T>(), body }
+}
+
+/// What a buffer of so many elements owns, with what they own.
+fn elements<'a, T: Abi>(capacity: usize, list: impl IntoIterator<Item = &'a T>) -> Option<usize> {
+    Some(capacity * size_of::<T>() + inside(list)?)
+}
+
+/// What values own. Whoever made them went through all of them as well.
+fn inside<'a, T: Abi>(values: impl IntoIterator<Item = &'a T>) -> Option<usize> {
+    if !needs_drop::<T>() {
+        return Some(0);
+    }
+    values.into_iter().map(Argument::heap_bytes).sum()
+}
+
+/// What the callee may leave in a value of its caller: nobody wants to go through a whole world at each step to know.
+fn lent<T>() -> Option<usize> {
+    if needs_drop::<T>() { None } else { Some(0) }
 }
 
 macro_rules! numbers {
@@ -57,7 +83,10 @@ macro_rules! leaves {
 }
 
 numbers!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64);
-leaves!(bool char String Duration PathBuf OsString);
+leaves!(bool char Duration);
+owned!(String, "String", Body::Leaf; text owns Some(text.capacity()));
+owned!(PathBuf, "PathBuf", Body::Leaf; path owns Some(path.capacity()));
+owned!(OsString, "OsString", Body::Leaf; text owns Some(text.capacity()));
 owned!((), "()", Body::Leaf);
 
 /// Numbers that `NonZero` takes; their names with the wrapper's.
@@ -68,24 +97,33 @@ macro_rules! non_zero {
 }
 non_zero!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
 
-owned!(=> [T: Abi] Vec<T>, "Vec", Body::Args(&[<T as Abi>::DESC]));
-owned!(=> [T: Abi] Box<T>, "Box", Body::Args(&[<T as Abi>::DESC]));
-owned!(=> [T: Abi] Box<[T]>, "Box<[]>", Body::Args(&[<T as Abi>::DESC]));
-owned!(=> [] Box<str>, "Box<str>", Body::Leaf);
-owned!(=> [T: Abi] VecDeque<T>, "VecDeque", Body::Args(&[<T as Abi>::DESC]));
-owned!(=> [T: Abi + Ord] BinaryHeap<T>, "BinaryHeap", Body::Args(&[<T as Abi>::DESC]));
+owned!(=> [T: Abi] Vec<T>, "Vec", Body::Args(&[<T as Abi>::DESC]); list owns elements(list.capacity(), list));
+owned!(=> [T: Abi] Box<T>, "Box", Body::Args(&[<T as Abi>::DESC]); value owns Some(size_of::<T>() + (**value).heap_bytes()?));
+owned!(=> [T: Abi] Box<[T]>, "Box<[]>", Body::Args(&[<T as Abi>::DESC]); list owns elements(list.len(), list.iter()));
+owned!(=> [] Box<str>, "Box<str>", Body::Leaf; text owns Some(text.len()));
+owned!(=> [T: Abi] VecDeque<T>, "VecDeque", Body::Args(&[<T as Abi>::DESC]); list owns elements(list.capacity(), list));
+owned!(=> [T: Abi + Ord] BinaryHeap<T>, "BinaryHeap", Body::Args(&[<T as Abi>::DESC]); heap owns elements(heap.capacity(), heap));
 owned!(=> [T: Abi] BTreeSet<T>, "BTreeSet", Body::Args(&[<T as Abi>::DESC]));
 owned!(=> [K: Abi, V: Abi] BTreeMap<K, V>, "BTreeMap", Body::Args(&[<K as Abi>::DESC, <V as Abi>::DESC]));
-owned!(=> [T: Abi, E: Abi] Result<T, E>, "Result", Body::Args(&[<T as Abi>::DESC, <E as Abi>::DESC]));
-owned!(=> [T: Abi] Range<T>, "Range", Body::Args(&[<T as Abi>::DESC]));
-owned!(=> [T: Abi] RangeInclusive<T>, "RangeInclusive", Body::Args(&[<T as Abi>::DESC]));
-owned!(=> [T: Abi] Reverse<T>, "Reverse", Body::Args(&[<T as Abi>::DESC]));
+owned!(=> [T: Abi, E: Abi] Result<T, E>, "Result", Body::Args(&[<T as Abi>::DESC, <E as Abi>::DESC]); result owns result.as_ref().map_or_else(Argument::heap_bytes, Argument::heap_bytes));
+owned!(=> [T: Abi] Range<T>, "Range", Body::Args(&[<T as Abi>::DESC]); range owns inside([&range.start, &range.end]));
+owned!(=> [T: Abi] RangeInclusive<T>, "RangeInclusive", Body::Args(&[<T as Abi>::DESC]); range owns inside([range.start(), range.end()]));
+owned!(=> [T: Abi] Reverse<T>, "Reverse", Body::Args(&[<T as Abi>::DESC]); value owns value.0.heap_bytes());
 owned!(=> [T: Abi] PhantomData<T>, "PhantomData", Body::Args(&[<T as Abi>::DESC]));
-owned!(=> [T: Abi, const N: usize] [T; N], "[]", Body::Array(<T as Abi>::DESC, N));
+owned!(=> [T: Abi, const N: usize] [T; N], "[]", Body::Array(<T as Abi>::DESC, N); list owns inside(list));
 
 macro_rules! tuples {
     ($(($($letter:ident)+))*) => {
-        $(owned!(=> [$($letter: Abi),+] ($($letter,)+), "()", Body::Tuple(&[$(<$letter as Abi>::DESC),+]));)*
+        $(owned!(
+            => [$($letter: Abi),+] ($($letter,)+), "()", Body::Tuple(&[$(<$letter as Abi>::DESC),+]);
+            tuple owns {
+                #[allow(non_snake_case, reason = "the letters of the types name the values")]
+                let ($($letter,)+) = tuple;
+                let mut bytes = 0;
+                $(bytes += $letter.heap_bytes()?;)+
+                Some(bytes)
+            }
+        );)*
     };
 }
 tuples! { (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) (A B C D E F G) (A B C D E F G H) }
@@ -104,6 +142,11 @@ unsafe impl<T: Abi> Abi for Option<T> {
 unsafe impl<T: Argument> Argument for Option<T> {
     type At<'a> = Option<T::At<'a>>;
     const DESC: &'static Desc = &describe::<Self>("Option", Body::Args(&[<T as Argument>::DESC]));
+
+    #[inline]
+    fn heap_bytes(&self) -> Option<usize> {
+        self.as_ref().map_or(Some(0), Argument::heap_bytes)
+    }
 }
 
 // SAFETY:
@@ -128,6 +171,11 @@ unsafe impl<T: Abi> Argument for &T {
 unsafe impl<T: Abi> Argument for &mut T {
     type At<'a> = &'a mut T;
     const DESC: &'static Desc = &describe::<Self>("&mut ", Body::Ref(<T as Abi>::DESC));
+
+    #[inline]
+    fn heap_bytes(&self) -> Option<usize> {
+        lent::<T>()
+    }
 }
 
 // SAFETY:
@@ -144,6 +192,11 @@ unsafe impl<T: Abi> Argument for &[T] {
 unsafe impl<T: Abi> Argument for &mut [T] {
     type At<'a> = &'a mut [T];
     const DESC: &'static Desc = &describe::<Self>("&mut ", Body::Slice(<T as Abi>::DESC));
+
+    #[inline]
+    fn heap_bytes(&self) -> Option<usize> {
+        lent::<T>()
+    }
 }
 
 /// Nothing implements this: it only carries the advice for types that cannot cross.

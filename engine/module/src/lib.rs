@@ -36,6 +36,7 @@ extern crate self as hotswap_module;
 mod abi;
 mod arguments;
 mod caller;
+mod crossing;
 mod describe;
 mod error;
 mod exits;
@@ -54,12 +55,13 @@ mod services;
 mod shim;
 mod signature;
 mod state;
+mod version_change;
 
 pub use abi::{Abi, Argument, Desc};
 pub use arguments::Arguments;
 pub use caller::{Caller, EngineCaller, HostCaller, engine, host};
 pub use error::{CallError, CallErrorKind};
-pub use hotswap_macros::{Abi, export, interface, on_load};
+pub use hotswap_macros::{Abi, after_swap, before_unload, export, interface, on_load};
 #[cfg(feature = "state")]
 pub use hotswap_macros::{migrate, state};
 pub use interface::{Interface, Requirement};
@@ -71,6 +73,7 @@ pub use signature::Signature;
 #[cfg(feature = "state")]
 pub use state::{Shared, State, StateMut, StateRef, StateType, first_value};
 pub use state::{StateError, StateErrorKind};
+pub use version_change::VersionChange;
 
 /// For the code that our macros write and for the engine; not covered by the
 /// version number's promises.
@@ -81,6 +84,7 @@ pub mod __private {
         Arguments, Packed0, Packed1, Packed2, Packed3, Packed4, Packed5, Packed6, Packed7, Packed8,
     };
     pub use crate::caller::RawCall;
+    pub use crate::crossing::{Owner, OwnsSome, OwnsUnknown};
     pub use crate::describe::short;
     pub use crate::guest::{Allocator, NOT_TEXT, payload_text, start, start_code, stop};
     pub use crate::intercept;
@@ -94,13 +98,16 @@ pub mod __private {
         Access, CellQuery, FailureText, LINKED_CONTEXT, LockedCell, Services, Target, Text,
         link_services, with_linked_context,
     };
-    pub use crate::shim::{Discard, DiscardAny, DiscardDebug, DiscardDisplay, Shim, Status, run};
+    pub use crate::shim::{
+        About, Discard, DiscardAny, DiscardDebug, DiscardDisplay, Shim, Status, run,
+    };
     pub use crate::signature::{Signature, Typed};
     #[cfg(feature = "state")]
     pub use crate::state::{
         Bytes, DefaultInitial, Initial, Injected, NoInitial, Operation, Outcome, StateRequest,
         StateType, StepRequest, automatic, check_step, difference, serve, skeleton, step,
     };
+    pub use crate::version_change::VersionChange;
     pub use ::core;
     #[cfg(feature = "state")]
     pub use ::serde;

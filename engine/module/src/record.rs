@@ -52,6 +52,10 @@ pub enum Kind {
     Need = 2,
     /// A function that runs once when a version was loaded, before it may become current.
     OnLoad = 3,
+    /// A function that runs when a version became current.
+    AfterSwap = 4,
+    /// A function that runs when a version is about to go.
+    BeforeUnload = 5,
     /// A state type. The name is its schema, the result of the signature its layout, `extra` its version.
     State = 6,
     /// A step of a migration. The name is the schema, `extra` says from and to which version, the argument of the
@@ -287,6 +291,8 @@ fn read_one(bytes: &[u8], offset: usize) -> Result<(Exported, usize), MalformedR
         1 => Kind::Export,
         2 => Kind::Need,
         3 => Kind::OnLoad,
+        4 => Kind::AfterSwap,
+        5 => Kind::BeforeUnload,
         6 => Kind::State,
         7 => Kind::Step,
         _ => return Err(malformed("its kind is unknown")),
@@ -404,7 +410,13 @@ mod tests {
     }
 
     fn record() -> impl Strategy<Value = Exported> {
-        let kind = prop::sample::select(vec![Kind::Export, Kind::Need, Kind::OnLoad]);
+        let kind = prop::sample::select(vec![
+            Kind::Export,
+            Kind::Need,
+            Kind::OnLoad,
+            Kind::AfterSwap,
+            Kind::BeforeUnload,
+        ]);
         (kind, ".{0,9}", ".{0,30}", ".{0,9}", any::<u64>(), any::<u32>()).prop_map(
             |(kind, name, signature, owner, hash, extra)| Exported {
                 kind,

@@ -117,13 +117,17 @@ pub struct Services {
     /// Handed back to the host with every call.
     pub context: *const c_void,
     /// The host's `GlobalAlloc::alloc(size, align)`.
-    pub alloc: unsafe extern "C" fn(usize, usize) -> *mut u8,
+    pub alloc: unsafe extern "C" fn(*const c_void, usize, usize) -> *mut u8,
     /// The host's `GlobalAlloc::alloc_zeroed(size, align)`.
-    pub alloc_zeroed: unsafe extern "C" fn(usize, usize) -> *mut u8,
+    pub alloc_zeroed: unsafe extern "C" fn(*const c_void, usize, usize) -> *mut u8,
     /// The host's `GlobalAlloc::dealloc(pointer, size, align)`.
-    pub dealloc: unsafe extern "C" fn(*mut u8, usize, usize),
+    pub dealloc: unsafe extern "C" fn(*const c_void, *mut u8, usize, usize),
     /// The host's `GlobalAlloc::realloc(pointer, old size, align, new size)`.
-    pub realloc: unsafe extern "C" fn(*mut u8, usize, usize, usize) -> *mut u8,
+    pub realloc: unsafe extern "C" fn(*const c_void, *mut u8, usize, usize, usize) -> *mut u8,
+    /// What this thread has counted for the image, in bytes from some beginning.
+    pub heap_here: unsafe extern "C" fn(*const c_void) -> i64,
+    /// Bytes that were handed over to the image; negative, by it.
+    pub heap_moved: unsafe extern "C" fn(*const c_void, i64),
     /// Whether the host's logger takes records of this level (1 error .. 5 trace) and target.
     pub log_enabled: unsafe extern "C" fn(*const c_void, u32, Text) -> u32,
     /// A record for the host's logger: level, target, message, module path, file, line.

@@ -7,8 +7,10 @@
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::crossing::{Crossing, Entry};
 use crate::guest;
 use crate::state::Ended;
 
@@ -48,29 +50,42 @@ impl Status {
     }
 }
 
+/// What a shim may ask of a result.
+#[derive(Debug)]
+pub struct About<R> {
+    /// The text of its error, where it has one and is discarded.
+    pub failure: fn(&R) -> Option<String>,
+    /// Heap bytes that it owns, where that can be told.
+    pub owned: fn(&R) -> Option<usize>,
+}
+
 /// Reads the packed arguments, calls `body`, and writes the result.
 ///
 /// # Safety
 ///
 /// 1. `arguments` points at an initialised `P`, whose ownership passes to this call.
 /// 2. `out` is null or points at room for an `R`.
-pub unsafe fn run<P, R>(
+pub unsafe fn run<P: Crossing, R>(
     arguments: *mut u8,
     out: *mut u8,
     body: fn(P) -> R,
-    failure: fn(&R) -> Option<String>,
+    about: About<R>,
 ) -> u32 {
     // SAFETY: 1 of the contract.
     let packed = unsafe { arguments.cast::<P>().read() };
+    let entry = Entry::new(&packed, needs_drop::<R>() && !out.is_null());
+    let mut given = Some(0);
     let status = match catch_unwind(AssertUnwindSafe(|| body(packed))) {
-        Ok(result) if out.is_null() => discard(result, failure),
+        Ok(result) if out.is_null() => discard(result, about.failure),
         Ok(result) => {
+            given = (about.owned)(&result);
             // SAFETY: 2 of the contract.
             unsafe { out.cast::<R>().write(result) };
             Status::Done
         }
         Err(payload) => panicked(payload),
     };
+    entry.end(given);
     status as u32
 }
 

@@ -94,7 +94,12 @@ pub const EVENTS: &[LogEvent] = &[
     ),
     event("load.undone", &["engine", "path"], "what was refused is unmapped"),
     event("swap.paused", &["engine", "tx", "fp"], "it waits for swaps to be resumed"),
-    event("swap.refused", &["engine", "tx", "fp", "err", "msg"], "the engine is frozen"),
+    event("swap.queued", &["engine", "tx", "fp"], "it waits for a version to go"),
+    event(
+        "swap.refused",
+        &["engine", "tx", "fp", "err", "msg"],
+        "the engine is frozen, or too many versions are in use",
+    ),
     event("swap.intent", &["engine", "tx", "to"], "it is about to become current"),
     event("swap.abort", &["engine", "tx", "outcome", "err", "msg"], "it did not, after all"),
     event(
@@ -183,9 +188,19 @@ pub const EVENTS: &[LogEvent] = &[
         "it is in use past the drain deadline",
     ),
     event(
+        "version.many",
+        &["engine", "tx", "count", "max", "policy", "pins", "msg"],
+        "so many versions besides are in use, and another came",
+    ),
+    event(
         "version.unloaded",
         &["engine", "version", "unload_us", "path"],
-        "unmapped, and proved to be",
+        "unmapped, and proved to be; `leaked_bytes` where that can be told",
+    ),
+    event(
+        "version.leaked",
+        &["engine", "version", "leaked_bytes", "msg"],
+        "it left so much heap memory behind",
     ),
     event("version.pinned", &["engine", "version", "path", "msg"], "the loader kept it"),
     event(
@@ -207,6 +222,11 @@ pub const EVENTS: &[LogEvent] = &[
         "image.pinned",
         &["engine", "version", "path", "msg"],
         "an earlier image of a version that was loaded again was kept by the loader",
+    ),
+    event(
+        "hook.failed",
+        &["engine", "version", "hook", "name", "msg"],
+        "an `after_swap` or `before_unload` hook failed, or takes too long",
     ),
     event("manual.pause", &["engine"], "swaps are paused"),
     event("manual.resume", &["engine"], "swaps go on"),

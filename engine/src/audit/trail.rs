@@ -112,6 +112,8 @@ pub enum Outcome {
     Superseded,
     /// It waits for swaps to be resumed.
     Paused,
+    /// It waits for a version to go: too many are still in use.
+    Queued,
     /// No line tells.
     Unknown {
         /// The last thing that is told of it.
@@ -431,6 +433,7 @@ impl Change {
             "build.cancel" => Outcome::Superseded,
             "build.same" => Outcome::Same { version: number(line, "version").unwrap_or_default() },
             "swap.paused" => Outcome::Paused,
+            "swap.queued" => Outcome::Queued,
             "verify.refused"
             | "stage.refused"
             | "load.refused"

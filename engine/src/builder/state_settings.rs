@@ -32,6 +32,13 @@ impl EngineBuilder {
         self
     }
 
+    /// How much heap memory a migration may take, in bytes beyond what it gives back, before the version is refused; 4 GiB by default.
+    /// The thread that takes more is stopped for good and holds its version.
+    pub fn migration_memory(mut self, bytes: u64) -> Self {
+        self.state.memory_bytes = bytes;
+        self
+    }
+
     /// Allows migrations that none leads back from. A rollback then gives the state as it was before them; what was
     /// written since is lost, and counted in the log. Without it a version that comes with such a step is refused.
     pub fn allow_one_way_migrations(mut self) -> Self {

@@ -44,7 +44,7 @@ unsafe extern "C" fn run(handler: *mut c_void) {
     let ExitHandler { image, handler, argument } =
         *unsafe { Box::from_raw(handler.cast::<ExitHandler>()) };
     let origin = Origin::Text(format!("atexit on {}", thread_name()));
-    if let Some(_hold) = image.hold_image(PinKind::Hook, origin) {
+    if let Some(_hold) = image.hold(PinKind::Hook, origin) {
         // SAFETY: the module's promise to `atexit`; the image is mapped while it is held.
         running::run(&image, || unsafe { handler(argument) });
     }

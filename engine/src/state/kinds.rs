@@ -107,6 +107,11 @@ impl Kinds {
         self.wanted().find(|kind| kind.schema == schema)
     }
 
+    /// Whether there are any types.
+    pub(crate) fn has_types(&self) -> bool {
+        !self.types.is_empty()
+    }
+
     /// The type of a schema that has this form.
     pub(crate) fn of_form(&self, schema: &str, form: &Form) -> Option<&StateKind> {
         self.types.iter().find(|kind| kind.schema == schema && kind.form == *form)

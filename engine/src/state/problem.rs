@@ -72,6 +72,12 @@ pub enum StateProblem {
         /// The deadline, in milliseconds.
         deadline_ms: u128,
     },
+    /// The steps took more memory than they may. The thread that runs them stands still for good, and is a pin of its version.
+    #[error("the migration took more than {limit_bytes} bytes of memory, the limit")]
+    Memory {
+        /// The limit.
+        limit_bytes: u64,
+    },
     /// The host wants no migrations.
     #[error(
         "the module wants version {to} of it, there is version {from}, and the host has said `StatePolicy::Refuse`"
@@ -123,6 +129,7 @@ impl StateProblem {
             Self::OneWay { .. } => "state_one_way",
             Self::Busy { .. } => "state_busy",
             Self::Deadline { .. } => "state_deadline",
+            Self::Memory { .. } => "state_memory",
             Self::Refused { .. } => "state_refused",
             Self::InUse { .. } => "state_in_use",
             Self::Ambiguous { .. } => "state_ambiguous",

@@ -46,18 +46,21 @@ pub(crate) struct StateSettings {
     pub(crate) torn: TornPolicy,
     /// How long a migration may take: waiting for who uses the state, and all steps.
     pub(crate) deadline: Duration,
+    /// How much heap the code of a migration may take.
+    pub(crate) memory_bytes: u64,
     /// Whether steps are taken that none leads back from.
     pub(crate) allows_one_way: bool,
 }
 
 impl Default for StateSettings {
-    /// 10 s: as for load hooks.
+    /// 10 s: as for load hooks. 4 GiB: a step that runs away is ended before the machine is.
     fn default() -> Self {
         Self {
             policy: StatePolicy::default(),
             old_calls: OldCalls::default(),
             torn: TornPolicy::default(),
             deadline: Duration::from_secs(10),
+            memory_bytes: 4 << 30,
             allows_one_way: false,
         }
     }

@@ -4,16 +4,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hotswap_artifact::{Artifact, Origin, Stage};
 use hotswap_module::__private::{Needs, short};
+use hotswap_module::VersionChange;
 use hotswap_system::clock;
 
 use super::handover::Handover;
 use super::{Newcomer, Swapper};
 use crate::audit::Line;
+use crate::cap::{CapPolicy, Crowd};
 use crate::check;
 use crate::core::Core;
 use crate::event::SwapReason;
@@ -49,6 +51,8 @@ pub(super) enum Admitted {
     Ready(Arc<Version>, Handover),
     /// What runs already, in this version: only a comment was edited, say.
     Same(VersionId),
+    /// Too many versions are still in use to load another.
+    Crowded(Crowd),
 }
 
 impl Swapper {
@@ -123,6 +127,16 @@ impl Swapper {
             self.core.journal.write(Some(tx), line);
             return Ok(Admitted::Same(current));
         }
+        if !matches!(newcomer.reason, SwapReason::First | SwapReason::RolledBack)
+            && let Some(crowd) = self.crowd()
+        {
+            self.tell_crowd(newcomer, &crowd);
+            if crowd.policy != CapPolicy::Warn {
+                newcomer.taken = Some(Taken { file, contents, stage_time, read_time });
+                return Ok(Admitted::Crowded(crowd));
+            }
+        }
+        let Newcomer { tx, .. } = newcomer;
         drop(contents);
         let line = Line::info("stage.ok").field("path", file.path().display());
         self.core.journal.write(Some(tx), line.field("stage_us", stage_time.as_micros()));
@@ -231,6 +245,8 @@ impl Swapper {
         let version = Arc::new(Version {
             id,
             exports: functions.exports,
+            hooks: functions.hooks,
+            was_started: AtomicBool::new(false),
             provenance: Provenance {
                 fingerprint: Some(artifact.fingerprint),
                 content: Some(artifact.content),
@@ -251,13 +267,16 @@ impl Swapper {
         context.declare(functions.kinds);
         // A refusal from here on drops the version, which sends its image back to be unmapped.
         let core = &self.core;
+        let from = Some(core.current()).filter(|current| *current != NO_VERSION);
+        let change = VersionChange::new(from.map(VersionId::number), Some(id.number()));
         core.expectations
             .check_loaded(|name| version.exports.find(name), id)
             .and_then(|()| provides(core, needs, id))
             .and_then(|()| {
                 under_way.enter(Stage::LoadHook);
-                let hooks = &functions.on_load;
-                hook::run(&version, hooks, core.load_deadline, under_way.aborted())
+                // Relaxed: read again only by the drop of the last reference, which orders itself after this.
+                version.was_started.store(true, Ordering::Relaxed);
+                hook::run(&version, change, core.load_deadline, under_way.aborted())
             })
             .map_err(|kind| match kind {
                 LoadErrorKind::Aborted => (kind, "swap.abort"),

@@ -284,6 +284,7 @@ impl Change<'_> {
             what: format!("migrate {}", cell.title()),
             versions: vec![Arc::clone(self.version), Arc::clone(&self.current)],
             deadline: self.left(),
+            memory_bytes: self.core.state.memory_bytes,
         };
         let aborted = self.newcomer.under_way.aborted();
         let done = worker.run(aborted, move || state::migrate(&job, &seen));
@@ -298,6 +299,7 @@ impl Change<'_> {
             Err(Late::Deadline) => {
                 StateProblem::Deadline { deadline_ms: self.core.state.deadline.as_millis() }
             }
+            Err(Late::Memory) => StateProblem::Memory { limit_bytes: self.core.state.memory_bytes },
             Err(Late::Ended) => StateProblem::Value { message: "its thread ended".to_owned() },
             Err(Late::Thread(error)) => return Err(LoadErrorKind::Thread { error }),
             Err(Late::Aborted) => return Err(LoadErrorKind::Aborted),

@@ -118,6 +118,11 @@ impl Lineage {
         self.warm.iter().any(|version| version.id == id)
     }
 
+    /// How many versions are kept ready.
+    pub(super) fn warm_count(&self) -> usize {
+        self.warm.len()
+    }
+
     /// Keeps a version no longer; gives it if it was kept.
     pub(super) fn cool(&mut self, id: VersionId) -> Option<Arc<Version>> {
         let at = self.warm.iter().position(|version| version.id == id)?;

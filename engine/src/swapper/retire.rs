@@ -13,7 +13,7 @@ use super::Swapper;
 use crate::audit::Line;
 use crate::deadline::OverdueCall;
 use crate::event::Event;
-use crate::image::Closed;
+use crate::image::{Closed, Image};
 use crate::leftovers;
 use crate::pin::PinKind;
 use crate::slot;
@@ -31,6 +31,13 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The longest such time: for threads that never call again.
 const ASK_AGAIN_MAX: Duration = Duration::from_secs(10);
+
+/// What is left of a version: its image, until no thread has anything of it.
+pub(super) struct Closing {
+    id: VersionId,
+    image: Image,
+    was_current: bool,
+}
 
 impl Swapper {
     /// Lets go of a version that was replaced, as soon as no call is in it.
@@ -140,18 +147,29 @@ impl Swapper {
         self.look_at_leftovers();
     }
 
-    /// Takes back an image that nobody reaches any more, and unmaps it as soon as no thread has anything of it.
+    /// Takes back what nobody can enter any more, and has it do what it does before it goes.
     pub(super) fn unload(&mut self, retired: Retired) {
-        let context = Arc::clone(retired.image.context());
+        if let Some(retired) = self.before_unload(retired) {
+            self.begin_closing(retired);
+        }
+    }
+
+    /// Unmaps an image as soon as no thread of it runs and no other has anything of it.
+    pub(super) fn begin_closing(&mut self, retired: Retired) {
+        let Retired { id, image, was_current, .. } = retired;
+        let Some(image) = image else {
+            // Linked code, which stays.
+            self.mapped_count -= 1;
+            return;
+        };
+        let context = Arc::clone(image.context());
+        let closing = Closing { id, image, was_current };
         if context.kept_by().is_some() {
             context.let_go(!self.is_closing);
             // Its code may run at any time: what it left on threads stays, until they end.
-            return self.unmap(retired);
+            return self.unmap(closing);
         }
-        // What its constructors left on this thread.
-        context.leftovers.begin_closing();
-        leftovers::clear_closing();
-        self.closing.push(retired);
+        self.closing.push(closing);
         // An engine that has ended has no use for its state.
         context.let_go(!self.is_closing);
         self.asked = 0;
@@ -160,14 +178,16 @@ impl Swapper {
 
     /// Unmaps the images that are clear, and has the threads that have something of the others destroy it.
     pub(super) fn look_at_leftovers(&mut self) {
-        let is_clear = |retired: &mut Retired| retired.image.context().is_clear();
-        let clear: Vec<_> = self.closing.extract_if(.., is_clear).collect();
-        clear.into_iter().for_each(|retired| self.unmap(retired));
         let threads: Vec<_> = self
             .closing
             .iter()
-            .flat_map(|retired| retired.image.context().leftovers.begin_closing())
+            .flat_map(|closing| closing.image.context().begin_closing())
             .collect();
+        // What its constructors left on this thread.
+        leftovers::clear_closing();
+        let is_clear = |closing: &mut Closing| closing.image.context().is_clear();
+        let clear: Vec<_> = self.closing.extract_if(.., is_clear).collect();
+        clear.into_iter().for_each(|closing| self.unmap(closing));
         slot::ask(&threads);
         self.asked = if self.closing.is_empty() { 0 } else { self.asked + 1 };
         self.ask_again = match self.asked {
@@ -177,8 +197,8 @@ impl Swapper {
     }
 
     /// Unmaps what nothing leads into any more, and looks whether it is gone.
-    fn unmap(&mut self, retired: Retired) {
-        let Retired { id, image, was_current } = retired;
+    fn unmap(&mut self, closing: Closing) {
+        let Closing { id, image, was_current } = closing;
         let path = image.path().display().to_string();
         let holds = image.context().holds();
         let is_import = image.context().kept_by().is_some();
@@ -190,19 +210,23 @@ impl Swapper {
         });
         match closed {
             Closed::NotYet(image) => {
-                return self.closing.push(Retired { id, image, was_current });
+                return self.closing.push(Closing { id, image, was_current });
             }
-            Closed::Unloaded if !was_current => {
+            Closed::Unloaded { .. } if !was_current => {
                 let line = Line::info("load.undone").field("path", path);
                 self.core.journal.write(None, line);
             }
-            Closed::Unloaded => {
+            Closed::Unloaded { leaked_bytes } => {
                 // What was loaded again meanwhile is not gone: only this image of it is.
                 let is_over = self.core.history.lock().ended(&holds, VersionState::Unloaded);
                 let event = if is_over { "version.unloaded" } else { "image.unloaded" };
                 let line = Line::info(event).field("version", id.number());
                 let line = line.field("unload_us", clock::since(start).as_micros());
-                self.core.journal.write(None, line.field("path", path));
+                let line = line.field("path", path).maybe("leaked_bytes", leaked_bytes);
+                self.core.journal.write(None, line);
+                if let Some(bytes @ 1..) = leaked_bytes {
+                    self.tell_leak(id, bytes);
+                }
                 if is_over {
                     self.core.tell(&Event::Unloaded { version: id });
                 }
@@ -227,6 +251,15 @@ impl Swapper {
         self.unloads.retain(|(waited_for, _)| !Arc::ptr_eq(waited_for, &holds));
     }
 
+    /// Says what a version did not give back. It is gone, and nobody else can.
+    fn tell_leak(&self, version: VersionId, bytes: u64) {
+        let line = Line::warn("version.leaked").field("version", version.number());
+        let line = line.field("leaked_bytes", bytes);
+        let text = format!("{version} is gone and left {bytes} bytes of heap memory behind");
+        self.core.journal.write(None, line.field("msg", text));
+        self.core.tell(&Event::Leaked { version, bytes });
+    }
+
     /// Ends the engine: no more changes, no more calls by name; what guards and threads hold
     /// stays until they let go, and this thread unmaps it then.
     pub(super) fn close(&mut self, done: Sender<()>) {
@@ -242,6 +275,9 @@ impl Swapper {
         self.drain(old);
         self.lineage.end().into_iter().for_each(|version| self.drain(version));
         self.unload_retired();
+        while self.hooks.delay_the_end() {
+            self.closing_turn();
+        }
         self.unloads.clear();
         self.core.journal.write(None, Line::info("engine.stop").field("mapped", self.mapped_count));
         self.core.tell(&Event::Stopped);
@@ -257,14 +293,21 @@ impl Swapper {
         }
         let _ = done.send(());
         while self.mapped_count > 0 || !self.draining.is_empty() {
-            select! {
-                recv(self.retired) -> retired => match retired {
-                    Ok(retired) => self.unload(retired),
-                    Err(_) => return,
-                },
-                recv(self.rung) -> _ => self.answer_bell(),
-                recv(self.ask_again) -> _ => self.look_at_leftovers(),
+            self.closing_turn();
+        }
+    }
+
+    /// Waits for one message and deals with it, where nothing can become current any more.
+    fn closing_turn(&mut self) {
+        select! {
+            // This thread has a sender.
+            recv(self.retired) -> retired => retired.into_iter().for_each(|retired| self.unload(retired)),
+            recv(self.rung) -> _ => self.answer_bell(),
+            recv(self.ask_again) -> _ => self.look_at_leftovers(),
+            recv(self.hooks.finished) -> finished => {
+                finished.into_iter().for_each(|finished| self.hooks_finished(finished));
             }
+            recv(self.hooks.overdue) -> _ => self.tell_late_hooks(),
         }
     }
 

@@ -113,8 +113,10 @@ impl Swapper {
     ) -> Result<(Arc<Version>, Handover), ReloadError> {
         match self.admit_or_refuse(newcomer, id) {
             Ok(Admitted::Ready(version, handover)) => Ok((version, handover)),
-            // Only a change is compared with what runs.
-            Ok(Admitted::Same(_)) => unreachable!("a rollback loads what it names"),
+            // Only a change is compared with what runs, and waits for room.
+            Ok(Admitted::Same(_) | Admitted::Crowded(_)) => {
+                unreachable!("a rollback loads what it names")
+            }
             Err((kind, _)) => Err(self.not_loaded(newcomer, id, kind)),
         }
     }

@@ -123,7 +123,7 @@ impl Swapper {
                     self.core.history.lock().fallback = Some(Arc::new(error.clone()));
                     return Some(verdict);
                 }
-                Ok(Admitted::Same(_)) => unreachable!("nothing runs yet"),
+                Ok(Admitted::Same(_) | Admitted::Crowded(_)) => unreachable!("nothing runs yet"),
                 Err((kind, event)) => {
                     // What was loaded and refused is gone before the next is tried.
                     self.unload_retired();

@@ -81,8 +81,16 @@ impl Swapper {
             recv(self.overdue) -> _ => self.tell_overdue(),
             recv(self.calls_due) -> _ => self.tell_overdue_calls(),
             recv(self.ask_again) -> _ => self.look_at_leftovers(),
+            recv(self.hooks.finished) -> finished => {
+                finished.into_iter().for_each(|finished| self.hooks_finished(finished));
+            }
+            recv(self.hooks.overdue) -> _ => self.tell_late_hooks(),
         }
-        if self.is_closing { Turn::End } else { Turn::Next }
+        if self.is_closing {
+            return Turn::End;
+        }
+        self.let_in();
+        Turn::Next
     }
 
     /// Loads what somebody names; a panic on the way is an answer too.

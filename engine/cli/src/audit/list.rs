@@ -64,6 +64,7 @@ pub(super) fn json(change: &Change) -> Value {
         Outcome::Unreadable { message } => json!({"is": "unreadable", "msg": message}),
         Outcome::Superseded => json!({"is": "superseded"}),
         Outcome::Paused => json!({"is": "paused"}),
+        Outcome::Queued => json!({"is": "queued"}),
         Outcome::Unknown { last_event, is_over } => {
             json!({"is": "unknown", "last_event": last_event, "is_over": is_over})
         }

@@ -73,6 +73,7 @@ pub(super) fn outcome(change: &Change) -> String {
             format!("{stays}the source cannot be read: {}", first_line(message))
         }
         Outcome::Superseded => format!("{stays}something newer was saved meanwhile"),
+        Outcome::Queued => format!("{stays}it waits, too many versions are in use"),
         Outcome::Paused => format!("{stays}it waits, swaps are paused"),
         Outcome::Unknown { last_event, is_over: true } => {
             format!("no outcome: its process ended after {last_event}")

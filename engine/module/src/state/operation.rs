@@ -8,6 +8,7 @@ use std::slice;
 
 use super::kind::StateType;
 use crate::arguments::Packed1;
+use crate::crossing::Crossing;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,13 @@ pub struct StateRequest {
     pub bytes: Bytes,
     /// Where bytes go; null where there are none.
     pub out: *mut Vec<u8>,
+}
+
+/// What it makes and drops belongs to cells, and is on no version's account.
+impl Crossing for Packed1<StateRequest> {
+    fn owned_bytes(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Does what was asked, for `T`.

@@ -8,6 +8,7 @@ use super::kind::StateType;
 use super::operation::{Bytes, decode, encode};
 use crate::abi::{Abi, Body};
 use crate::arguments::Packed1;
+use crate::crossing::Crossing;
 
 /// One step, as its shim takes it.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,13 @@ pub struct StepRequest {
     pub out: *mut [Vec<u8>; 2],
     /// Where the names of fields go that the new value does not have.
     pub dropped: *mut Vec<String>,
+}
+
+/// What it makes and drops belongs to cells, and is on no version's account.
+impl Crossing for Packed1<StepRequest> {
+    fn owned_bytes(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Runs a step that somebody wrote.
