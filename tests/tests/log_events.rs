@@ -70,7 +70,7 @@ fn states(directory: &Path) -> Vec<PathBuf> {
     };
     let engine = open(1);
     engine.call_with::<u64>("increment", ()).expect("exported");
-    engine.offer(&counted::counted(2)).expect("migrates");
+    engine.offer(counted::counted(2)).expect("migrates");
     let no_step =
         |source: String| source.replace("#[migrate(from = 3", "#[cfg(any())]\n#[migrate(from = 3");
     let no_step = counted::counted_with("counted_no_fourth", 4, |source| {

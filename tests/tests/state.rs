@@ -24,7 +24,7 @@ fn the_next_version_has_the_very_same_cell() {
     let engine = open(1);
     assert_eq!(increment(&engine), 1);
     for calls in 2..6 {
-        engine.offer(&counted(1)).expect("swaps");
+        engine.offer(counted(1)).expect("swaps");
         assert_eq!(increment(&engine), calls);
     }
     let [state] = &engine.states()[..] else { panic!("{:?}", engine.states()) };
@@ -40,7 +40,7 @@ fn sm_1_counted_through_a_hundred_swaps() {
     let counting = Counting::start(&engine, 8, "increment");
     for _ in 0..100 {
         counting.burst();
-        engine.offer(&counted(1)).expect("swaps");
+        engine.offer(counted(1)).expect("swaps");
     }
     let calls = counting.stop();
     assert!(calls > 0);
@@ -54,7 +54,7 @@ fn sm_3_a_chain_of_steps_runs_in_order_and_may_be_skipped() {
         for _ in 0..3 {
             increment(&engine);
         }
-        engine.offer(&counted(to)).expect("migrates");
+        engine.offer(counted(to)).expect("migrates");
         assert_eq!((schema(&engine), total(&engine)), (to, 3), "{from} to {to}");
         assert_eq!(increment(&engine), 4);
     }
@@ -65,14 +65,14 @@ fn sm_4_down_leads_back_to_what_it_was() {
     let engine = builder(&counted(2)).0.keep_versions(1).open().expect("opens");
     increment(&engine);
     let before = engine.states();
-    engine.offer(&counted(3)).expect("migrates");
+    engine.offer(counted(3)).expect("migrates");
     assert_ne!(engine.states()[0].json, before[0].json);
     engine.rollback().expect("migrates back");
     assert_eq!(engine.states()[0].json, before[0].json);
     assert_eq!(increment(&engine), 2);
     // And back once more, to a version that is loaded again.
-    engine.offer(&counted(5)).expect("migrates");
-    engine.offer(&counted(4)).expect("migrates");
+    engine.offer(counted(5)).expect("migrates");
+    engine.offer(counted(4)).expect("migrates");
     assert_eq!(increment(&engine), 3);
 }
 
@@ -88,7 +88,7 @@ fn c1_a_walk_over_five_schemas() {
         random ^= random << 17;
         let to = 1 + random % SCHEMAS;
         counting.burst();
-        engine.offer(&counted(to)).expect("migrates");
+        engine.offer(counted(to)).expect("migrates");
         assert_eq!(schema(&engine), to);
     }
     let calls = counting.stop();

@@ -16,7 +16,7 @@ fn an_old_call_reads_what_it_was_and_cannot_write() {
     let old = engine.clone();
     let call = thread::spawn(move || old.call_with::<u64>("read_wait_write", ()));
     gate.wait();
-    engine.offer(&counted(2)).expect("migrates");
+    engine.offer(counted(2)).expect("migrates");
     for calls in 2..5 {
         assert_eq!(engine.call_with::<u64>("increment", ()), Ok(calls));
     }
@@ -36,7 +36,7 @@ fn an_old_call_writes_where_the_form_is_the_same() {
     let old = engine.clone();
     let call = thread::spawn(move || old.call_with::<u64>("hold", ()));
     gate.wait();
-    engine.offer(&counted(1)).expect("nothing is waited for");
+    engine.offer(counted(1)).expect("nothing is waited for");
     let new = engine.clone();
     let waiting = thread::spawn(move || new.call_with::<u64>("increment", ()));
     gate.open();
@@ -111,7 +111,7 @@ fn torn_state_becomes_what_it_was_when_its_version_came() {
     engine.call("tear").expect_err("it panics");
     assert_eq!(engine.call_with::<u64>("total", ()), Ok(0), "there was nothing when it came");
     engine.call_with::<u64>("increment", ()).expect("exported");
-    engine.offer(&counted(1)).expect("swaps");
+    engine.offer(counted(1)).expect("swaps");
     engine.call_with::<u64>("increment", ()).expect("exported");
     engine.call("tear").expect_err("it panics");
     assert_eq!(engine.call_with::<u64>("total", ()), Ok(1));
@@ -123,15 +123,15 @@ fn torn_state_becomes_what_it_was_when_its_version_came() {
 fn state_rests_while_no_version_has_it() {
     let engine = builder(&counted(1)).0.open().expect("opens");
     engine.call_with::<u64>("increment", ()).expect("exported");
-    engine.offer(&prebuilt::numbered(1)).expect("swaps");
+    engine.offer(prebuilt::numbered(1)).expect("swaps");
     let ticket =
         engine.unload(engine.versions().iter().map(|version| version.id).min().expect("two"));
     drop(ticket.map(|ticket| ticket.wait(hotswap_tests::deadline::PATIENCE)));
     assert_eq!(engine.states()[0].json.as_deref(), Some(r#"{"calls":1}"#));
-    engine.offer(&counted(1)).expect("swaps");
+    engine.offer(counted(1)).expect("swaps");
     assert_eq!(engine.call_with::<u64>("increment", ()), Ok(2));
-    engine.offer(&prebuilt::numbered(2)).expect("swaps");
-    engine.offer(&counted(3)).expect("what rests is migrated too");
+    engine.offer(prebuilt::numbered(2)).expect("swaps");
+    engine.offer(counted(3)).expect("what rests is migrated too");
     assert_eq!(engine.call_with::<u64>("increment", ()), Ok(3));
 }
 

@@ -92,7 +92,7 @@ fn sm_6_a_step_that_says_no_changes_nothing() {
     let error = refused(&engine, &says_no);
     let StateProblem::Step { from: 1, to: 2, message } = problem(&error) else { panic!("{error}") };
     assert_eq!(message, "not with 1");
-    engine.offer(&counted(2)).expect("a good one is let in");
+    engine.offer(counted(2)).expect("a good one is let in");
     assert_eq!(increment(&engine), 2);
 }
 
@@ -107,7 +107,7 @@ fn sm_6_a_step_that_panics_changes_nothing() {
         message.starts_with("panicked at src/lib.rs:") && message.ends_with(": at 1"),
         "{message}"
     );
-    engine.offer(&counted(2)).expect("a good one is let in");
+    engine.offer(counted(2)).expect("a good one is let in");
     assert_eq!(increment(&engine), 2);
 }
 
@@ -124,7 +124,7 @@ fn sm_6_a_step_past_its_deadline_changes_nothing() {
     assert_eq!(increment(&engine), 2, "the state is free while the step still runs");
     gate.wait();
     gate.open();
-    engine.offer(&counted(2)).expect("a good one is let in");
+    engine.offer(counted(2)).expect("a good one is let in");
     assert_eq!(increment(&engine), 3);
 }
 
@@ -151,11 +151,11 @@ fn state_in_use_is_refused_for_now() {
     let holder = engine.clone();
     let call = thread::spawn(move || holder.call_with::<u64>("hold", ()));
     gate.wait();
-    let error = engine.offer(&counted(2)).expect_err("it is locked");
+    let error = engine.offer(counted(2)).expect_err("it is locked");
     assert!(matches!(problem(&error), StateProblem::Busy { deadline_ms: 50 }), "{error}");
     gate.open();
     assert_eq!(call.join().expect("no panic"), Ok(1));
-    engine.offer(&counted(2)).expect("it is free");
+    engine.offer(counted(2)).expect("it is free");
     assert_eq!(increment(&engine), 2);
 }
 
@@ -166,7 +166,7 @@ fn sm_5_what_is_dropped_is_counted_in_the_log() {
     let log = directory.path().join("hotswap.log");
     let engine = builder(&counted(3)).0.log_file(&log).open().expect("opens");
     increment(&engine);
-    engine.offer(&counted(4)).expect("migrates");
+    engine.offer(counted(4)).expect("migrates");
     drop(engine);
     let lines = log_lines(&log);
     let line = lines.iter().find(|line| line.event == "migrate.ok").expect("it was migrated");
@@ -208,14 +208,14 @@ fn the_host_may_want_no_migrations_or_fresh_state() {
     increment(&engine);
     let error = refused(&engine, &counted(2));
     assert!(matches!(problem(&error), StateProblem::Refused { from: 1, to: 2 }), "{error}");
-    engine.offer(&counted(1)).expect("the same form is handed on");
+    engine.offer(counted(1)).expect("the same form is handed on");
     assert_eq!(increment(&engine), 2);
 
     let engine = builder(&counted(1)).0.state(StatePolicy::Fresh).open().expect("opens");
     increment(&engine);
-    engine.offer(&counted(1)).expect("swaps");
+    engine.offer(counted(1)).expect("swaps");
     assert_eq!(increment(&engine), 1);
-    engine.offer(&counted(5)).expect("swaps");
+    engine.offer(counted(5)).expect("swaps");
     assert_eq!(increment(&engine), 1);
 }
 
