@@ -8,6 +8,7 @@ mod load;
 mod memory;
 mod peers;
 mod polling;
+mod state;
 
 use std::collections::BTreeSet;
 
@@ -27,6 +28,7 @@ pub(super) fn sections(found: &Findings) -> Vec<Section> {
         edits::edits(found),
         load::load(found),
         memory::memory(found),
+        state::state(found),
     ];
     sections.extend(peers::peers(found));
     sections
