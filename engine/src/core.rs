@@ -331,11 +331,6 @@ impl CellOwner for Core {
         self.subscribers.tell(&Event::StateTorn { state: cell.title(), by: by.to_string() });
         if is_restored { Torn::Restored } else { Torn::Kept }
     }
-
-    fn not_restored(&self, cell: &Cell, message: &str) {
-        let line = Line::error("state.lost").field("state", cell.title());
-        self.journal.write(None, line.field("msg", message));
-    }
 }
 
 /// Runs an export; what its shim answers.

@@ -11,7 +11,10 @@
 /// * **One compiler.** Host and module must be built by the very same rustc: Rust has no stable layout. Anything else is
 ///   refused before it is loaded, with both compilers named.
 /// * **`panic = "abort"`** in the module's profile is refused: a panic would end the host.
-/// * **Statics of a module start anew** with every version: each version is loaded from a file of its own.
+/// * **Statics of a module start anew** with every version: each version is loaded from a file of its own. What must outlive a
+///   version is [`state`](crate::docs::state).
+/// * **A migration holds two copies** of what it migrates, and its bytes; the old one goes with the version that it belongs to.
+/// * **A guard of a cell that is forgotten** (`std::mem::forget`) leaves the cell locked for good, as with any lock.
 /// * **A module thread, a signal handler, a thread-local value with a destructor** holds its version: until it ended, until
 ///   another handler took its place, until the thread that has the value ended or made its next call through any
 ///   engine. A guard's calls do not count as such. A thread that never calls again and never ends holds it for ever.
@@ -101,7 +104,7 @@ pub mod unload {}
 /// | a comment, formatting | built, found to be the code that runs (`build.same`), not swapped. A line more or less moves the locations that panics tell, which is other code |
 /// | another toolchain, target, `panic = "abort"` | refused before it is loaded, both sides named |
 ///
-/// Values that a host keeps and lends to calls survive every swap; what a module keeps in statics does not.
+/// Values that a host keeps and lends to calls survive every swap, and so do [cells](crate::docs::state); what a module keeps in statics does not.
 pub mod edit_classes {}
 
 /// # Load hooks
@@ -114,6 +117,9 @@ pub mod edit_classes {}
 /// It runs on a thread of its own. One that does not return cannot be ended: its thread holds the refused version, which
 /// stays mapped until then.
 pub mod load_hooks {}
+
+#[doc = include_str!("docs/state.md")]
+pub mod state {}
 
 #[doc = include_str!("docs/log.md")]
 pub mod log {}

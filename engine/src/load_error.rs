@@ -221,7 +221,7 @@ pub enum LoadErrorKind {
         /// Which cell.
         state: String,
         /// Why.
-        problem: StateProblem,
+        problem: Box<StateProblem>,
     },
     /// A constructor of the module did what only running code may do.
     #[error(

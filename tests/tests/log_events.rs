@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use hotswap_engine::audit::{EVENTS, verify};
 use hotswap_engine::{
-    BuildBackend, BuildErrorKind, BuildJob, Built, Engine, EngineBuilder, StopSignal,
+    BuildBackend, BuildErrorKind, BuildJob, Built, Engine, EngineBuilder, StopSignal, TornPolicy,
 };
 use hotswap_system::fault::{Fault, Manner, Operation, Site, Times, Watching, watch};
+use hotswap_tests::counted;
 use hotswap_tests::deadline::until;
 use hotswap_tests::fake_compiler::{FakeCompiler, text_of};
 use hotswap_tests::fault_world::FaultWorld;
@@ -26,7 +27,8 @@ const NEVER: &str = "monitor.stop";
 fn every_event_is_written_with_its_keys() {
     isolated("every_event_is_written_with_its_keys", || {
         let mut seen = BTreeSet::new();
-        for session in [sources, pauses, offers, ways_back, refusals, defects, files, a_hanging_log]
+        for session in
+            [sources, pauses, offers, ways_back, refusals, defects, states, files, a_hanging_log]
         {
             let directory = tempfile::tempdir().expect("a temporary directory");
             for log in session(directory.path()) {
@@ -42,6 +44,33 @@ fn every_event_is_written_with_its_keys() {
 fn look(engine: &Engine) {
     let _either = engine.sync();
     let _as_before = engine.sync();
+}
+
+/// All that state can go through.
+fn states(directory: &Path) -> Vec<PathBuf> {
+    let (log, path) = (directory.join("states.log"), directory.join("state"));
+    let open = |schema| {
+        let builder = counted::builder(&counted::counted(schema)).0;
+        let builder = builder.log_file(&log).persist_state(&path);
+        builder.torn_state(TornPolicy::Restore).open().expect("opens")
+    };
+    let engine = open(1);
+    engine.call_with::<u64>("increment", ()).expect("exported");
+    engine.offer(&counted::counted(2)).expect("migrates");
+    let no_step =
+        |source: String| source.replace("#[migrate(from = 3", "#[cfg(any())]\n#[migrate(from = 3");
+    let no_step = counted::counted_with("counted_no_fourth", 4, |source| {
+        no_step(source).replace("fn back_to_3(", "#[allow(dead_code)]\nfn back_to_3(")
+    });
+    engine.offer(&no_step).expect_err("no step leads there");
+    engine.call("tear").expect_err("it panics");
+    drop(engine);
+    let engine = open(2);
+    // Nothing can be written in the place of a directory.
+    fs::remove_file(&path).expect("ours");
+    fs::create_dir_all(path.join("in the way")).expect("ours");
+    engine.save_state().expect_err("there is a directory");
+    vec![log]
 }
 
 /// All that a source can go through.

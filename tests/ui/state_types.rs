@@ -35,7 +35,20 @@ mod as_text {
 
 #[state(version = 1)]
 pub struct Hidden {
+    #[serde(with = "as_nothing")]
     pub call: Callback,
+}
+
+mod as_nothing {
+    use hotswap_module::serde::{Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(_: &super::Callback, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(_: D) -> Result<super::Callback, D::Error> {
+        Ok(|number| number)
+    }
 }
 
 #[state(part)]

@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Versions(ControlArguments),
     /// Lists what replaced what in a running program, and why
     History(ControlArguments),
+    /// Shows the state of a running program: what outlives its versions
+    State(StateArguments),
     /// Has a running program look at its source now, and waits for the verdict
     Reload(ControlArguments),
     /// Goes back to the version before, or to another one
@@ -164,6 +166,27 @@ pub(crate) struct ControlArguments {
     /// Why, for the log
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateArguments {
+    #[command(subcommand)]
+    pub(crate) command: StateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateCommand {
+    /// Lists the cells with their schema, version, size and value; one cell in full
+    Show(StateShowArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StateShowArguments {
+    /// The schema whose cells are shown in full [default: one line for every cell]
+    pub(crate) schema: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) control: ControlArguments,
 }
 
 #[derive(Debug, Args)]

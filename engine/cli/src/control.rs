@@ -25,13 +25,7 @@ pub(crate) fn control(
     arguments: &ControlArguments,
     color: Color,
 ) -> Result<ExitCode, Failure> {
-    let request =
-        json!({ "command": command, "version": version, "reason": arguments.reason.as_deref() });
-    let answer = ask(&arguments.socket, &request)?;
-    if let Some(error) = answer["error"].as_str() {
-        return Err(anyhow!("{error}").into());
-    }
-    let answer = &answer["ok"];
+    let answer = &request(command, version, arguments)?;
     let text = match arguments.format {
         Format::Json => format!("{answer:#}\n"),
         Format::Table => {
@@ -44,6 +38,26 @@ pub(crate) fn control(
             }
         }
     };
+    print(&text)
+}
+
+/// Asks; what is answered.
+pub(crate) fn request(
+    command: &str,
+    version: Option<u64>,
+    arguments: &ControlArguments,
+) -> Result<Value, Failure> {
+    let request =
+        json!({ "command": command, "version": version, "reason": arguments.reason.as_deref() });
+    let mut answer = ask(&arguments.socket, &request)?;
+    match answer["error"].as_str() {
+        Some(error) => Err(anyhow!("{error}").into()),
+        None => Ok(answer["ok"].take()),
+    }
+}
+
+/// Prints an answer.
+pub(crate) fn print(text: &str) -> Result<ExitCode, Failure> {
     match stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(error).context("cannot write to stdout").into())

@@ -22,6 +22,7 @@ mod progress;
 mod run;
 mod screen;
 mod span;
+mod state;
 mod table;
 mod targets;
 mod template;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, StateCommand};
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::screen::Screen;
@@ -67,6 +68,10 @@ fn carry_out(arguments: &Arguments, screen: &Arc<Screen>) -> Result<ExitCode, Fa
         }
         Some(Command::History(control)) => {
             control::control("history", None, control, arguments.color)
+        }
+        Some(Command::State(asked)) => {
+            let StateCommand::Show(show) = &asked.command;
+            state::show(show, arguments.color)
         }
         Some(Command::Reload(control)) => {
             control::control("reload", None, control, arguments.color)

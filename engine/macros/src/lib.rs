@@ -45,6 +45,9 @@ mod types;
 /// `Option` of these), at most eight. A borrow lasts for the call: `&'static` does not compile. The
 /// result is owned. A panic is caught and becomes the caller's error.
 ///
+/// A parameter of type `State<T>` or `Shared<T>` is a cell of state: the engine passes it, and callers do not see
+/// it ([`macro@state`]).
+///
 /// On the implementation of an [`macro@interface`] it exports every function of it, and the
 /// compiler checks that none is missing or different:
 ///
@@ -137,6 +140,9 @@ pub fn export(options: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
+/// `#[abi(name = "Place")]` on a type puts another name into its description, and `#[abi(by_name = "Box<Folder>")]` on a field the
+/// name of the type that it had: for former versions of types, whose descriptions are to be those of then (see [`macro@state`]).
+///
 /// Borrows, function pointers and trait objects are refused: they may point into the image of the
 /// module that made them, which can be unloaded.
 #[proc_macro_derive(Abi, attributes(abi))]
@@ -197,13 +203,150 @@ pub fn interface(options: TokenStream, item: TokenStream) -> TokenStream {
     interface::expand(options.into(), item.into()).into()
 }
 
-/// State.
+/// Makes a type the type of a cell, whose value survives swaps.
+///
+/// ```
+/// use hotswap_module::{State, export, state};
+/// hotswap_module::module!();
+///
+/// #[state(version = 1)]
+/// #[derive(Default)]
+/// pub struct Counters {
+///     pub calls: u64,
+///     pub last: Option<Place>,
+/// }
+///
+/// /// A type inside of state types.
+/// #[state(part)]
+/// pub struct Place {
+///     pub x: f64,
+///     pub y: f64,
+/// }
+///
+/// #[export]
+/// pub fn count(counters: State<Counters>, x: f64) -> u64 {
+///     let mut counters = counters.lock();
+///     counters.calls += 1;
+///     counters.last = Some(Place { x, y: 0.0 });
+///     counters.calls
+/// }
+///
+/// // In a test, an ordinary function:
+/// assert_eq!(count(State::standalone(Counters::default()), 1.5), 1);
+/// ```
+///
+/// It stands on a struct or an enum without parameters, and derives [`Abi`], `Serialize` and `Deserialize` where they are not
+/// derived already (the crate's own dependency on serde is not needed). So fields are owned plain data:
+/// what could point into the image of the code that made it does not compile.
+///
+/// | option | meaning |
+/// | --- | --- |
+/// | `version = 1` | which form of the schema this is, from 1 to 65535. Raise it when the fields change, and write how the old value becomes the new one: [`macro@migrate`]. Types inside of it count as its fields |
+/// | `name = "Counters"` | the schema, which all versions share; the type's own name unless it is said. Former versions need it, since they have other names |
+/// | `init = function` | `fn() -> Counters` makes the first value. Without it that is the type's `Default`; a type with neither can only come from a migration |
+/// | `check = function` | `fn(&Counters) -> Result<(), E>` where `E` can be shown: what must be true of a value that comes out of a migration, or the new version is refused |
+/// | `part` | alone: a type inside of state types, with the derives and nothing else. A former one gets the name that it had by `#[abi(name = "Place")]` |
+///
+/// ```
+/// # use hotswap_module::state;
+/// # hotswap_module::module!();
+/// #[state(version = 1, init = begin, check = positive)]
+/// pub struct Balance {
+///     pub cents: i64,
+/// }
+///
+/// fn begin() -> Balance {
+///     Balance { cents: 10_000 }
+/// }
+///
+/// fn positive(balance: &Balance) -> Result<(), String> {
+///     if balance.cents >= 0 { Ok(()) } else { Err(format!("{} cents", balance.cents)) }
+/// }
+/// ```
+///
+/// Values are written whole, by the names of their fields: of serde's attributes only `with`, `serialize_with`, `deserialize_with`,
+/// `default` and `deny_unknown_fields` may stand there.
+///
+/// ```compile_fail
+/// # use hotswap_module::state;
+/// #[state(version = 1)]
+/// pub struct Words {
+///     pub counts: std::collections::HashMap<String, u64>, // points into the image while it is empty: write BTreeMap
+/// }
+/// ```
+///
+/// [`Abi`]: macro@Abi
 #[proc_macro_attribute]
 pub fn state(options: TokenStream, item: TokenStream) -> TokenStream {
     state::expand(options.into(), item.into()).into()
 }
 
-/// A step of a migration.
+/// A step from one version of a state type to a later one.
+///
+/// ```
+/// use hotswap_module::{migrate, state};
+/// hotswap_module::module!();
+///
+/// /// Counters as they were: the values that running programs have.
+/// #[state(version = 1, name = "Counters")]
+/// pub struct CountersV1 {
+///     pub calls: u32,
+///     pub name: String,
+/// }
+///
+/// #[state(version = 2)]
+/// #[derive(Default)]
+/// pub struct Counters {
+///     pub calls: u64,
+///     pub title: String,
+/// }
+///
+/// #[migrate(from = 1, down = counters_to_1)]
+/// fn counters_from_1(old: CountersV1) -> Counters {
+///     Counters { calls: old.calls.into(), title: old.name }
+/// }
+///
+/// /// The way back, for a rollback.
+/// fn counters_to_1(new: Counters) -> Result<CountersV1, String> {
+///     let calls = new.calls.try_into().map_err(|_| format!("{} calls are too many", new.calls))?;
+///     Ok(CountersV1 { calls, name: new.title })
+/// }
+///
+/// // Both stay ordinary functions, to be tested alone:
+/// let old = CountersV1 { calls: 3, name: "n".to_owned() };
+/// assert_eq!(counters_from_1(old).calls, 3);
+/// assert!(counters_to_1(Counters { calls: u64::MAX, title: String::new() }).is_err());
+/// ```
+///
+/// The function takes the old value and returns the new one, or a `Result` of it whose error can be shown. `from` is the version of the old type,
+/// and both have the same schema. Steps are run one after the other, from the version that a cell has to the one that the new code wants;
+/// `from` may skip versions. They run on a copy, on a thread of their own and with a deadline, before the new version becomes current: when one returns an
+/// `Err` or panics, that version is refused, and nothing has changed. So a step has no effects outside.
+///
+/// `down` names the way back, from the new type to the old one. Without it a rollback over this step needs the host's leave.
+///
+/// # Derived steps
+///
+/// Where fields were only added, renamed or dropped, no function and no former type is needed:
+///
+/// ```
+/// use hotswap_module::{migrate, state};
+/// hotswap_module::module!();
+///
+/// #[state(version = 3)]
+/// #[migrate(auto, from = 2)]
+/// #[derive(Default)]
+/// pub struct Counters {
+///     pub calls: u64,
+///     #[migrate(renamed = "name")]
+///     pub title: String,
+///     pub since: Option<u64>, // new: as in the first value
+/// }
+/// ```
+///
+/// Fields are found by name, new ones are as in the type's first value, and the names of what is dropped are in the log. A step that would change
+/// what is kept, or finds a renamed field under neither name, is an error: write a function. Several may stand on a type,
+/// one for each version. There is no derived way back, since that would need the old type.
 #[proc_macro_attribute]
 pub fn migrate(options: TokenStream, item: TokenStream) -> TokenStream {
     migrate::expand(options.into(), item.into()).into()

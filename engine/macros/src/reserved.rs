@@ -29,6 +29,8 @@ pub(crate) const RESERVED: &[&str] = &[
     "rollback",
     "rollback_to",
     "status",
+    "save_state",
+    "states",
     "stay_on",
     "subscribe",
     "sync",

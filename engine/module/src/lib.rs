@@ -24,6 +24,12 @@
 //! into a module's image (`&'static`, function pointers, trait objects, `HashMap`
 //! whose empty table is a static) is not [`Abi`]: that is what makes it safe to
 //! unload code.
+//!
+//! # What survives a swap
+//!
+//! Statics do not: each version has its own. A type with [`state`](macro@state) is that of a cell which belongs to the host, and
+//! [`State`] is how functions reach it; [`macro@migrate`] says how a value becomes one of another layout. `StateMut` and `StateRef` are its guards.
+//! The feature `state`, on by default, brings them, and serde as this crate's dependency.
 
 extern crate self as hotswap_module;
 

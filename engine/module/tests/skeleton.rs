@@ -1,5 +1,7 @@
 //! What people are shown when a layout changed and no step leads to it.
 
+#![cfg(feature = "state")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZero;

@@ -1,11 +1,13 @@
 //! What `#[state]` and `#[migrate]` write, asked as an engine asks it: by record and shim.
 
+#![cfg(feature = "state")]
 #![expect(missing_docs, reason = "a module's items are public, and these have no readers")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hotswap_module::__private::{
     Bytes, Kind, LinkedExport, Operation, Packed1, Shim, Signature, StateRequest, Status,
@@ -127,7 +129,17 @@ pub fn several(a: u8, _phase: State<Phase>, b: &mut u64, _shared: Shared<Derived
 
 #[expect(clippy::too_many_arguments, reason = "the most that an export may have, and a cell")]
 #[export]
-pub fn eight(a: u8, b: u8, c: u8, d: u8, _c: State<Counters>, e: u8, f: u8, g: u8, h: u8) -> u8 {
+pub fn eight(
+    a: u8,
+    b: u8,
+    c: u8,
+    d: u8,
+    _counters: State<Counters>,
+    e: u8,
+    f: u8,
+    g: u8,
+    h: u8,
+) -> u8 {
     a + b + c + d + e + f + g + h
 }
 
@@ -497,16 +509,52 @@ fn a_standalone_cell_locks_as_a_cell_does() {
     assert_eq!(add(counters, 2), 2);
     assert_eq!(add(counters, 2), 4);
     let reading = counters.read();
-    let reading_too = counters.try_read().expect("beside other readers");
+    let reading_too = counters.try_read().expect("a thread may read what it reads already");
     assert_eq!((reading.calls, reading_too.calls), (4, 4));
-    assert_eq!(counters.try_lock().expect_err("being read").kind, StateErrorKind::Busy);
+    let elsewhere = |body: fn(State<Counters>) -> StateErrorKind| {
+        std::thread::spawn(move || body(counters)).join().expect("no panic")
+    };
+    let locked = |counters: State<Counters>| counters.try_lock().expect_err("locked").kind;
+    let read = |counters: State<Counters>| counters.try_read().expect_err("locked").kind;
+    assert_eq!(elsewhere(locked), StateErrorKind::Busy);
     drop((reading, reading_too));
     let mut writing = counters.try_lock().expect("free");
     writing.calls = 7;
-    assert_eq!(counters.try_read().expect_err("being written").kind, StateErrorKind::Busy);
-    assert_eq!(counters.try_lock().expect_err("being written").kind, StateErrorKind::Busy);
+    assert_eq!(elsewhere(read), StateErrorKind::Busy);
+    assert_eq!(elsewhere(locked), StateErrorKind::Busy);
+    let waited = |counters: State<Counters>| {
+        counters.try_lock_for(Duration::from_millis(1)).expect_err("locked").kind
+    };
+    assert_eq!(elsewhere(waited), StateErrorKind::Busy);
     drop(writing);
-    assert_eq!(counters.read().calls, 7);
+    assert_eq!(State::clone(&counters).read().calls, 7);
+}
+
+#[test]
+fn a_standalone_cell_tells_a_thread_that_would_wait_for_itself() {
+    let counters = State::standalone(Counters::default());
+    let is_held = |error: hotswap_module::StateError| match error.kind {
+        StateErrorKind::Held { holder, wanted } => holder != wanted && wanted.contains("state.rs:"),
+        _ => false,
+    };
+    let writing = counters.lock();
+    assert!(is_held(counters.try_lock_for(Duration::MAX).expect_err("held")));
+    assert!(is_held(counters.try_read().expect_err("held")));
+    drop(writing);
+    let reading = counters.read();
+    assert!(is_held(counters.try_lock_for(Duration::MAX).expect_err("held")));
+    drop(reading);
+    let _free = counters.try_lock().expect("free");
+}
+
+#[test]
+fn who_waits_for_a_standalone_cell_gets_it() {
+    let counters = State::standalone(Counters::default());
+    let threads: Vec<_> = (0..8)
+        .map(|_| std::thread::spawn(move || (0..1_000).for_each(|_| counters.lock().calls += 1)))
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    assert_eq!(counters.read().calls, 8_000);
 }
 
 #[test]

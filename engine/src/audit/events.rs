@@ -125,7 +125,6 @@ pub const EVENTS: &[LogEvent] = &[
         &["engine", "state", "by", "version", "becomes"],
         "a panic left it half written, maybe",
     ),
-    event("state.lost", &["engine", "state", "msg"], "what was noted of it could not be put back"),
     event("state.loaded", &["engine", "path", "cells"], "what was saved is there again"),
     event("state.saved", &["engine", "path", "cells", "bytes", "save_us"], "state is on the disk"),
     event("state.not_saved", &["engine", "path", "msg"], "it is not; what was saved before stays"),

@@ -12,6 +12,7 @@ use crate::core::Core;
 use crate::error::ReloadError;
 use crate::history::Transition;
 use crate::request::Request;
+use crate::state::StateInfo;
 use crate::status::{Status, VersionInfo};
 use crate::unload::UnloadOutcome;
 use crate::verdict::Verdict;
@@ -22,7 +23,7 @@ const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether a command changes nothing, so that nobody needs to know later who asked.
 pub(super) fn only_looks(command: &str) -> bool {
-    matches!(command, "status" | "versions" | "history")
+    matches!(command, "status" | "versions" | "history" | "state")
 }
 
 /// Does what was asked.
@@ -36,6 +37,7 @@ pub(super) fn answer(
         "status" => Ok(status(&core.status())),
         "versions" => Ok(core.status().versions.iter().map(info).collect()),
         "history" => Ok(core.history.lock().transitions().iter().map(transition).collect()),
+        "state" => Ok(core.states().iter().map(state).collect()),
         "reload" => verdict(core.reload()),
         "rollback" => {
             let target = version.map(VersionId);
@@ -64,7 +66,7 @@ pub(super) fn answer(
             Ok(said(format!("{count} may be tried again, with the next reload")))
         }
         _ => Err(format!(
-            "there is no command {command:?}: status, versions, history, reload, rollback, stay-on, unload, \
+            "there is no command {command:?}: status, versions, history, state, reload, rollback, stay-on, unload, \
              pause, resume, freeze, clear-quarantine"
         )),
     }
@@ -136,6 +138,20 @@ fn info(version: &VersionInfo) -> Value {
         "bytes": version.bytes,
         "build_ms": u64::try_from(version.build_time.as_millis()).unwrap_or(u64::MAX),
         "pins": version.pins.iter().map(pin).collect::<Value>(),
+    })
+}
+
+fn state(state: &StateInfo) -> Value {
+    let value = state.json.as_deref().and_then(|json| serde_json::from_str(json).ok());
+    json!({
+        "state": state.schema,
+        "name": state.name,
+        "version": state.version,
+        "shared": state.is_shared,
+        "bytes": state.bytes,
+        "writes": state.writes,
+        "torn_by": state.torn_by,
+        "value": value.unwrap_or(Value::Null),
     })
 }
 

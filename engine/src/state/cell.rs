@@ -3,20 +3,19 @@
 //! The lock is held while such code runs, as a lock that modules use must be. What keeps a thread from waiting for itself
 //! is `held`.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::{self, ManuallyDrop};
-use std::ptr::{self, NonNull};
+use std::mem;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hotswap_module::__private::{Access, Bytes, Operation, Packed1, Shim, StateRequest, Status};
-use hotswap_module::CallErrorKind;
+use hotswap_module::__private::{Access, Bytes, Operation, Shim, StateRequest};
 use hotswap_module::StateErrorKind;
+use hotswap_system::clock;
 use parking_lot::lock_api::{
     RawRwLock as _, RawRwLockDowngrade as _, RawRwLockRecursive as _, RawRwLockTimed as _,
 };
@@ -24,7 +23,7 @@ use parking_lot::{Mutex, RawRwLock};
 
 use super::held::{self, Held, Place};
 use super::kinds::{Form, Glue};
-use crate::failure;
+use super::value::{NOTHING, Resting, Value, operate, resting_of};
 
 /// A cell. Its value is reached with its lock held only.
 pub(crate) struct Cell {
@@ -57,9 +56,6 @@ pub(crate) struct Cell {
 pub(crate) trait CellOwner: fmt::Debug + Send + Sync {
     /// A panic left it half written, maybe.
     fn torn(&self, cell: &Cell, by: &Place) -> Torn;
-
-    /// It could not be put back.
-    fn not_restored(&self, cell: &Cell, message: &str);
 }
 
 /// What becomes of a torn cell.
@@ -81,86 +77,11 @@ pub(crate) enum Content {
     Live(Value),
 }
 
-/// A value as bytes.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Resting {
-    /// As postcard.
-    pub(crate) bytes: Vec<u8>,
-    /// As JSON; empty where that cannot carry it.
-    pub(crate) json: Vec<u8>,
-}
-
 /// What a cell was before it was migrated.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     pub(crate) form: Form,
     pub(crate) resting: Resting,
-}
-
-/// Memory of a layout, with a value in it or room for one. Dropping it leaks the value: only code of a module can drop that.
-pub(crate) struct Value {
-    start: NonNull<u8>,
-    layout: Layout,
-}
-
-// SAFETY: what lies there is of a state type, which is `Send + Sync`.
-unsafe impl Send for Value {}
-// SAFETY: as above.
-unsafe impl Sync for Value {}
-
-impl Value {
-    /// Room for a value, in which there is none.
-    fn room(layout: Layout) -> Self {
-        if layout.size() == 0 {
-            // Any address that is aligned, and no null.
-            let start = ptr::without_provenance_mut(layout.align());
-            return Self { start: NonNull::new(start).unwrap_or(NonNull::dangling()), layout };
-        }
-        // SAFETY: its size is not zero.
-        let start = unsafe { alloc(layout) };
-        Self { start: NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), layout }
-    }
-
-    fn as_ptr(&self) -> *mut u8 {
-        self.start.as_ptr()
-    }
-
-    /// Has code write a value to new memory.
-    pub(crate) fn make(
-        layout: Layout,
-        write: impl FnOnce(*mut u8) -> Result<(), String>,
-    ) -> Result<Self, String> {
-        let value = Self::room(layout);
-        match write(value.as_ptr()) {
-            Ok(()) => Ok(value),
-            Err(message) => {
-                value.free();
-                Err(message)
-            }
-        }
-    }
-
-    /// Drops the value and gives its memory back. What panics while it is dropped is leaked.
-    ///
-    /// # Safety
-    ///
-    /// 1. The shim is that of the value's type, and mapped.
-    /// 2. There is a value.
-    unsafe fn end(self, shim: Shim) {
-        let value = self.as_ptr();
-        let request = StateRequest { operation: Operation::Drop, value, ..NOTHING };
-        // SAFETY: both parts of the contract; it is dropped once, since this takes `self`.
-        let _ = unsafe { operate(shim, request) };
-        self.free();
-    }
-
-    /// Gives the memory back, in which there is no value any more.
-    fn free(self) {
-        if self.layout.size() > 0 {
-            // SAFETY: it was allocated with this layout, and is given back once: this takes `self`.
-            unsafe { dealloc(self.start.as_ptr(), self.layout) };
-        }
-    }
 }
 
 // SAFETY: the content is reached with the lock held only: exclusively to change it.
@@ -173,41 +94,6 @@ impl fmt::Debug for Cell {
         f.debug_struct("Cell").field("state", &self.title()).field("form", &self.form).finish()
     }
 }
-
-/// Has the code of a state type do something.
-///
-/// # Safety
-///
-/// 1. The shim is that of a state type whose form is the value's, and stays mapped until this returns.
-/// 2. The request keeps the contract of `hotswap_module::__private::serve`.
-unsafe fn operate(shim: Shim, request: StateRequest) -> Result<(), String> {
-    let mut packed = ManuallyDrop::new(Packed1(request));
-    // SAFETY: both parts of the contract; the result is dropped, an `Err` of it told.
-    let code = unsafe { shim((&raw mut packed).cast(), ptr::null_mut()) };
-    told(code)
-}
-
-/// What a shim of state says of its failure.
-pub(super) fn told(code: u32) -> Result<(), String> {
-    match failure::take(Status::from_code(code)) {
-        None => Ok(()),
-        Some(CallErrorKind::Returned { message } | CallErrorKind::State { message }) => {
-            Err(message)
-        }
-        Some(CallErrorKind::Panicked { message, location }) => {
-            let place = location.map(|location| format!(" at {location}")).unwrap_or_default();
-            Err(format!("panicked{place}: {message}"))
-        }
-        Some(other) => Err(format!("{other:?}")),
-    }
-}
-
-const NOTHING: StateRequest = StateRequest {
-    operation: Operation::Check,
-    value: ptr::null_mut(),
-    bytes: Bytes::new(&[]),
-    out: ptr::null_mut(),
-};
 
 impl Cell {
     /// A cell that holds this.
@@ -391,7 +277,7 @@ impl Cell {
     }
 
     fn acquire(&self, access: Access, timeout: Duration, reads_already: bool) -> bool {
-        let waits_for_ever = Instant::now().checked_add(timeout).is_none();
+        let waits_for_ever = clock::now().checked_add(timeout).is_none();
         match access {
             Access::Read if reads_already => {
                 // Must not queue behind a writer that waits for this very thread.
@@ -435,10 +321,7 @@ impl Cell {
                 && owner.torn(self, &by) == Torn::Restored
             {
                 // SAFETY: this thread holds it exclusively.
-                let restored = unsafe { self.restore() };
-                if let Err(message) = restored {
-                    owner.not_restored(self, &message);
-                }
+                unsafe { self.restore() };
             }
         }
         self.release(access);
@@ -566,8 +449,9 @@ impl Cell {
     /// # Safety
     ///
     /// The lock is held exclusively.
-    unsafe fn restore(&self) -> Result<(), String> {
-        let (shim, _held) = self.held_glue().ok_or("no version of this form is loaded")?;
+    unsafe fn restore(&self) {
+        // The version whose call tore it is there at least.
+        let Some((shim, _held)) = self.held_glue() else { return };
         let content = match &*self.restore_point.lock() {
             Some(resting) => Content::Resting(resting.clone()),
             None => Content::Empty,
@@ -579,7 +463,6 @@ impl Cell {
             unsafe { old.end(shim) };
         }
         *self.torn.lock() = None;
-        Ok(())
     }
 
     /// Has code of its type say whether its value is what it should be.
@@ -590,47 +473,6 @@ impl Cell {
         // SAFETY: 1. who calls this has the shim of its form, mapped. 2. the value is there, and only ours.
         unsafe { operate(shim, request) }
     }
-}
-
-/// A value as bytes.
-///
-/// # Safety
-///
-/// 1. The shim is that of the value's type, and mapped.
-/// 2. The value is there, and nobody changes it.
-unsafe fn resting_of(shim: Shim, value: *mut u8, wants_json: bool) -> Result<Resting, String> {
-    let mut resting = Resting::default();
-    let encode = StateRequest {
-        operation: Operation::Encode,
-        value,
-        out: &raw mut resting.bytes,
-        ..NOTHING
-    };
-    // SAFETY: both parts of the contract.
-    unsafe { operate(shim, encode) }?;
-    if wants_json {
-        let json = StateRequest {
-            operation: Operation::Json,
-            value,
-            out: &raw mut resting.json,
-            ..NOTHING
-        };
-        // SAFETY: both parts of the contract.
-        if unsafe { operate(shim, json) }.is_err() {
-            resting.json.clear();
-        }
-    }
-    Ok(resting)
-}
-
-/// Makes a value of a type from bytes, to be put into a cell of its form.
-pub(crate) fn decode(shim: Shim, layout: Layout, bytes: &[u8]) -> Result<Value, String> {
-    Value::make(layout, |value| {
-        let bytes = Bytes::new(bytes);
-        let request = StateRequest { operation: Operation::Decode, value, bytes, ..NOTHING };
-        // SAFETY: 1. who calls this has the shim of the layout's type, mapped. 2. there is room; the bytes are borrowed.
-        unsafe { operate(shim, request) }
-    })
 }
 
 /// A cell that the engine has locked. Unlocked on the thread that locked it: the pointer keeps it from being sent.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::cell::{Cell, Resting};
+use super::cell::Cell;
+use super::value::Resting;
 
 /// How long a cell that is locked for writing is waited for, to be looked at.
 const PATIENCE: Duration = Duration::from_millis(200);

@@ -7,9 +7,10 @@ use std::sync::{Arc, Weak};
 
 use hotswap_module::__private::{Bytes, Packed1, Shim, StepRequest};
 
-use super::cell::{Cell, CellOwner, Content, Resting, Value, decode, told};
+use super::cell::{Cell, CellOwner, Content};
 use super::kinds::StateKind;
 use super::plan::{Plan, Whose};
+use super::value::{Resting, Value, decode, told};
 
 /// One value to be brought to another form.
 #[derive(Debug)]

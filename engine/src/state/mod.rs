@@ -14,10 +14,11 @@ mod plan;
 mod problem;
 mod saved;
 mod settings;
+mod value;
 mod worker;
 
 pub(crate) use bound::{Bound, Entry};
-pub(crate) use cell::{Cell, CellOwner, Content, Exclusive, Resting, Snapshot, Torn};
+pub(crate) use cell::{Cell, CellOwner, Content, Exclusive, Snapshot, Torn};
 pub(crate) use cells::{Cells, SHARED};
 pub(crate) use held::Place;
 pub use info::StateInfo;
@@ -29,4 +30,5 @@ pub use saved::StateFileError;
 pub(crate) use saved::{load, save};
 pub(crate) use settings::StateSettings;
 pub use settings::{OldCalls, StatePolicy, TornPolicy};
+pub(crate) use value::Resting;
 pub(crate) use worker::{Late, run};

@@ -12,9 +12,10 @@ use hotswap_artifact::ContentHash;
 use hotswap_system::fs::{self, File};
 use hotswap_system::process;
 
-use super::cell::{Cell, Content, Resting};
+use super::cell::{Cell, Content};
 use super::cells::Cells;
 use super::kinds::Form;
+use super::value::Resting;
 
 /// The first line: what the file is, and in which format.
 const HEADER: &str = "hotswap-state 1";

@@ -77,7 +77,7 @@ fn cells(core: &Core, are_shared: bool) -> &Cells {
 }
 
 fn refuse(cell: &Cell, problem: StateProblem) -> LoadErrorKind {
-    LoadErrorKind::State { state: cell.title(), problem }
+    LoadErrorKind::State { state: cell.title(), problem: Box::new(problem) }
 }
 
 impl Swapper {
@@ -92,7 +92,10 @@ impl Swapper {
         let kinds = context.kinds();
         if let Some(kind) = kinds.ambiguous() {
             let problem = StateProblem::Ambiguous { version: kind.form.version };
-            return Err(LoadErrorKind::State { state: kind.schema.clone(), problem });
+            return Err(LoadErrorKind::State {
+                state: kind.schema.clone(),
+                problem: problem.into(),
+            });
         }
         let start = clock::now();
         let current = self.core.slot.load();

@@ -6,13 +6,11 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{Location, resume_unwind};
 use std::ptr::{self, NonNull};
-use std::sync::{
-    PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, TryLockResult,
-};
 use std::time::Duration;
 
 use super::error::{Ended, StateError, StateErrorKind};
 use super::kind::StateType;
+use super::standalone::{Reading, Standalone, Writing};
 use crate::services::{Access, CellQuery, LockedCell, Services, Text, services_here};
 
 /// A cell of the engine that calls: its value outlives the version.
@@ -49,7 +47,7 @@ struct Reach<T: 'static> {
     /// The export that was called; empty where that is not known.
     function: &'static str,
     is_shared: bool,
-    standalone: Option<&'static RwLock<T>>,
+    standalone: Option<&'static Standalone<T>>,
 }
 
 impl<T> Clone for Reach<T> {
@@ -89,7 +87,7 @@ macro_rules! reaches {
             /// A cell of its own that no engine knows of: for a module's own tests. It is never freed.
             #[must_use]
             pub fn standalone(value: T) -> Self {
-                let cell = Box::leak(Box::new(RwLock::new(value)));
+                let cell = Box::leak(Box::new(Standalone::new(value)));
                 Self(Reach { standalone: Some(cell), ..Self::get().0 })
             }
 
@@ -196,10 +194,15 @@ impl<T: StateType> Reach<T> {
 
     #[track_caller]
     fn lock(&self, access: Access, timeout: Duration) -> Result<Locked<T>, StateError> {
-        if let Some(cell) = self.standalone {
-            return self.lock_standalone(cell, access, timeout);
-        }
         let place = Location::caller();
+        if let Some(cell) = self.standalone {
+            let held = match access {
+                Access::Read => cell.read(timeout, place).map(Held::Read),
+                Access::Write => cell.write(timeout, place).map(Held::Write),
+            };
+            let held = held.map_err(|kind| StateError { state: self.title(), kind })?;
+            return Ok(Locked { held, _not_sent: PhantomData });
+        }
         let Some((services, context)) = services_here() else {
             return Err(StateError { state: self.title(), kind: StateErrorKind::NoEngine });
         };
@@ -231,36 +234,6 @@ impl<T: StateType> Reach<T> {
             })),
         }
     }
-
-    fn lock_standalone(
-        &self,
-        cell: &'static RwLock<T>,
-        access: Access,
-        timeout: Duration,
-    ) -> Result<Locked<T>, StateError> {
-        let busy = || StateError { state: self.title(), kind: StateErrorKind::Busy };
-        let waits = timeout > Duration::ZERO;
-        let held = match access {
-            Access::Write if waits => {
-                Held::Write(cell.write().unwrap_or_else(PoisonError::into_inner))
-            }
-            Access::Write => Held::Write(unpoisoned(cell.try_write()).ok_or_else(busy)?),
-            Access::Read if waits => {
-                Held::Read(cell.read().unwrap_or_else(PoisonError::into_inner))
-            }
-            Access::Read => Held::Read(unpoisoned(cell.try_read()).ok_or_else(busy)?),
-        };
-        Ok(Locked { held, _not_sent: PhantomData })
-    }
-}
-
-/// The guard, if the lock was free: a panic while it was held is none of its business, as with the host's.
-fn unpoisoned<G>(result: TryLockResult<G>) -> Option<G> {
-    match result {
-        Ok(guard) => Some(guard),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
 }
 
 /// A cell that is locked. It is unlocked by the thread that locked it: the pointer keeps it from being sent.
@@ -278,8 +251,8 @@ enum Held<T: 'static> {
         access: Access,
     },
     /// A standalone one.
-    Read(RwLockReadGuard<'static, T>),
-    Write(RwLockWriteGuard<'static, T>),
+    Read(Reading<T>),
+    Write(Writing<T>),
 }
 
 impl<T: 'static> Locked<T> {
@@ -287,8 +260,8 @@ impl<T: 'static> Locked<T> {
         match &self.held {
             // SAFETY: the host gave out a `T` (its layout was compared), locked for at least reading until `drop`.
             Held::Host { value, .. } => unsafe { value.as_ref() },
-            Held::Read(guard) => guard,
-            Held::Write(guard) => guard,
+            Held::Read(reading) => &reading.guard,
+            Held::Write(writing) => &writing.guard,
         }
     }
 }
@@ -324,7 +297,7 @@ impl<T> DerefMut for StateMut<T> {
         match &mut self.0.held {
             // SAFETY: as in `value`; locked for writing, and borrowed exclusively here.
             Held::Host { value, .. } => unsafe { value.as_mut() },
-            Held::Write(guard) => guard,
+            Held::Write(writing) => &mut writing.guard,
             Held::Read(_) => unreachable!("a StateMut is locked for writing"),
         }
     }

@@ -25,6 +25,7 @@
 //! A version that comes with the same layout gets the very same cell and lock: nothing is copied, and calls
 //! still running in the version before exclude those in the new one. One that comes with another layout
 //! brings the steps from the old to the new one (`#[migrate]`), which run on a copy before it becomes current.
+//! Where one is missing, the engine shows what differs and prints the step as a skeleton.
 
 #[cfg(feature = "state")]
 mod cell;
@@ -41,6 +42,8 @@ mod operation;
 mod skeleton;
 #[cfg(feature = "state")]
 mod source;
+#[cfg(feature = "state")]
+mod standalone;
 #[cfg(feature = "state")]
 mod step;
 
