@@ -1,7 +1,8 @@
 //! What a log tells of the changes that it is about, and of what runs.
 
-use hotswap_engine::audit::{Built, Change, Outcome, RunState, story, trail};
+use hotswap_engine::audit::{Built, Change, Outcome, RunState, story, trail, verify};
 use hotswap_engine::{Engine, VersionState};
+use hotswap_tests::counted::{builder, counted, counted_with};
 use hotswap_tests::fault_world::FaultWorld;
 use hotswap_tests::prebuilt;
 
@@ -100,4 +101,29 @@ fn what_runs_is_told_by_the_log_alone() {
     let told = current();
     assert!(matches!(told[0].2, RunState::Stopped(_)), "{told:?}");
     assert_eq!(told[1], ("second".to_owned(), 2, running));
+}
+
+/// A version that cannot have the state is refused like any other, and nothing that was announced stays open.
+#[test]
+fn a_version_that_cannot_have_the_state_is_told_as_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("hotswap.log");
+    let engine = builder(&counted(1)).0.log_file(&log).open().expect("opens");
+    assert_eq!(engine.call_with("increment", ()), Ok(1u64));
+    let panics = counted_with("counted_told", 2, |source| {
+        source.replacen(
+            "Counters2 { calls: old.calls,",
+            "assert!(old.calls > 100, \"told\");\n    Counters2 { calls: old.calls,",
+            1,
+        )
+    });
+    engine.offer(&panics).expect_err("the step panics");
+    drop(engine);
+    let changes = trail(&log).expect("readable").changes;
+    let Some(Change { outcome: Outcome::Refused { code, message }, .. }) = changes.last() else {
+        panic!("{changes:#?}");
+    };
+    assert_eq!(code, "load.state_step");
+    assert!(message.contains("told"), "{message}");
+    assert_eq!(verify(&log).expect("readable").findings, []);
 }
