@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use hotswap_module::__private::{Access, Bytes, Operation, Shim, StateRequest};
 use hotswap_module::StateErrorKind;
-use hotswap_system::clock;
 use parking_lot::lock_api::{
     RawRwLock as _, RawRwLockDowngrade as _, RawRwLockRecursive as _, RawRwLockTimed as _,
 };
@@ -277,24 +276,15 @@ impl Cell {
     }
 
     fn acquire(&self, access: Access, timeout: Duration, reads_already: bool) -> bool {
-        let waits_for_ever = clock::now().checked_add(timeout).is_none();
         match access {
             Access::Read if reads_already => {
                 // Must not queue behind a writer that waits for this very thread.
                 self.lock.lock_shared_recursive();
                 true
             }
-            Access::Read if self.lock.try_lock_shared() => true,
-            Access::Write if self.lock.try_lock_exclusive() => true,
-            _ if timeout.is_zero() => false,
-            Access::Read if waits_for_ever => {
-                self.lock.lock_shared();
-                true
-            }
-            Access::Write if waits_for_ever => {
-                self.lock.lock_exclusive();
-                true
-            }
+            Access::Read if timeout.is_zero() => self.lock.try_lock_shared(),
+            Access::Write if timeout.is_zero() => self.lock.try_lock_exclusive(),
+            // A timeout that no clock reaches waits for ever; nobody looks at one where the lock is free.
             Access::Read => self.lock.try_lock_shared_for(timeout),
             Access::Write => self.lock.try_lock_exclusive_for(timeout),
         }
