@@ -1,6 +1,8 @@
 //! What a log tells of the changes that it is about, and of what runs.
 
-use hotswap_engine::audit::{Built, Change, Outcome, RunState, story, trail, verify};
+use hotswap_engine::audit::{
+    Built, Change, Finding, FindingKind, Outcome, RunState, story, trail, verify,
+};
 use hotswap_engine::{Engine, VersionState};
 use hotswap_tests::counted::{builder, counted, counted_with};
 use hotswap_tests::fault_world::FaultWorld;
@@ -125,5 +127,8 @@ fn a_version_that_cannot_have_the_state_is_told_as_refused() {
     };
     assert_eq!(code, "load.state_step");
     assert!(message.contains("told"), "{message}");
-    assert_eq!(verify(&log).expect("readable").findings, []);
+    // The head may not be written yet.
+    let findings = verify(&log).expect("readable").findings;
+    let is_open = |finding: &&Finding| matches!(finding.kind, FindingKind::Unfinished { .. });
+    assert_eq!(findings.iter().find(is_open), None);
 }
