@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hotswap_engine::Function;
@@ -36,8 +36,14 @@ impl StateLibraries {
         Ok(Self([build("state_1", first)?, build("state_2", second)?]))
     }
 
+    /// The one with the first layout.
+    #[must_use]
+    pub fn first(&self) -> &Path {
+        &self.0[0]
+    }
+
     fn open(&self) -> Outcome<Offers> {
-        Offers::open(&self.0[0])
+        Offers::open(self.first())
     }
 }
 
@@ -141,7 +147,7 @@ impl Handover {
     pub fn open(libraries: &StateLibraries, bytes: usize) -> Outcome<Self> {
         let offers = libraries.open()?;
         offers.engine().call_with::<()>("fill", (bytes as u64,))?;
-        Ok(Self { bytes, offers, library: libraries.0[0].clone() })
+        Ok(Self { bytes, offers, library: libraries.first().to_owned() })
     }
 
     /// Offers the library until a call has run in it, with the state handed on.
