@@ -287,15 +287,15 @@ fn locks(found: &Findings) -> Vec<Figure> {
     pairs
         .map(|pair| {
             let [(_, _, floor), (path, threads, ours)] = pair else { unreachable!("two of them") };
-            let (floor_name, most) = match path {
-                LockPath::Lock => ("the call, a Mutex of the host around it", 3.0),
-                _ => ("the call, a RwLock of the host around it", 3.0),
+            let floor_name = match path {
+                LockPath::Lock => "the call, a Mutex of the host around it",
+                _ => "the call, a RwLock of the host around it",
             };
             Figure {
                 what: format!("{}, {}", path.name(), threads_named(*threads)),
                 floor: Reading::median(floor_name, Unit::Seconds, floor),
                 ours: Reading::median("by handle", Unit::Seconds, ours),
-                target: Target::Times(most),
+                target: Target::SecondsMore(250e-9),
                 command: BENCH_STATE,
             }
         })
@@ -314,7 +314,7 @@ fn state(found: &Findings) -> Vec<Figure> {
             command: BENCH_STATE,
         });
     }
-    for (what, samples, most) in [("a step", &state.up, 2.0), ("its way back", &state.down, 3.0)] {
+    for (what, samples, most) in [("a step", &state.up, 2.0), ("its way back", &state.down, 2.0)] {
         figures.push(Figure {
             what: format!("swap with {what}, {} of postcard", bytes(state.migrated_bytes as f64)),
             floor: Reading::median("postcard, there and back", Unit::Seconds, &state.postcard),
