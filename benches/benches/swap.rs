@@ -1,17 +1,16 @@
 //! One whole swap of a prebuilt library, beside reading that library: verify, stage, load, check, publish, unload. Then what
 //! a thousand of them in a second do to callers.
 
-use std::error::Error;
 use std::fs;
 use std::thread;
 use std::time::Duration;
 
 use criterion::Criterion;
 use hotswap_benches::latency::{UnderSwaps, under_swaps};
-use hotswap_benches::sample_library;
+use hotswap_benches::{Outcome, sample_library};
 use hotswap_engine::{Engine, Event};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Outcome<()> {
     let library = sample_library()?;
     let engine = Engine::builder(&library).without_log().keep_versions(0).open()?;
     let events = engine.subscribe();

@@ -161,7 +161,7 @@ impl Calls {
 
 /// The processor time that `calls` calls take on each of so many threads at once, as the average of the threads. Not the time
 /// of the clock: more threads than processors take turns, and whatever else runs takes some.
-fn at_once(threads: usize, calls: u64, call: impl Fn() -> u64 + Sync) -> Duration {
+pub(crate) fn at_once(threads: usize, calls: u64, call: impl Fn() -> u64 + Sync) -> Duration {
     if threads == 1 {
         // By reference as below: of a loop that exists once the call becomes a part, and two loops share it as a function,
         // which makes a handle half as dear again.

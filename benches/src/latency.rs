@@ -1,7 +1,6 @@
 //! How long single calls take while the library is swapped, and how long the swaps take: not the mean, which hides what
 //! a swap does to the one call that it meets.
 
-use std::error::Error;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hotswap_engine::{Engine, Event};
+
+use crate::Outcome;
 
 /// What `under_swaps` found.
 #[derive(Debug, Clone)]
@@ -50,23 +51,58 @@ pub struct Percentiles {
 ///
 /// # Errors
 ///
-/// When the library cannot be loaded.
+/// When the library cannot be loaded, or a swap fails.
 ///
 /// # Panics
 ///
-/// When a call or a swap fails.
+/// When a call fails.
 pub fn under_swaps(
     library: &Path,
     callers: usize,
     swaps_per_second: u32,
     period: Duration,
-) -> Result<UnderSwaps, Box<dyn Error>> {
+) -> Outcome<UnderSwaps> {
     let rarely = Duration::from_secs(3_600);
     let engine =
         Engine::builder(library).without_log().poll_every(rarely).keep_versions(0).open()?;
+    let events = engine.subscribe();
+    let mut publish = Histogram::new();
+    let mut swaps = 0_u32;
+    let start = Instant::now();
+    let ([raw, handle, name], elapsed) = single_calls(&engine, callers, || {
+        while start.elapsed() < period {
+            engine.offer(library)?;
+            swaps += 1;
+            for event in events.try_iter() {
+                if let Event::Swapped { publish_time, .. } = event {
+                    publish.add(publish_time);
+                }
+            }
+            // Late swaps are made up for, as long as they can be.
+            let next = start + Duration::from_secs(swaps.into()) / swaps_per_second;
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        Ok(start.elapsed())
+    })?;
+    Ok(UnderSwaps {
+        callers,
+        swaps_per_second: f64::from(swaps) / elapsed.as_secs_f64(),
+        raw,
+        handle,
+        name,
+        publish: publish.percentiles(),
+    })
+}
+
+/// Times single calls of `add` on `callers` threads as long as `meanwhile` runs: through a function pointer, by handle and by
+/// name. Gives what that gave, too.
+pub(crate) fn single_calls<T>(
+    engine: &Engine,
+    callers: usize,
+    meanwhile: impl FnOnce() -> Outcome<T>,
+) -> Outcome<([Percentiles; 3], T)> {
     let add = engine.function::<fn(u64, u64) -> u64>("add")?;
     let raw: fn(u64, u64) -> u64 = black_box(|left, right| left + right);
-    let events = engine.subscribe();
     let done = AtomicBool::new(false);
     let call = || {
         let mut times = [Histogram::new(), Histogram::new(), Histogram::new()];
@@ -80,41 +116,19 @@ pub fn under_swaps(
         }
         times
     };
-    let mut publish = Histogram::new();
-    let mut swaps = 0_u32;
-    let start = Instant::now();
-    let (mut times, elapsed) = thread::scope(|scope| {
+    let (times, found) = thread::scope(|scope| {
         let threads: Vec<_> = (0..callers).map(|_| scope.spawn(call)).collect();
-        while start.elapsed() < period {
-            engine.offer(library).expect("it was loaded before");
-            swaps += 1;
-            for event in events.try_iter() {
-                if let Event::Swapped { publish_time, .. } = event {
-                    publish.add(publish_time);
-                }
-            }
-            // Late swaps are made up for, as long as they can be.
-            let next = start + Duration::from_secs(swaps.into()) / swaps_per_second;
-            thread::sleep(next.saturating_duration_since(Instant::now()));
-        }
-        let elapsed = start.elapsed();
+        let found = meanwhile();
         done.store(true, Ordering::Relaxed);
         let times = threads.into_iter().map(|thread| thread.join().expect("it only calls"));
         let all = times.reduce(|mut all, more| {
             all.iter_mut().zip(&more).for_each(|(all, more)| all.merge(more));
             all
         });
-        (all.expect("somebody called"), elapsed)
+        (all, found)
     });
-    let [raw, handle, name] = times.each_mut().map(|histogram| histogram.percentiles());
-    Ok(UnderSwaps {
-        callers,
-        swaps_per_second: f64::from(swaps) / elapsed.as_secs_f64(),
-        raw,
-        handle,
-        name,
-        publish: publish.percentiles(),
-    })
+    let mut times = times.ok_or("nobody called")?;
+    Ok((times.each_mut().map(Histogram::percentiles), found?))
 }
 
 /// How many took how long, to the nanosecond where that is few.

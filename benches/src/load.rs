@@ -76,16 +76,25 @@ impl Libraries {
             state.to_le_bytes()
         });
         fs::write(&section, words.take(bytes / 8).flatten().collect::<Vec<u8>>())?;
-        let module = ModuleCrate::new(workshop, "large_section", Size::Small)?;
-        let source = module.directory().join("src/lib.rs");
         // Debug information itself is stripped from a release.
         let include = format!(
             "\ncore::arch::global_asm!({:?});\n",
             format!(".section .large,\"\",@progbits\n.incbin {section:?}\n.text")
         );
-        fs::write(&source, fs::read_to_string(&source)? + &include)?;
-        stored(&engine_on(&module, workshop)?, workshop)
+        library(workshop, "large_section", |source| source + &include)
     }
+}
+
+/// A module that is built with optimisation, from the source that is made of that of a small one.
+pub(crate) fn library(
+    workshop: &Workshop,
+    role: &str,
+    edit: impl FnOnce(String) -> String,
+) -> Outcome<PathBuf> {
+    let module = ModuleCrate::new(workshop, role, Size::Small)?;
+    let source = module.directory().join("src/lib.rs");
+    fs::write(&source, edit(fs::read_to_string(&source)?))?;
+    stored(&engine_on(&module, workshop)?, workshop)
 }
 
 /// An engine that builds with optimisation.

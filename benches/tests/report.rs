@@ -41,7 +41,7 @@ fn a_quick_report_stands_alone_and_has_every_figure() {
         is_a_picture(&directory.path().join(plot).with_extension("svg"));
     }
     for section in
-        ["figures", "calls", "latency", "polling", "detection", "edits", "load", "memory"]
+        ["figures", "calls", "latency", "polling", "detection", "edits", "load", "memory", "state"]
     {
         assert!(ids.contains(section), "the page has no section {section}");
     }

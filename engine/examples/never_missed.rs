@@ -1,23 +1,17 @@
 //! Four threads call while the code is replaced three times: no call is missed, none fails.
 //! `cargo run -p hotswap-engine --example never_missed`
 
-use std::fs;
-use std::path::Path;
+mod module_crate;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use hotswap_engine::Engine;
+use module_crate::ModuleCrate;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let crate_path = std::env::temp_dir().join(format!("never-missed-{}", std::process::id()));
-    write_module(&crate_path, 1)?;
-    let result = run(&crate_path);
-    fs::remove_dir_all(&crate_path)?;
-    result
-}
-
-fn run(crate_path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let engine = Engine::builder(crate_path).without_log().open()?;
+    let module = ModuleCrate::new("never-missed", &source(1))?;
+    let engine = Engine::builder(module.path()).without_log().open()?;
     let is_over = AtomicBool::new(false);
     // How many answers each version gave, and how many calls failed.
     let answers: [AtomicU64; 5] = Default::default();
@@ -35,7 +29,7 @@ fn run(crate_path: &Path) -> Result<(), Box<dyn std::error::Error>> {
             });
         }
         let edits = (2..=4).try_for_each(|version| -> Result<(), Box<dyn std::error::Error>> {
-            write_module(crate_path, version)?;
+            module.write(&source(version))?;
             println!("{}", engine.reload()?);
             Ok(())
         });
@@ -52,20 +46,9 @@ fn run(crate_path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-fn write_module(crate_path: &Path, version: u64) -> std::io::Result<()> {
-    fs::create_dir_all(crate_path.join("src"))?;
-    let hotswap_module = concat!(env!("CARGO_MANIFEST_DIR"), "/module");
-    let manifest = format!(
-        "[package]\nname = \"never-missed\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-         [workspace]\n\n[dependencies]\nhotswap-module = {{ path = {hotswap_module:?} }}\n"
-    );
-    let manifest_path = crate_path.join("Cargo.toml");
-    if !manifest_path.exists() {
-        fs::write(manifest_path, manifest)?;
-    }
-    let source = format!(
+fn source(version: u64) -> String {
+    format!(
         "hotswap_module::module!();\n\n\
          #[hotswap_module::export]\npub fn version() -> u64 {{\n    {version}\n}}\n"
-    );
-    fs::write(crate_path.join("src/lib.rs"), source)
+    )
 }

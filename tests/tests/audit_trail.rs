@@ -4,8 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use hotswap_engine::audit::{Built, Change, Outcome, RunState, story, trail};
+use hotswap_engine::audit::{
+    Built, Change, Finding, FindingKind, Outcome, RunState, story, trail, verify,
+};
 use hotswap_engine::{Engine, VersionState};
+use hotswap_tests::counted::{builder, counted, counted_with};
 use hotswap_tests::fault_world::FaultWorld;
 use hotswap_tests::{CrateFixture, prebuilt, versioned};
 
@@ -141,4 +144,32 @@ fn au_2_a_version_leads_to_its_source_its_files_and_its_build_log() {
         assert_eq!(is_as_built, version.id.number() == 2, "{said}");
     }
     assert_eq!(run.versions.len(), 2);
+}
+
+/// A version that cannot have the state is refused like any other, and nothing that was announced stays open.
+#[test]
+fn a_version_that_cannot_have_the_state_is_told_as_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("hotswap.log");
+    let engine = builder(&counted(1)).0.log_file(&log).open().expect("opens");
+    assert_eq!(engine.call_with("increment", ()), Ok(1u64));
+    let panics = counted_with("counted_told", 2, |source| {
+        source.replacen(
+            "Counters2 { calls: old.calls,",
+            "assert!(old.calls > 100, \"told\");\n    Counters2 { calls: old.calls,",
+            1,
+        )
+    });
+    engine.offer(&panics).expect_err("the step panics");
+    drop(engine);
+    let changes = trail(&log).expect("readable").changes;
+    let Some(Change { outcome: Outcome::Refused { code, message }, .. }) = changes.last() else {
+        panic!("{changes:#?}");
+    };
+    assert_eq!(code, "load.state_step");
+    assert!(message.contains("told"), "{message}");
+    // The head may not be written yet.
+    let findings = verify(&log).expect("readable").findings;
+    let is_open = |finding: &&Finding| matches!(finding.kind, FindingKind::Unfinished { .. });
+    assert_eq!(findings.iter().find(is_open), None);
 }

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use hotswap_engine::{
-    Engine, PinKind, ReloadError, StateInfo, StatePolicy, StateProblem, VersionState,
+    Engine, PinKind, ReloadError, ReloadErrorKind, StateInfo, StatePolicy, StateProblem,
+    VersionState,
 };
 use hotswap_tests::counted::{builder, counted, counted_with, problem};
 use hotswap_tests::log_lines;
@@ -126,6 +127,42 @@ fn sm_6_a_step_past_its_deadline_changes_nothing() {
     gate.open();
     engine.offer(counted(2)).expect("a good one is let in");
     assert_eq!(increment(&engine), 3);
+}
+
+/// The thread that wants more stands still for good: it can neither be ended nor told that there is none.
+#[test]
+fn sm_6_a_step_that_takes_too_much_memory_changes_nothing() {
+    let body = r#"let mut hoard = Vec::new();
+    for _ in 0..1_000 {
+        hoard.push(vec![old.calls; 1_000_000]);
+    }
+    Err(format!("{} times 8 MB were there", hoard.len()))"#;
+    let hoards = with_step("counted_hoards", body);
+    let (builder, _gate) = builder(&counted(1));
+    let engine = builder.migration_memory(100_000_000).open().expect("opens");
+    increment(&engine);
+    let error = refused(&engine, &hoards);
+    assert_eq!(*problem(&error), StateProblem::Memory { limit_bytes: 100_000_000 });
+    engine.offer(counted(2)).expect("a good one is let in");
+    assert_eq!(increment(&engine), 2);
+}
+
+#[test]
+fn a_migration_can_be_aborted() {
+    let body = r#"hotswap_module::host().call("wait").expect("provided"); Ok(Counters2 { calls: old.calls, name: String::new() })"#;
+    let waits = with_step("counted_waits", body);
+    let (builder, gate) = builder(&counted(1));
+    let engine = builder.open().expect("opens");
+    increment(&engine);
+    let offering = engine.clone();
+    let offer = thread::spawn(move || offering.offer(&waits).map(drop));
+    gate.wait();
+    let aborted = engine.abort().expect("it is under way");
+    assert!(aborted.to_string().contains("migration"), "{aborted}");
+    let error = offer.join().expect("no panic").expect_err("it was aborted");
+    assert!(matches!(error.kind, ReloadErrorKind::Aborted), "{error}");
+    assert_eq!(increment(&engine), 2, "the state is free while the step still runs");
+    gate.open();
 }
 
 #[test]

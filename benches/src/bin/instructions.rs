@@ -8,14 +8,14 @@
 //! Only what runs inside of the functions `measured_..` is counted, on their own thread. Exits with 1 when a path takes more than
 //! the file says and its tolerance (in percent, beside the figure), or so much less that the file should say it.
 
-use std::error::Error;
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use hotswap_benches::sample_library;
+use hotswap_benches::state::StateLibraries;
+use hotswap_benches::{Outcome, Workshop, sample_library};
 use hotswap_engine::{Engine, Function, Source};
 use hotswap_monitor::Scanner;
 
@@ -24,7 +24,7 @@ const FIGURES: &str = include_str!("../../instructions.txt");
 
 const FILES: usize = 1_000;
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> Outcome<ExitCode> {
     let mut arguments = std::env::args().skip(1);
     if let (Some(path), Some(input), Some(rounds)) =
         (arguments.next(), arguments.next(), arguments.next())
@@ -33,6 +33,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         return Ok(ExitCode::SUCCESS);
     }
     let library = sample_library()?;
+    let with_state = StateLibraries::build(&Workshop::open()?)?;
     let tree = tree()?;
     let mut all_well = true;
     println!("{:<28} {:>8} {:>8}", "instructions per round", "now", "said");
@@ -44,6 +45,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let tolerance = tolerance.trim_end_matches('%').parse::<f64>()? / 100.0;
         let (input, rounds, per) = match path {
             "idle_poll_per_file" => (tree.path(), 10, FILES),
+            "call_that_locks" | "call_that_reads" => (with_state.first(), 10_000, 1),
             _ => (library.as_path(), 10_000, 1),
         };
         let now = count(path, input, rounds)? as f64 / (rounds as f64 * per as f64);
@@ -59,7 +61,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// The instructions of this program when it takes a path so many times.
-fn count(path: &str, input: &Path, rounds: u64) -> Result<u64, Box<dyn Error>> {
+fn count(path: &str, input: &Path, rounds: u64) -> Outcome<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*measured*"])
         .arg(std::env::current_exe()?)
@@ -75,7 +77,7 @@ fn count(path: &str, input: &Path, rounds: u64) -> Result<u64, Box<dyn Error>> {
 }
 
 /// A crate of many files, none of them young.
-fn tree() -> Result<tempfile::TempDir, Box<dyn Error>> {
+fn tree() -> Outcome<tempfile::TempDir> {
     let tree = tempfile::tempdir()?;
     fs::create_dir(tree.path().join("src"))?;
     let manifest =
@@ -91,7 +93,7 @@ fn tree() -> Result<tempfile::TempDir, Box<dyn Error>> {
     Ok(tree)
 }
 
-fn run(path: &str, input: &Path, rounds: u64) -> Result<(), Box<dyn Error>> {
+fn run(path: &str, input: &Path, rounds: u64) -> Outcome<()> {
     if path == "idle_poll_per_file" {
         let mut scanner = Scanner::new(&Source::from(input));
         // Cargo writes the lock file. What is younger than the racy window is read at every look: wait until nothing is.
@@ -104,8 +106,18 @@ fn run(path: &str, input: &Path, rounds: u64) -> Result<(), Box<dyn Error>> {
     }
     let rarely = Duration::from_secs(3_600);
     let engine = Engine::builder(input).without_log().poll_every(rarely).open()?;
+    // The thread's first call registers it, a handle's first in a version looks for the name, and a cell's first lock makes it.
+    let state = match path {
+        "call_that_locks" => Some("increment"),
+        "call_that_reads" => Some("peek"),
+        _ => None,
+    };
+    if let Some(name) = state {
+        let export = engine.function::<fn() -> u64>(name)?;
+        export.call()?;
+        return measured_state(&export, rounds);
+    }
     let add = engine.function::<fn(u64, u64) -> u64>("add")?;
-    // The thread's first call registers it, and a handle's first in a version looks for the name.
     add.call(1, 2)?;
     match path {
         "call_by_handle" => measured_handle(&add, rounds),
@@ -116,7 +128,7 @@ fn run(path: &str, input: &Path, rounds: u64) -> Result<(), Box<dyn Error>> {
 }
 
 #[inline(never)]
-fn measured_scans(scanner: &mut Scanner, rounds: u64) -> Result<(), Box<dyn Error>> {
+fn measured_scans(scanner: &mut Scanner, rounds: u64) -> Outcome<()> {
     for _ in 0..rounds {
         black_box(scanner.scan()?.fingerprint);
     }
@@ -124,7 +136,15 @@ fn measured_scans(scanner: &mut Scanner, rounds: u64) -> Result<(), Box<dyn Erro
 }
 
 #[inline(never)]
-fn measured_handle(add: &Function<fn(u64, u64) -> u64>, rounds: u64) -> Result<(), Box<dyn Error>> {
+fn measured_state(export: &Function<fn() -> u64>, rounds: u64) -> Outcome<()> {
+    for _ in 0..rounds {
+        black_box(export.call()?);
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn measured_handle(add: &Function<fn(u64, u64) -> u64>, rounds: u64) -> Outcome<()> {
     for round in 0..rounds {
         black_box(add.call(round, 3)?);
     }
@@ -132,7 +152,7 @@ fn measured_handle(add: &Function<fn(u64, u64) -> u64>, rounds: u64) -> Result<(
 }
 
 #[inline(never)]
-fn measured_name(engine: &Engine, rounds: u64) -> Result<(), Box<dyn Error>> {
+fn measured_name(engine: &Engine, rounds: u64) -> Outcome<()> {
     for round in 0..rounds {
         black_box(engine.call_with::<u64>(black_box("add"), (round, 3u64))?);
     }
@@ -141,7 +161,7 @@ fn measured_name(engine: &Engine, rounds: u64) -> Result<(), Box<dyn Error>> {
 
 /// The compiler knows the name, and looks at none of its bytes when the program runs.
 #[inline(never)]
-fn measured_literal(engine: &Engine, rounds: u64) -> Result<(), Box<dyn Error>> {
+fn measured_literal(engine: &Engine, rounds: u64) -> Outcome<()> {
     for round in 0..rounds {
         black_box(engine.call_with::<u64>("add", (round, 3u64))?);
     }

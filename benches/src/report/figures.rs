@@ -9,10 +9,11 @@ use crate::latency::UnderSwaps;
 use crate::memory::bytes_per_swap;
 use crate::module_crate::Size;
 use crate::poll_frequency::PollShare;
+use crate::state::LockPath;
 
 use super::figure::{Figure, Reading, Target};
 use super::findings::{EditCost, Findings, PolledEdits};
-use super::quantity::{Unit, count, files_named, threads_named, time};
+use super::quantity::{Unit, bytes, count, files_named, threads_named, time};
 
 pub(super) const BENCH_CALL: &str = "cargo bench -p hotswap-benches --bench call";
 pub(super) const BENCH_SWAP: &str = "cargo bench -p hotswap-benches --bench swap";
@@ -21,6 +22,7 @@ pub(super) const BENCH_DETECT: &str = "cargo bench -p hotswap-benches --bench de
 pub(super) const BENCH_BUILD: &str = "cargo bench -p hotswap-benches --bench build";
 pub(super) const BENCH_LOAD: &str = "cargo bench -p hotswap-benches --bench load";
 pub(super) const BENCH_MEMORY: &str = "cargo bench -p hotswap-benches --bench memory";
+pub(super) const BENCH_STATE: &str = "cargo bench -p hotswap-benches --bench state";
 pub(super) const BENCH_UNLOAD: &str = "cargo bench -p hotswap-benches --bench unload";
 /// What criterion has no group for.
 pub(super) const REPORT: &str = "cargo run --release -p hotswap-benches --bin report";
@@ -38,6 +40,8 @@ pub(super) fn figures(found: &Findings) -> Vec<Figure> {
     figures.extend(idle_polls(found));
     figures.extend(idle_shares(found));
     figures.extend(memory(found));
+    figures.extend(locks(found));
+    figures.extend(state(found));
     figures
 }
 
@@ -310,4 +314,65 @@ fn memory(found: &Findings) -> [Figure; 2] {
         // A page more or less for a hundred versions is the allocator's.
         figure("memory of an unloaded version", &memory.unloaded, 64.0),
     ]
+}
+
+fn locks(found: &Findings) -> Vec<Figure> {
+    let pairs = found.state.locks.chunks_exact(2);
+    pairs
+        .map(|pair| {
+            let [(_, _, floor), (path, threads, ours)] = pair else { unreachable!("two of them") };
+            let floor_name = match path {
+                LockPath::Lock => "the call, a Mutex of the host around it",
+                _ => "the call, a RwLock of the host around it",
+            };
+            Figure {
+                what: format!("{}, {}", path.name(), threads_named(*threads)),
+                floor: Reading::median(floor_name, Unit::Seconds, floor),
+                ours: Reading::median("by handle", Unit::Seconds, ours),
+                target: Target::SecondsMore(250e-9),
+                command: BENCH_STATE,
+            }
+        })
+        .collect()
+}
+
+fn state(found: &Findings) -> Vec<Figure> {
+    let state = &found.state;
+    let mut figures = Vec::new();
+    if let [(least, floor), .., (most, ours)] = &state.handovers[..] {
+        figures.push(Figure {
+            what: format!("swap with {} of state", bytes(*most as f64)),
+            floor: Reading::median(format!("with {}", bytes(*least as f64)), Unit::Seconds, floor),
+            ours: Reading::median("the same layout", Unit::Seconds, ours),
+            target: Target::Times(1.2),
+            command: BENCH_STATE,
+        });
+    }
+    for (what, samples, most) in [("a step", &state.up, 2.0), ("its way back", &state.down, 2.0)] {
+        figures.push(Figure {
+            what: format!("swap with {what}, {} of postcard", bytes(state.migrated_bytes as f64)),
+            floor: Reading::median("postcard, there and back", Unit::Seconds, &state.postcard),
+            ours: Reading::median("the whole swap", Unit::Seconds, samples),
+            target: Target::Times(most),
+            command: BENCH_STATE,
+        });
+    }
+    let callers = &state.callers;
+    let shown = threads_named(callers.callers);
+    let calls = callers.undisturbed.iter().zip(&callers.migrating).zip(["raw", "handle", "name"]);
+    for ((alone, beside), name) in calls.skip(1) {
+        let reading = |what: &str, time: Duration| {
+            Reading::one(what, Unit::Seconds, time.as_secs_f64(), shown.clone())
+        };
+        figures.push(Figure {
+            what: format!(
+                "one call by {name} beside migrations that are none of its business, 99 %"
+            ),
+            floor: reading("with none", alone.p99),
+            ours: reading("while one runs", beside.p99),
+            target: Target::SecondsMore(250e-9),
+            command: BENCH_STATE,
+        });
+    }
+    figures
 }

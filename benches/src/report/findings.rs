@@ -12,6 +12,10 @@ use crate::memory::{self, AfterSwaps};
 use crate::module_crate::Size;
 use crate::peers;
 use crate::poll_frequency::{IdlePoll, PollShare, Trees, shares};
+use crate::state::{
+    BesideMigrations, Handover, LockPath, Locks, Migrations, StateLibraries, THREADS,
+    handover_bytes,
+};
 use crate::timed::{interleaved, pause};
 use crate::tree::Tree;
 use crate::unload::{UnderUnloads, WayBack, calls_under_unloads, close_c, unload_idle};
@@ -38,6 +42,7 @@ pub(super) struct Findings {
     pub(super) load: LoadCost,
     pub(super) unload: UnloadCost,
     pub(super) memory: Memory,
+    pub(super) state: StateCost,
     /// Nothing without the feature.
     pub(super) peers: Vec<Comparison>,
 }
@@ -87,6 +92,21 @@ pub(super) struct Memory {
     pub(super) unloaded: Vec<AfterSwaps>,
 }
 
+#[derive(Debug)]
+pub(super) struct StateCost {
+    /// Every path on each number of threads.
+    pub(super) locks: Vec<(LockPath, usize, Samples)>,
+    /// By bytes of state, the least first.
+    pub(super) handovers: Vec<(usize, Samples)>,
+    /// What is migrated: how many entities, and what they take as postcard.
+    pub(super) entities: u64,
+    pub(super) migrated_bytes: usize,
+    pub(super) postcard: Samples,
+    pub(super) up: Samples,
+    pub(super) down: Samples,
+    pub(super) callers: BesideMigrations,
+}
+
 impl Findings {
     pub(super) fn measure(plan: &Plan, workshop: &Workshop) -> Outcome<Self> {
         // First: later the process has more mappings, and the allocator more to give.
@@ -104,6 +124,8 @@ impl Findings {
         drop(calls);
         say("latency");
         let latency = latency(plan)?;
+        say("state");
+        let state = state(plan, workshop)?;
         say("polls");
         let mut trees = Trees::new(workshop, plan.files)?;
         let idle_polls = trees.idle_polls(plan.poll_samples)?;
@@ -137,6 +159,7 @@ impl Findings {
             load,
             unload,
             memory,
+            state,
             peers,
         })
     }
@@ -188,11 +211,44 @@ const SWAPS_PER_SECOND: u32 = 1_000;
 fn latency(plan: &Plan) -> Outcome<[UnderSwaps; 2]> {
     let library = sample_library()?;
     let processors = thread::available_parallelism()?.get();
-    let measure = |callers| {
-        under_swaps(&library, callers, SWAPS_PER_SECOND, plan.latency)
-            .map_err(|error| error.to_string())
-    };
+    let measure = |callers| under_swaps(&library, callers, SWAPS_PER_SECOND, plan.latency);
     Ok([measure(processors.saturating_sub(1).max(1))?, measure(processors)?])
+}
+
+fn state(plan: &Plan, workshop: &Workshop) -> Outcome<StateCost> {
+    let libraries = StateLibraries::build(workshop)?;
+    let locks = Locks::open(&libraries)?;
+    let mut found = Vec::new();
+    for threads in THREADS {
+        let mut paths = LockPath::ALL.map(|path| locks.timed(path, threads));
+        let all = interleaved(&mut paths, Duration::from_millis(2), plan.call_samples)?;
+        let paths = LockPath::ALL.into_iter().zip(all);
+        found.extend(paths.map(|(path, samples)| (path, threads, samples)));
+    }
+    drop(locks);
+    let sizes = handover_bytes(plan.state_bytes)?;
+    let states: Vec<_> =
+        sizes.into_iter().map(|bytes| Handover::open(&libraries, bytes)).collect::<Outcome<_>>()?;
+    let mut paths: Vec<_> = states.iter().map(Handover::timed).collect();
+    let handovers = interleaved(&mut paths, Duration::ZERO, plan.load_samples)?;
+    drop(paths);
+    drop(states);
+    let migrations = Migrations::open(&libraries, plan.entities)?;
+    let mut paths = [migrations.postcard(), migrations.up(), migrations.down()];
+    let all = interleaved(&mut paths, Duration::ZERO, plan.load_samples.min(11))?;
+    let [postcard, up, down] = all.try_into().map_err(|_| "three paths")?;
+    let callers = thread::available_parallelism()?.get().saturating_sub(1).max(1);
+    let callers = migrations.callers(callers, plan.latency)?;
+    Ok(StateCost {
+        locks: found,
+        handovers: sizes.into_iter().zip(handovers).collect(),
+        entities: plan.entities,
+        migrated_bytes: migrations.bytes,
+        postcard,
+        up,
+        down,
+        callers,
+    })
 }
 
 fn poll_shares(plan: &Plan, trees: &mut Trees) -> Outcome<Vec<PollShare>> {

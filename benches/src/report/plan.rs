@@ -29,6 +29,9 @@ pub struct Plan {
     pub(super) large_bytes: usize,
     pub(super) unloaded_swaps: u64,
     pub(super) kept_swaps: u64,
+    /// The largest state that is handed on, and how many entities are migrated.
+    pub(super) state_bytes: usize,
+    pub(super) entities: u64,
 }
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -57,6 +60,8 @@ impl Plan {
             large_bytes: crate::load::LARGE_BYTES,
             unloaded_swaps: 10_000,
             kept_swaps: 900,
+            state_bytes: 1 << 30,
+            entities: 1_000_000,
         }
     }
 
@@ -81,6 +86,8 @@ impl Plan {
             large_bytes: 1024 * 1024,
             unloaded_swaps: 60,
             kept_swaps: 60,
+            state_bytes: 1 << 24,
+            entities: 10_000,
         }
     }
 

@@ -8,6 +8,7 @@ mod load;
 mod memory;
 mod peers;
 mod polling;
+mod state;
 mod unload;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ pub(super) fn sections(found: &Findings) -> Vec<Section> {
         load::load(found),
         unload::unload(found),
         memory::memory(found),
+        state::state(found),
     ];
     sections.extend(peers::peers(found));
     sections

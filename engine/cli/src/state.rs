@@ -47,7 +47,11 @@ fn title(cell: &Value) -> String {
 }
 
 fn size(cell: &Value) -> String {
-    cell["bytes"].as_u64().map_or("locked".to_owned(), |bytes| format!("{bytes} bytes"))
+    match cell["bytes"].as_u64() {
+        None => "locked".to_owned(),
+        Some(1) => "1 byte".to_owned(),
+        Some(bytes) => format!("{bytes} bytes"),
+    }
 }
 
 fn list(cells: &[Value], paint: Paint) -> String {

@@ -222,6 +222,7 @@ fn stepped<New: StateType>(
         bytes: Bytes::new(bytes),
         value: value.as_mut_ptr().cast(),
         out: ptr::null_mut(),
+        wants_json: false,
         dropped: &raw mut dropped,
     };
     ask(step(New::SCHEMA, from, New::VERSION, is_derived), asked)?;
@@ -451,12 +452,17 @@ fn a_step_gives_bytes_for_the_next_one() {
         bytes: Bytes::new(&bytes),
         value: ptr::null_mut(),
         out: &raw mut out,
+        wants_json: true,
         dropped: &raw mut dropped,
     };
     ask(step("Counters", 1, 2, false), asked).expect("a step");
     let new = CountersV2 { calls: 3, title: "n".to_owned() };
     assert_eq!(out[0], encoded(&new));
     assert_eq!(Ok(&*out[1]), json(&new).as_deref().map(str::as_bytes));
+    let mut alone = [Vec::new(), Vec::new()];
+    let no_json = StepRequest { out: &raw mut alone, wants_json: false, ..asked };
+    ask(step("Counters", 1, 2, false), no_json).expect("a step");
+    assert_eq!(alone, [encoded(&new), Vec::new()], "JSON is for derived steps alone");
     let (last, dropped) = stepped::<Counters>(2, true, &out[1]).expect("a derived step");
     assert_eq!(last, Counters { calls: 3, title: "n".to_owned(), ..Counters::default() });
     assert_eq!(dropped, [""; 0]);

@@ -10,11 +10,19 @@ use crate::log_line::LogLine;
 const OUTCOMES: &[(&str, &[&str])] = &[
     ("build.intent", &["build.ok", "build.fail", "build.cancel"]),
     ("load.intent", &["load.ok", "load.refused", "swap.abort", "rollback.impossible"]),
+    ("migrate.intent", &["migrate.ok", "migrate.fail", "swap.abort", "rollback.impossible"]),
     ("swap.intent", &["swap.commit", "swap.abort"]),
     ("rollback.intent", &["rollback.done", "rollback.impossible"]),
     (
         "offer.intent",
-        &["swap.commit", "swap.abort", "verify.refused", "stage.refused", "load.refused"],
+        &[
+            "swap.commit",
+            "swap.abort",
+            "verify.refused",
+            "stage.refused",
+            "load.refused",
+            "migrate.fail",
+        ],
     ),
 ];
 

@@ -437,6 +437,7 @@ impl Change {
             "verify.refused"
             | "stage.refused"
             | "load.refused"
+            | "migrate.fail"
             | "swap.abort"
             | "rollback.impossible" => {
                 Outcome::Refused { code: text("err").unwrap_or_default(), message: message() }

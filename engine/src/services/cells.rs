@@ -28,7 +28,7 @@ pub(super) unsafe extern "C" fn state_lock(
     let work = || {
         let cell = known.ok_or(StateErrorKind::NoEngine)?.cell(schema, name, query)?;
         let by = Place::new(function, file, query.line);
-        let value = cell.lock_for_module(query.access, query.timeout, by)?;
+        let value = cell.lock_for_module(query.access, query.timeout, &by)?;
         Ok(LockedCell { value, cell: ptr::from_ref(cell).cast() })
     };
     let answer = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {

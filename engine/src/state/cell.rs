@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use hotswap_module::__private::{Access, Bytes, Operation, Shim, StateRequest};
 use hotswap_module::StateErrorKind;
-use hotswap_system::clock;
 use parking_lot::lock_api::{
     RawRwLock as _, RawRwLockDowngrade as _, RawRwLockRecursive as _, RawRwLockTimed as _,
 };
@@ -165,14 +164,14 @@ impl Cell {
         &self,
         access: Access,
         timeout: Duration,
-        by: Place,
+        by: &Place,
     ) -> Result<*mut u8, StateErrorKind> {
-        let known = held::find(self.address());
+        let known = held::access(self.address());
         if let Some(known) = known
-            && (known.access == Access::Write || access == Access::Write)
+            && (known == Access::Write || access == Access::Write)
         {
             return Err(StateErrorKind::Held {
-                holder: known.by.to_string(),
+                holder: held::holder(self.address()).to_string(),
                 wanted: by.to_string(),
             });
         }
@@ -195,8 +194,8 @@ impl Cell {
     }
 
     /// Notes that this thread has it locked.
-    fn locked(&self, value: *mut u8, access: Access, by: Place) -> *mut u8 {
-        held::add(Held { cell: self.address(), access, by });
+    fn locked(&self, value: *mut u8, access: Access, by: &Place) -> *mut u8 {
+        held::add(Held { cell: self.address(), access, by: *by });
         if access == Access::Write {
             // Relaxed: a number for people.
             self.writes.fetch_add(1, Ordering::Relaxed);
@@ -218,13 +217,13 @@ impl Cell {
         &self,
         access: Access,
         timeout: Duration,
-        by: Place,
+        by: &Place,
     ) -> Result<*mut u8, StateErrorKind> {
         if !self.acquire(Access::Write, timeout, false) {
             return Err(StateErrorKind::Busy);
         }
         // While its first value is made this thread may want it again.
-        held::add(Held { cell: self.address(), access: Access::Write, by });
+        held::add(Held { cell: self.address(), access: Access::Write, by: *by });
         // SAFETY: locked exclusively.
         let made = unsafe { self.awake() };
         held::remove(self.address(), Access::Write);
@@ -277,24 +276,15 @@ impl Cell {
     }
 
     fn acquire(&self, access: Access, timeout: Duration, reads_already: bool) -> bool {
-        let waits_for_ever = clock::now().checked_add(timeout).is_none();
         match access {
             Access::Read if reads_already => {
                 // Must not queue behind a writer that waits for this very thread.
                 self.lock.lock_shared_recursive();
                 true
             }
-            Access::Read if self.lock.try_lock_shared() => true,
-            Access::Write if self.lock.try_lock_exclusive() => true,
-            _ if timeout.is_zero() => false,
-            Access::Read if waits_for_ever => {
-                self.lock.lock_shared();
-                true
-            }
-            Access::Write if waits_for_ever => {
-                self.lock.lock_exclusive();
-                true
-            }
+            Access::Read if timeout.is_zero() => self.lock.try_lock_shared(),
+            Access::Write if timeout.is_zero() => self.lock.try_lock_exclusive(),
+            // A timeout that no clock reaches waits for ever; nobody looks at one where the lock is free.
             Access::Read => self.lock.try_lock_shared_for(timeout),
             Access::Write => self.lock.try_lock_exclusive_for(timeout),
         }
@@ -311,9 +301,8 @@ impl Cell {
 
     /// Unlocks it on the thread that `lock_for_module` locked it on.
     pub(crate) fn unlock_for_module(&self, access: Access, panicked: bool) {
-        let held = held::remove(self.address(), access);
         if panicked && access == Access::Write {
-            let by = held.map_or_else(|| Place::new("", "", 0), |held| held.by);
+            let by = held::holder(self.address());
             *self.torn.lock() = Some(by.to_string());
             let owner = self.owner.as_ref().and_then(Weak::upgrade);
             let owner = owner.as_deref();
@@ -324,6 +313,7 @@ impl Cell {
                 unsafe { self.restore() };
             }
         }
+        held::remove(self.address(), access);
         self.release(access);
     }
 
@@ -366,7 +356,7 @@ impl Cell {
         timeout: Duration,
         wants_json: bool,
     ) -> Option<Result<Resting, String>> {
-        let is_mine = held::find(self.address()).is_some();
+        let is_mine = held::access(self.address()).is_some();
         if is_mine || !self.acquire(Access::Read, timeout, false) {
             return None;
         }

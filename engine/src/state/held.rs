@@ -61,30 +61,38 @@ thread_local! {
     static HELD: RefCell<Vec<Held>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What this thread has of a cell: writing goes before reading.
-pub(crate) fn find(cell: usize) -> Option<Held> {
+/// How this thread has a cell locked, if it has.
+pub(crate) fn access(cell: usize) -> Option<Access> {
+    of(cell, |held| held.access)
+}
+
+/// Who locked it on this thread.
+#[cold]
+pub(crate) fn holder(cell: usize) -> Place {
+    of(cell, |held| held.by).unwrap_or_else(|| Place::new("", "", 0))
+}
+
+/// What is wanted of a lock of a cell. Where there are several they all read: who writes a cell is alone with it.
+fn of<T>(cell: usize, what: impl Fn(&Held) -> T) -> Option<T> {
     // A thread that is ending has forgotten it.
-    HELD.try_with(|held| {
-        let held = held.borrow();
-        let mut mine = held.iter().filter(|held| held.cell == cell);
-        let first = mine.next()?;
-        Some(*mine.find(|held| held.access == Access::Write).unwrap_or(first))
-    })
-    .ok()
-    .flatten()
+    let found = |list: &RefCell<Vec<Held>>| {
+        list.borrow().iter().rev().find(|held| held.cell == cell).map(&what)
+    };
+    HELD.try_with(found).ok().flatten()
 }
 
 pub(crate) fn add(held: Held) {
     let _ = HELD.try_with(|list| list.borrow_mut().push(held));
 }
 
-/// Takes the latest of them off; who it was.
-pub(crate) fn remove(cell: usize, access: Access) -> Option<Held> {
-    HELD.try_with(|list| {
+/// Takes the latest of them off.
+pub(crate) fn remove(cell: usize, access: Access) {
+    let _ = HELD.try_with(|list| {
         let mut list = list.borrow_mut();
-        let at = list.iter().rposition(|held| held.cell == cell && held.access == access)?;
-        Some(list.remove(at))
-    })
-    .ok()
-    .flatten()
+        let is_it = |held: &Held| held.cell == cell && held.access == access;
+        if let Some(at) = list.iter().rposition(is_it) {
+            // Mostly the last, which nothing has to take the place of.
+            list.swap_remove(at);
+        }
+    });
 }

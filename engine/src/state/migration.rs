@@ -73,6 +73,7 @@ pub(crate) fn migrate(job: &Job, is_abandoned: &Arc<AtomicBool>) -> Result<Migra
                     bytes: Bytes::new(input),
                     value: room,
                     out: ptr::null_mut(),
+                    wants_json: false,
                     dropped: &raw mut dropped,
                 };
                 // SAFETY: the step is of a held version, and its result is the wanted form: there is room for it.
@@ -80,11 +81,13 @@ pub(crate) fn migrate(job: &Job, is_abandoned: &Arc<AtomicBool>) -> Result<Migra
             });
             made = Some(written.map_err(failed(versions))?);
         } else {
+            let next = plan.legs.get(index + 1);
             let mut out = [Vec::new(), Vec::new()];
             let request = StepRequest {
                 bytes: Bytes::new(input),
                 value: ptr::null_mut(),
                 out: &raw mut out,
+                wants_json: next.is_some_and(|leg| leg.step.old.is_none()),
                 dropped: &raw mut dropped,
             };
             // SAFETY: the step is of a held version; both vectors are ours.

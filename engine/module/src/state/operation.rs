@@ -158,7 +158,7 @@ pub(super) fn decode<T: StateType>(bytes: &[u8]) -> Result<T, String> {
 
 /// Writes a value as JSON, and reads it back: what JSON cannot carry (a number that is none, keys that are no text, bytes of a path
 /// that are no text) is an error and not lost.
-fn to_json<T: StateType>(value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+pub(super) fn to_json<T: StateType>(value: &T, out: &mut Vec<u8>) -> Result<(), String> {
     let text = serde_json::to_vec(value).map_err(|error| error.to_string())?;
     let back: T = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     let (mut before, mut after) = (Vec::new(), Vec::new());

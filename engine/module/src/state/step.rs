@@ -5,7 +5,7 @@ use std::fmt;
 use super::derived;
 
 use super::kind::StateType;
-use super::operation::{Bytes, decode, encode};
+use super::operation::{Bytes, decode, encode, to_json};
 use crate::abi::{Abi, Body};
 use crate::arguments::Packed1;
 use crate::crossing::Crossing;
@@ -20,6 +20,8 @@ pub struct StepRequest {
     pub value: *mut u8,
     /// Where the new value's bytes go, as postcard and JSON; null when it is wanted as a value.
     pub out: *mut [Vec<u8>; 2],
+    /// Whether JSON is wanted too: a derived step follows. It stays empty where it cannot carry the value.
+    pub wants_json: bool,
     /// Where the names of fields go that the new value does not have.
     pub dropped: *mut Vec<String>,
 }
@@ -154,9 +156,8 @@ unsafe fn give<New: StateType>(
         // SAFETY: the contract: as there is no room for a value, there is for bytes.
         let [bytes, json] = unsafe { &mut *request.out };
         encode(&new, bytes)?;
-        // A derived step may follow; one that was written needs none.
-        if let Ok(text) = serde_json::to_vec(&new) {
-            *json = text;
+        if request.wants_json && to_json(&new, json).is_err() {
+            json.clear();
         }
     } else {
         // SAFETY: the contract: there is room.
