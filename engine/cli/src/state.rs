@@ -105,7 +105,7 @@ mod tests {
         let expected = "\
 STATE                  VERSION  SIZE       WRITES  VALUE
 Counters               2        9 bytes    5       {\"calls\":5}
-World \"left\" (shared)  1        100 bytes  1       torn by step (src/lib.rs:7): [7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,..
+World \"left\" (shared)  1        100 bytes  1       torn by step (src/lib.rs:7): [7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7,7..
 Busy                   1        locked     1       -
 ";
         assert_eq!(list(&cells, Paint::Plain), expected);
