@@ -198,6 +198,7 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
             Line::warn("quarantine.add")
                 .field("fp", Sha1(*fingerprint))
                 .field("reason", error.code())
+                .field("until", "restart")
         }
         Step::Cached { artifact, elapsed, warnings } => Line::info("build.cached")
             .field("fp", Sha1(artifact.fingerprint))
