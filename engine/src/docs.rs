@@ -16,7 +16,7 @@
 ///   unmapped; one that needs static thread-local storage is refused.
 /// * **A thread-local value whose destructor panics** aborts the process, as everywhere in Rust.
 /// * **Statics of a module start anew** with every version: each version is loaded from a file of its own. What must outlive a
-///   version is [`state`](crate::docs::state).
+///   version lies in [cells](crate::docs::state).
 /// * **A migration holds two copies** of what it migrates, and its bytes; the old one goes with the version that it belongs to.
 /// * **A guard of a cell that is forgotten** (`std::mem::forget`) leaves the cell locked for good, as with any lock.
 /// * **A module thread, a signal handler, a thread-local value with a destructor** holds its version: until it ended, until
@@ -32,7 +32,7 @@
 ///   has a `BTreeMap` or a `BTreeSet` in it, is packed, or is lent by `&mut` and owns memory. What a module hands to a host function in a
 ///   `BTreeMap` stays on its account, and what it gets in one is not put there. With more than 64 versions mapped in a process, those
 ///   beyond are counted by one counter for all threads, and calls left out on several threads at once may blur their figure.
-///   What a version has put into [state](crate::docs::state) is on its account, and no leak: of a version with state types none is told.
+///   What a version has put into [cells of state](crate::docs::state) is on its account, and no leak: of a version with state types none is told.
 /// * **A leak** (`version.leaked`) is what such an account has when its version was unmapped. A module of safe code that frees what
 ///   it takes has nothing then; what stands in its statics was never dropped and is lost: have a `#[before_unload]` hook drop it.
 /// * **What a build reads from the environment** (`env!`, a build script that looks at the machine) is no part of the

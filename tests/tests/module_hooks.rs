@@ -275,9 +275,13 @@ fn a_version_whose_last_hook_runs_is_loaded_again() {
     assert_eq!(executable_mappings("hooks_returns").len(), 2);
     drop(release);
     until("the first copy is gone", || executable_mappings("hooks_returns").len() == 1);
-    let state = engine.versions()[0].state;
+    until("it is told", || {
+        engine.versions().iter().filter(|version| version.id == engine.version()).count() == 1
+    });
+    let versions = engine.versions();
+    let version = versions.iter().find(|version| version.id == engine.version()).expect("it runs");
     assert_eq!(
-        state,
+        version.state,
         VersionState::Current,
         "the end of the first copy is not that of the version"
     );

@@ -79,7 +79,7 @@ pub struct Owner<'a, T>(pub &'a T);
 
 /// A field that can cross.
 pub trait OwnsSome {
-    /// As [`Crossing::owned_bytes`].
+    /// As of all that crosses: heap bytes that it owns; `None` where that cannot be told.
     fn owned_bytes(&self) -> Option<usize>;
 }
 

@@ -248,7 +248,9 @@ impl Schedule {
         let refusals = self.world.view().refusals;
         let before = std::mem::take(&mut self.models);
         for mut model in before {
-            self.models.extend((0..model.served.len()).map(|place| model.fallen_back(place)));
+            let places = 0..model.served.len();
+            self.models.extend(places.clone().filter_map(|place| model.kept_out(place)));
+            self.models.extend(places.map(|place| model.fallen_back(place)));
             if model.perform(action) == said {
                 self.models.push(model);
             }

@@ -238,6 +238,15 @@ impl Model {
         model
     }
 
+    /// The same, where that is because what lies in the source is in quarantine.
+    pub(super) fn kept_out(&self, place: usize) -> Option<Self> {
+        let text = self.source.filter(|text| self.quarantined.contains(text))?;
+        let mut model = self.fallen_back(place);
+        (model.decided, model.handed) = (Some(text), Some(text));
+        model.refused.insert(text, Verdict::Quarantined);
+        Some(model)
+    }
+
     fn begin(&mut self) {
         self.engine += 1;
         (self.version, self.last, self.warm) = (0, 0, None);
