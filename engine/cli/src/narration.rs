@@ -38,7 +38,9 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
             };
             let label = paint.bad("refused:");
             let diagnostics = blank_line_after(told.diagnostics);
-            Some(format!("{diagnostics}{label} {}; {consequence}", told.reason))
+            // Code to be pasted has lines of its own.
+            let join = if told.reason.ends_with('\n') { "\n" } else { "; " };
+            Some(format!("{diagnostics}{label} {}{join}{consequence}", told.reason))
         }
         Event::Unchanged { current } => {
             Some(format!("{current} stays current: the source is what it runs"))

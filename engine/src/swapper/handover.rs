@@ -317,7 +317,9 @@ fn no_path(current: Option<&Kinds>, differs: &Differs<'_>) -> StateProblem {
     let (difference, skeleton) = match old {
         Some(old) => {
             let (old, new) = (old.signature, wanted.signature);
-            (difference(old, new), skeleton(&cell.schema, old, from, new, to))
+            // That the version is to be raised is said before it.
+            let next = to.max(from.saturating_add(u16::from(from == to)));
+            (difference(old, new), skeleton(&cell.schema, old, from, new, next))
         }
         None => (format!("- {}\n+ {}", cell.form.text, wanted.form.text), String::new()),
     };
