@@ -4,7 +4,8 @@ use std::thread;
 
 use hotswap_engine::{CallErrorKind, Event, OldCalls, StateErrorKind, TornPolicy};
 use hotswap_tests::counted::{builder, counted, counted_with};
-use hotswap_tests::deadline::event;
+use hotswap_tests::deadline::{event, until};
+use hotswap_tests::maps::executable_mappings;
 use hotswap_tests::{log_lines, prebuilt};
 
 /// A call that is under way when the layout changes reads what was there, and cannot write.
@@ -133,6 +134,25 @@ fn state_rests_while_no_version_has_it() {
     engine.offer(prebuilt::numbered(2)).expect("swaps");
     engine.offer(counted(3)).expect("what rests is migrated too");
     assert_eq!(engine.call_with::<u64>("increment", ()), Ok(3));
+}
+
+/// What cannot be put into bytes is not lost with the last version that has it.
+#[test]
+fn state_that_bytes_cannot_carry_waits_as_it_is() {
+    let unwritable = counted_with("counted_unwritable", 1, |source| {
+        source.replacen(
+            "pub calls: u64,",
+            "#[serde(serialize_with = \"refuse\")]\n    pub calls: u64,",
+            1,
+        ) + "\nfn refuse<S: hotswap_module::serde::Serializer>(_: &u64, _: S) -> Result<S::Ok, S::Error> {\n    Err(hotswap_module::serde::ser::Error::custom(\"no\"))\n}\n"
+    });
+    let engine = builder(&unwritable).0.open().expect("opens");
+    engine.call_with::<u64>("increment", ()).expect("exported");
+    engine.offer(prebuilt::numbered(1)).expect("swaps");
+    let gone = || executable_mappings("counted_unwritable").is_empty();
+    until("the version that had it is gone", gone);
+    engine.offer(&unwritable).expect("swaps");
+    assert_eq!(engine.call_with::<u64>("increment", ()), Ok(2));
 }
 
 /// A load hook runs before its version has any state.

@@ -411,13 +411,14 @@ impl Cell {
         let content = unsafe { &mut *self.content.get() };
         if let Content::Live(value) = content {
             let start = value.as_ptr();
-            let rest = match keeps {
-                // SAFETY: 1. the shim's image is this version's, which is there as long as this runs. 2. the value is there.
-                true => unsafe { resting_of(shim, start, true) }.map(Content::Resting),
-                false => Ok(Content::Empty),
+            // SAFETY: 1. the shim's image is this version's, which is there as long as this runs. 2. the value is there.
+            let resting = keeps.then(|| unsafe { resting_of(shim, start, true) }).transpose();
+            let Ok(resting) = resting else {
+                // What bytes cannot carry stays a value: it holds no code, and the next version of its form can serve it.
+                return self.release(Access::Write);
             };
-            // What cannot be told in bytes is lost with its code, and so it is told by who calls this.
-            let Content::Live(value) = mem::replace(content, rest.unwrap_or(Content::Empty)) else {
+            let rest = resting.map_or(Content::Empty, Content::Resting);
+            let Content::Live(value) = mem::replace(content, rest) else {
                 unreachable!("nobody else could change it");
             };
             // SAFETY: 1. as above. 2. the value was taken out, and is dropped once.
