@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, never, unbounded};
-use hotswap_artifact::Source;
+use hotswap_artifact::{Chain, Source, StringSource};
 use hotswap_module::__private::{Kind, link_services};
 use hotswap_module::{Interface, Linked, VersionChange};
 use hotswap_system::clock;
@@ -47,11 +47,11 @@ use crate::watch::{Watch, WatchSettings};
 
 /// Where the code of an engine comes from: a source that is watched, or a linked module.
 ///
-/// Made from `&str`, `String`, `&Path`, `PathBuf`, [`Source`] and [`Linked`].
+/// Made from `&str`, `String`, `&Path`, `PathBuf`, [`Source`] with its strings, databases and chains, and [`Linked`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Code {
-    /// Something on disk.
+    /// Something that is watched.
     Source(Source),
     /// Functions that are part of this program.
     Linked(Linked),
@@ -67,7 +67,9 @@ macro_rules! from_sources {
         }
     )*};
 }
-from_sources!(&str String &Path PathBuf &PathBuf Source);
+from_sources!(&str String &Path PathBuf &PathBuf Source StringSource &StringSource Chain);
+#[cfg(feature = "sqlite")]
+from_sources!(hotswap_monitor::sqlite::SqliteSource);
 
 impl From<Linked> for Code {
     fn from(linked: Linked) -> Self {
@@ -398,11 +400,7 @@ fn control(_core: &Arc<Core>, _path: PathBuf) -> Result<Control, OpenErrorKind> 
 fn default_name(code: &Code) -> String {
     match code {
         Code::Linked(linked) => linked.name().to_owned(),
-        Code::Source(source) => {
-            let path = std::path::absolute(source.location());
-            let stem = path.as_deref().ok().and_then(Path::file_stem);
-            stem.map_or_else(|| "main".to_owned(), |stem| stem.to_string_lossy().into_owned())
-        }
+        Code::Source(source) => source.module_name().unwrap_or_else(|| "main".to_owned()),
     }
 }
 

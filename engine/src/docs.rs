@@ -179,3 +179,6 @@ pub mod state {}
 
 #[doc = include_str!("docs/log.md")]
 pub mod log {}
+
+#[doc = include_str!("docs/sources.md")]
+pub mod sources {}

@@ -100,13 +100,16 @@ pub use guard::Guard;
 pub use history::Transition;
 pub use hook::HookKind;
 pub use hotswap_artifact::{
-    BuildError, BuildErrorKind, Cause, ContentHash, Diagnostics, Fingerprint, ScanError, Source,
-    Stage, Trigger,
+    Bell, BuildError, BuildErrorKind, Cause, Chain, ChainLink, ContentHash, Diagnostics, Fetch,
+    FetchError, FetchErrorKind, Fetched, FetchedSource, Fingerprint, FingerprintHasher, Pause,
+    ScanError, Source, Stage, StringSource, Trigger, WhenDown, Woken,
 };
 pub use hotswap_module::{
     Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC,
     StateError, StateErrorKind, TARGET,
 };
+#[cfg(feature = "sqlite")]
+pub use hotswap_monitor::sqlite;
 #[cfg(feature = "monitor")]
 pub use hotswap_monitor::{
     BuildBackend, BuildJob, Built, Linker, Profile, Recipe, StopSignal, Tool,

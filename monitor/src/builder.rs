@@ -16,6 +16,7 @@ use crate::events::Told;
 use crate::observation::{Observe, Observer};
 use crate::requests::Requests;
 use crate::scan::absolute;
+use crate::supply::Supply;
 use crate::watch::{EventsState, Memory, SettleTime, Watch};
 use crate::{BuildBackend, BuildSettings, Monitor, Observation, Scanner, StopSignal};
 
@@ -149,15 +150,19 @@ impl MonitorBuilder {
         let (requests, woken) = Requests::new();
         let requests = Arc::new(requests);
         let aborted = Arc::new(Aborted::default());
-        let backend = self.backend.unwrap_or_else(|| backend_for(&source, &settings));
+        let has_own_backend = self.backend.is_some();
+        let backend = self.backend.unwrap_or_else(|| backend_for(&source, false, &settings));
+        let supply = Supply::new(&self.source, &settings);
         let watch = Watch {
             source_name: self.source.to_string(),
             scanner: Scanner::with_stop(&source, &settings, stop.clone()),
             source,
             settings,
             backend: SupervisedBackend::new(backend),
-
-            observer: Observer::new(self.observe),
+            has_own_backend,
+            is_supplied: supply.is_none(),
+            supply,
+            observer: Observer::new(self.observe, self.source.kind()),
             notifications: sender,
             requests: Arc::clone(&requests),
             aborted: Arc::clone(&aborted),
@@ -169,6 +174,7 @@ impl MonitorBuilder {
             told: Told::anything(),
             memory: Memory::default(),
         };
+        watch.attach();
         let (alive, ended) = bounded(0);
         let work = move || {
             watch.run();

@@ -47,6 +47,7 @@ pub(crate) fn is_of_the_source(kind: &BuildErrorKind) -> bool {
         BuildErrorKind::Failed { .. }
             | BuildErrorKind::NoLibrary { .. }
             | BuildErrorKind::Manifest { .. }
+            | BuildErrorKind::Refused { .. }
     )
 }
 

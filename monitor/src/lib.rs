@@ -75,6 +75,8 @@
 //!   its wait for a save that they call complete. They decide nothing: when all of them
 //!   are lost, the next poll finds what was created, renamed or removed, and the tenth
 //!   what was written in place.
+//! - `sqlite` (off): [`sqlite`], modules in a database. SQLite is compiled in, which takes a C compiler and some
+//!   ten seconds, once.
 //!
 //! # Example
 //!
@@ -122,8 +124,11 @@ mod properties;
 mod requests;
 mod scan;
 mod settings;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 mod stop;
 mod store;
+mod supply;
 mod watch;
 
 pub use build::{

@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotswap_artifact::{Abortable, Artifact, BuildError, Cause, Fingerprint, ScanError, Trigger};
+use hotswap_artifact::{
+    Abortable, Artifact, BuildError, Cause, FetchError, Fingerprint, ScanError, Trigger,
+};
 
 use crate::{EventsProblem, Tool};
 
@@ -19,6 +21,8 @@ pub struct Observation {
     pub change: u64,
     /// What made the monitor look.
     pub trigger: Trigger,
+    /// The kind of source that it looked at; of a chain, that of the source that was chosen.
+    pub source_kind: &'static str,
     /// What it did.
     pub step: Step,
 }
@@ -27,6 +31,38 @@ pub struct Observation {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Step {
+    /// Of a chain of sources this one has the module: the first time, and whenever it is another.
+    Chosen {
+        /// The source's kind.
+        kind: &'static str,
+        /// The source.
+        name: String,
+        /// Why one before it was passed over that may have it, and cannot be asked.
+        passed: Option<Arc<ScanError>>,
+    },
+    /// Code is about to be fetched.
+    FetchStarted {
+        /// The source.
+        name: String,
+    },
+    /// Code was fetched, and is looked at next.
+    Fetched {
+        /// The source.
+        name: String,
+        /// What the source calls it.
+        fingerprint: Fingerprint,
+        /// What the source says about it: `revision 12 by alice`.
+        note: String,
+        /// How long that took.
+        elapsed: Duration,
+    },
+    /// Code was not fetched: what lies there is no module, or cannot be had now, and is tried again.
+    FetchRefused {
+        /// The source.
+        name: String,
+        /// Why.
+        error: Arc<FetchError>,
+    },
     /// The scan differs from the last one. The first scan is told too, without
     /// a path: nothing is known to differ.
     Changed {
@@ -167,19 +203,22 @@ pub(crate) type Observe = Box<dyn Fn(&Observation) + Send>;
 /// Calls the observer and survives it.
 pub(crate) struct Observer {
     observe: Option<Observe>,
+    /// The kind of source that is looked at.
+    pub(crate) source_kind: &'static str,
     panics: u64,
 }
 
 impl Observer {
-    pub(crate) fn new(observe: Option<Observe>) -> Self {
-        Self { observe, panics: 0 }
+    pub(crate) fn new(observe: Option<Observe>, source_kind: &'static str) -> Self {
+        Self { observe, source_kind, panics: 0 }
     }
 
     /// Tells one step. An observer that panics is told the next one all the same:
     /// it is a log, and a log with a gap is better than none.
     pub(crate) fn tell(&mut self, change: u64, trigger: Trigger, step: Step) {
         let Some(observe) = &self.observe else { return };
-        let observation = Observation { change, trigger, step };
+        let source_kind = self.source_kind;
+        let observation = Observation { change, trigger, source_kind, step };
         // Unwind safety: the observer sees its own state broken, not ours.
         if catch_unwind(AssertUnwindSafe(|| observe(&observation))).is_err() {
             self.panics += 1;

@@ -5,6 +5,7 @@
 //! [`CrateFixture`]. Nobody sleeps to wait: events and channels are waited for with a [`deadline`].
 
 pub mod counted;
+pub mod database_world;
 pub mod deadline;
 pub mod elf;
 pub mod fake_compiler;

@@ -9,9 +9,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use hotswap_engine::audit::{EVENTS, verify};
+use hotswap_engine::sqlite::{Code, ModuleDatabase, Publication, SqliteSource};
 use hotswap_engine::{
-    BuildBackend, BuildErrorKind, BuildJob, Built, CapPolicy, Engine, EngineBuilder, StopSignal,
-    TornPolicy,
+    BuildBackend, BuildErrorKind, BuildJob, Built, CapPolicy, Engine, EngineBuilder, Source,
+    StopSignal, TornPolicy,
 };
 use hotswap_system::fault::{Fault, Manner, Operation, Site, Times, Watching, watch};
 use hotswap_tests::counted;
@@ -20,6 +21,7 @@ use hotswap_tests::fake_compiler::{FakeCompiler, text_of};
 use hotswap_tests::fault_world::FaultWorld;
 use hotswap_tests::prebuilt::{self, Kind, library};
 use hotswap_tests::{isolated, log_lines};
+use rusqlite::Connection;
 
 /// Only a defect that ends the monitor's thread for good causes it.
 const NEVER: &str = "monitor.stop";
@@ -30,6 +32,7 @@ fn every_event_is_written_with_its_keys() {
         let mut seen = BTreeSet::new();
         let sessions = [
             sources,
+            published,
             pauses,
             offers,
             ways_back,
@@ -126,6 +129,25 @@ fn sources(_: &Path) -> Vec<PathBuf> {
         kept
     });
     logs.to_vec()
+}
+
+/// A module of a database that is not a module at first, else a file.
+fn published(directory: &Path) -> Vec<PathBuf> {
+    let (library, _) = watched(directory);
+    let path = directory.join("modules.db");
+    let mut database = ModuleDatabase::create(&path).expect("ours");
+    let mut publish = |code| database.publish(&Publication::new("greet", code)).expect("published");
+    publish(Code::Library(fs::read(&library).expect("ours")));
+    let source = SqliteSource::new(&path, "greet").expect("a good name");
+    let chain = Source::chain([Source::from(source), Source::from(&library)]);
+    let log = directory.join("published.log");
+    let engine = Engine::builder(chain).target_dir(directory.join("target")).log_file(&log);
+    let engine = engine.open().expect("published");
+    Connection::open(&path)
+        .and_then(|other| other.execute_batch("UPDATE revision SET kind = 'poem', sha256 = ''"))
+        .expect("SQL");
+    engine.sync().expect_err("no poem is a module");
+    vec![log]
 }
 
 /// Edits the source under the compiler's hands, once.

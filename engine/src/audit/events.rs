@@ -32,6 +32,22 @@ pub const EVENTS: &[LogEvent] = &[
     event("engine.freeze", &["engine", "version"], "nothing changes what runs any more"),
     event("control.open", &["engine", "path"], "the control socket is there"),
     event(
+        "source.chosen",
+        &["engine", "tx", "src", "path"],
+        "of a chain, this source has it; `err` and `msg`: one before it cannot be asked",
+    ),
+    event("fetch.intent", &["engine", "tx", "src", "path", "trig"], "code is about to be fetched"),
+    event(
+        "fetch.ok",
+        &["engine", "tx", "src", "path", "rev", "fetch_us", "outcome"],
+        "it was fetched; `msg` is what its publisher says",
+    ),
+    event(
+        "fetch.refused",
+        &["engine", "tx", "src", "path", "outcome", "err", "msg"],
+        "it is no module, or cannot be had now",
+    ),
+    event(
         "detect.change",
         &["engine", "tx", "fp", "src", "trig", "cause", "msg"],
         "the source is another; `msg` is `received notification of fingerprint change (<sha1>)`",

@@ -8,6 +8,7 @@ use crate::log_line::LogLine;
 
 /// Which line announces what, and which lines of the same change may be its outcome.
 const OUTCOMES: &[(&str, &[&str])] = &[
+    ("fetch.intent", &["fetch.ok", "fetch.refused"]),
     ("build.intent", &["build.ok", "build.fail", "build.cancel"]),
     ("load.intent", &["load.ok", "load.refused", "swap.abort", "rollback.impossible"]),
     ("migrate.intent", &["migrate.ok", "migrate.fail", "swap.abort", "rollback.impossible"]),

@@ -62,7 +62,6 @@ impl Watch {
             .extend(["--cfg", "hotswap", "-C", "link-arg=-Wl,--build-id=sha1"].map(str::to_owned));
         build.file_dependencies.push(module_dependency());
         let observed = Arc::downgrade(core);
-        let kind = source.kind();
         let mut builder = Monitor::builder(source.clone());
         if settings.wakes_on_events {
             builder = builder.wake_on_events();
@@ -79,7 +78,7 @@ impl Watch {
             .build(build)
             .observe(move |observation| {
                 if let Some(core) = observed.upgrade() {
-                    record(&core, kind, observation);
+                    record(&core, observation);
                 }
             })
             .start()
@@ -118,9 +117,32 @@ fn module_dependency() -> String {
 }
 
 /// One line per step, on the monitor's own thread: what is about to happen is written before it does.
-fn record(core: &Core, kind: &str, observation: &Observation) {
+fn record(core: &Core, observation: &Observation) {
     let tx = core.journal.change(observation.change);
     let line = match &observation.step {
+        Step::Chosen { kind, name, passed } => {
+            let line = Line::info("source.chosen").field("src", kind).field("path", name);
+            match passed {
+                Some(error) => line.failure("unreadable", &**error),
+                None => line,
+            }
+        }
+        Step::FetchStarted { name } => Line::info("fetch.intent")
+            .field("src", observation.source_kind)
+            .field("path", name)
+            .field("trig", observation.trigger),
+        Step::Fetched { name, fingerprint, note, elapsed } => Line::info("fetch.ok")
+            .field("src", observation.source_kind)
+            .field("path", name)
+            .field("rev", Sha1(*fingerprint))
+            .field("fetch_us", elapsed.as_micros())
+            .field("outcome", "ok")
+            .maybe("msg", (!note.is_empty()).then_some(note)),
+        Step::FetchRefused { name, error } => Line::warn("fetch.refused")
+            .field("src", observation.source_kind)
+            .field("path", name)
+            .field("outcome", "refused")
+            .failure("fetch", &**error),
         Step::Changed { fingerprint, cause, abortable } => {
             core.changes.add(abortable.clone());
             core.tell(&Event::Changed {
@@ -130,7 +152,7 @@ fn record(core: &Core, kind: &str, observation: &Observation) {
             });
             Line::info("detect.change")
                 .field("fp", Sha1(*fingerprint))
-                .field("src", kind)
+                .field("src", observation.source_kind)
                 .field("trig", observation.trigger)
                 .field("cause", CausePath(cause))
                 .field(

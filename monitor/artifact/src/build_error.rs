@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Fingerprint;
+use crate::{FetchError, Fingerprint};
 
 /// The build of one fingerprint gave no artifact; whatever ran before is unchanged.
 #[derive(Debug, Clone)]
@@ -114,6 +114,13 @@ pub enum BuildErrorKind {
         /// What cargo said, whole.
         message: String,
     },
+    /// What was fetched is no module.
+    #[error("what was fetched is refused")]
+    Refused {
+        /// Why.
+        #[source]
+        error: FetchError,
+    },
     /// Reading or writing a file of the build failed.
     #[error("could not {action} {}", path.display())]
     Io {
@@ -149,7 +156,8 @@ impl BuildErrorKind {
     pub fn lies_in_source(&self) -> bool {
         match self {
             Self::Failed { diagnostics } => diagnostics.names_a_place(),
-            Self::NoLibrary { .. } => true,
+            // What was fetched, and is no module: the publication is at fault.
+            Self::NoLibrary { .. } | Self::Refused { .. } => true,
             // Cargo's own words, of 1.95.
             Self::Manifest { message } => message.contains("failed to parse manifest"),
             Self::TimedOut { .. }

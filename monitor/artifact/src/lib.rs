@@ -9,6 +9,7 @@
 
 mod artifact;
 mod build_error;
+mod fetch;
 mod hash;
 mod notification;
 mod source;
@@ -16,7 +17,8 @@ mod under_way;
 
 pub use artifact::{Artifact, Origin};
 pub use build_error::{BuildError, BuildErrorKind, Diagnostics};
+pub use fetch::{Bell, Fetch, FetchError, FetchErrorKind, Fetched, Pause, Woken};
 pub use hash::{ContentHash, ContentHasher, Fingerprint, FingerprintHasher, ParseHashError};
 pub use notification::{Cause, Notification, Outcome, ScanError, Ticket, Trigger};
-pub use source::Source;
+pub use source::{Chain, ChainLink, FetchedSource, Source, StringSource, WhenDown};
 pub use under_way::{Abortable, Ending, Stage, UnderWay};

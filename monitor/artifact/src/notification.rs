@@ -63,7 +63,6 @@ pub enum Outcome {
 
 /// The source could not be scanned; the monitor goes on looking.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("cannot read {} in {source_name}", path.display())]
 #[non_exhaustive]
 pub struct ScanError {
     /// The source, as it was named when it was opened.
@@ -73,6 +72,16 @@ pub struct ScanError {
     /// What the system answered.
     #[source]
     pub error: Arc<io::Error>,
+}
+
+impl fmt::Display for ScanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.as_os_str() == self.source_name.as_str() {
+            write!(f, "cannot read {}", self.source_name)
+        } else {
+            write!(f, "cannot read {} in {}", self.path.display(), self.source_name)
+        }
+    }
 }
 
 impl ScanError {

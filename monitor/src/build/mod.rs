@@ -176,14 +176,22 @@ impl Built {
     }
 }
 
-/// The backend that builds this kind of source; the source's path is absolute.
-pub(crate) fn backend_for(source: &Source, settings: &BuildSettings) -> Box<dyn BuildBackend> {
+/// The backend that builds this kind of source; the source's path is absolute. What is fetched is written by this process
+/// alone.
+pub(crate) fn backend_for(
+    source: &Source,
+    is_fetched: bool,
+    settings: &BuildSettings,
+) -> Box<dyn BuildBackend> {
     match source {
         Source::File(file) if settings.file_dependencies.is_empty() => {
             Box::new(RustcBackend::new(file, settings.clone()))
         }
         Source::File(file) => Box::new(CargoBackend::for_file(file, settings.clone())),
-        Source::Prebuilt(library) => Box::new(PrebuiltBackend::new(library)),
+        Source::Prebuilt(library) => Box::new(match &settings.target_dir {
+            Some(target_dir) if is_fetched => PrebuiltBackend::of_ours(library, target_dir),
+            _ => PrebuiltBackend::new(library),
+        }),
         source => Box::new(CargoBackend::new(source.location(), settings.clone())),
     }
 }

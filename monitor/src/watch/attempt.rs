@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hotswap_artifact::{Artifact, BuildErrorKind, Cause, Diagnostics, Origin, Outcome, ScanError};
+use hotswap_artifact::{
+    Artifact, BuildErrorKind, Cause, Diagnostics, Origin, Outcome, ScanError, Source,
+};
 use hotswap_system::clock;
 
 use super::during::{Ended, Superseded};
@@ -14,6 +16,7 @@ use crate::build::{Built, Tool};
 use crate::scan::cause_of;
 use crate::store::report::{make_room, write_report};
 use crate::store::store;
+use crate::supply::Supply;
 use crate::{Scan, Step};
 
 /// How often in a row a build may touch its own sources, without changing their
@@ -88,7 +91,8 @@ impl Watch {
             self.tell(change, step);
             return Ok(Attempt::Discarded(after, cause));
         }
-        if !moved.is_empty() {
+        let is_refused = matches!(after.problem, Some(BuildErrorKind::Refused { .. }));
+        if !moved.is_empty() || is_refused {
             let cause = cause_of(&moved);
             let discarded = Step::BuildDiscarded { fingerprint, elapsed, cause: cause.clone() };
             self.tell(change, discarded);
@@ -158,6 +162,10 @@ impl Watch {
         moved.retain(|name| self.scanner.is_still_input(name));
         let since = |name: &&PathBuf| self.scanner.may_be_written_since(name, started);
         moved.extend(learned.iter().filter(since).cloned());
+        if self.is_own_library() {
+            // Linked into the store, which is noted in its times; nobody else writes there.
+            return moved;
+        }
         if moved.is_empty() && !after.touched.is_empty() {
             self.memory.own_touches += 1;
             if after.has_build_script && self.memory.own_touches > OWN_TOUCHES_MAX {
@@ -173,6 +181,12 @@ impl Watch {
         }
         moved.extend(after.touched.iter().cloned());
         moved
+    }
+
+    /// Whether what is handed over is a library that was fetched.
+    fn is_own_library(&self) -> bool {
+        let is_fetched = self.supply.as_ref().is_some_and(Supply::has_fetched);
+        is_fetched && matches!(self.source, Source::Prebuilt(_))
     }
 
     fn hand_over(

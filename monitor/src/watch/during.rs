@@ -12,6 +12,7 @@ use crate::build::BuildJob;
 use crate::build::supervised::BuildResult;
 use crate::requests::Requests;
 use crate::scan::cause_of;
+use crate::supply::Supply;
 use crate::{Scan, Scanner, StopSignal};
 
 /// Why a build was ended before it was done.
@@ -54,6 +55,7 @@ impl Watch {
         };
         let looked = Looker {
             scanner: &mut self.scanner,
+            supply: self.supply.as_ref(),
             requests: &self.requests,
             woken: &self.woken,
             stop: &self.stop,
@@ -98,6 +100,7 @@ impl Watch {
 /// Looks at the source while a build runs.
 struct Looker<'a> {
     scanner: &'a mut Scanner,
+    supply: Option<&'a Supply>,
     requests: &'a Requests,
     woken: &'a Receiver<()>,
     stop: &'a StopSignal,
@@ -158,6 +161,11 @@ impl Looker<'_> {
 
     /// One look; whether something newer stands still.
     fn look(&mut self, trigger: Trigger) -> Option<Superseded> {
+        // Published whole: there is nothing to wait for.
+        if let Some((by, name)) = self.supply.and_then(Supply::next) {
+            let cause = Cause { first: Some(name), count: 1 };
+            return Some(Superseded { by, cause, trigger });
+        }
         // What cannot be read may be a save half done: the look after the build
         // will tell.
         let scan = self.scanner.scan().ok()?;

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod during;
+mod fetching;
 mod recall;
 mod settle;
 mod supervise;
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, never, select};
 use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Source,
-    Stage, Ticket, Trigger, UnderWay,
+    Stage, Ticket, Trigger, UnderWay, Woken,
 };
 use hotswap_system::clock;
 use hotswap_system::fault::{self, Operation};
@@ -26,8 +27,10 @@ use crate::known_bad::KnownBad;
 use crate::observation::Observer;
 use crate::requests::Requests;
 use crate::scan::{Extent, cause_of};
+use crate::supply::Supply;
 use crate::{BuildSettings, Scan, Scanner, Step, StopSignal};
 use attempt::Attempt;
+use fetching::{Renewed, Supplied};
 use supervise::Retry;
 
 pub(crate) use settle::SettleTime;
@@ -44,9 +47,15 @@ pub(crate) struct Watch {
     pub(crate) source_name: String,
     /// Absolute.
     pub(crate) source: Source,
+    /// What has to be fetched or chosen first; `source` is then what came of it.
+    pub(crate) supply: Option<Supply>,
+    /// Whether `source` is something to scan.
+    pub(crate) is_supplied: bool,
     pub(crate) settings: BuildSettings,
     pub(crate) scanner: Scanner,
     pub(crate) backend: SupervisedBackend,
+    /// Whether the backend is the user's, and good for whatever there is.
+    pub(crate) has_own_backend: bool,
     pub(crate) observer: Observer,
     pub(crate) notifications: Sender<Notification>,
     pub(crate) requests: Arc<Requests>,
@@ -74,6 +83,12 @@ pub(crate) enum EventsState {
 pub(crate) struct Memory {
     /// The number of the last change.
     change: u64,
+    /// The number of the next change, when something of it was told already.
+    announced: Option<u64>,
+    /// What was fetched last, when it was refused.
+    refused: Option<(Fingerprint, BuildErrorKind)>,
+    /// Whether the backend is that of another source.
+    is_backend_old: bool,
     /// What was handed over last.
     handed_over: Option<Fingerprint>,
     /// What the last decision was about: as long as the source looks like this,
@@ -81,7 +96,7 @@ pub(crate) struct Memory {
     decided: Option<Fingerprint>,
     known_bad: KnownBad,
     /// Why the source could not be read at the last look.
-    unreadable: Option<(PathBuf, std::io::ErrorKind)>,
+    unreadable: Option<(PathBuf, String)>,
     /// The last ticket that was answered; `None` before the first answer, which
     /// is owed to the start.
     answered: Option<Ticket>,
@@ -99,6 +114,16 @@ pub(crate) struct Memory {
     followed: u64,
     /// How often in a row the thread panicked, without a round that came to its end.
     panics: u32,
+}
+
+impl Memory {
+    /// The number of the next change.
+    fn announce(&mut self) -> u64 {
+        *self.announced.get_or_insert_with(|| {
+            self.change += 1;
+            self.change
+        })
+    }
 }
 
 /// The thread has been told to end, or nobody listens any more.
@@ -133,7 +158,26 @@ impl Watch {
 
     /// Waits for a request or the end of the period.
     fn wait(&self) -> Result<Trigger, Stopped> {
-        let mut due = clock::after(self.poll_every.min(self.until_retry()));
+        let period = self.poll_every.min(self.until_retry());
+        let mut due = match &self.supply {
+            Some(supply) if !self.requests.is_held() => {
+                let period = period.min(supply.until_retry());
+                let woken = self.pause(supply, period);
+                if self.stop.is_stopped() {
+                    return Err(Stopped);
+                }
+                if !self.requests.is_held() {
+                    let asked = self.requests.take().trigger;
+                    return Ok(asked.unwrap_or(match woken {
+                        Woken::ByChange => Trigger::Event,
+                        Woken::ByTime | Woken::ByRequest => Trigger::Poll,
+                    }));
+                }
+                clock::never()
+            }
+            Some(_) => clock::never(),
+            None => clock::after(period),
+        };
         loop {
             select! {
                 recv(self.stop.channel()) -> _ => return Err(Stopped),
@@ -178,6 +222,7 @@ impl Watch {
     }
 
     fn round(&mut self, trigger: Trigger) -> Result<(), Stopped> {
+        self.memory.announced = None;
         let through = Ticket::default();
         let mut round = Round { trigger, through };
         self.released(&mut round, None)?;
@@ -186,12 +231,18 @@ impl Watch {
             Err(error) => return self.unreadable(&round, error),
         };
         self.readable(&round);
+        let is_refused = |scan: &Scan| matches!(scan.problem, Some(BuildErrorKind::Refused { .. }));
         if self.memory.decided == Some(scan.fingerprint) && !self.is_retry(&round, &scan) {
             return self.nothing_new(&round, &scan);
         }
         let mut cause = scan.cause();
         // One turn a change: inputs that move during a build begin the next.
         loop {
+            if is_refused(&scan)
+                && let Some(kind) = scan.problem
+            {
+                return self.refuse_fetched(&round, scan.fingerprint, kind);
+            }
             let change = self.change(round.trigger, cause);
             let mut settled = self.settle(&change, &mut round, scan)?;
             // Opened since the look: what was seen may be half of it.
@@ -256,7 +307,16 @@ impl Watch {
             && !self.is_asked(round)
             && !self.told.is_anything()
             && !self.is_sweep_due();
-        let scanned = if is_enough {
+        let renewed = match self.refresh(round) {
+            Ok(Supplied::Same) => None,
+            Ok(Supplied::Renewed(renewed)) => Some(renewed),
+            Ok(Supplied::Refused(fingerprint, kind)) => {
+                return Ok(Ok(Scan::refused(fingerprint, kind)));
+            }
+            Err(_) if self.stop.is_stopped() => return Err(Stopped),
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut scanned = if is_enough && renewed.is_none() {
             self.scanner.scan_extent(Extent::Told(&self.told))
         } else {
             self.memory.swept = Some(clock::now());
@@ -264,6 +324,9 @@ impl Watch {
         };
         if self.stop.is_stopped() {
             return Err(Stopped);
+        }
+        if let (Some(Renewed::Everything(name)), Ok(scan)) = (renewed, &mut scanned) {
+            scan.changed.push(name);
         }
         self.follow(round.trigger, scanned.is_ok());
         Ok(scanned)
@@ -305,6 +368,7 @@ impl Watch {
         round: &mut Round,
         scan: &Scan,
     ) -> Result<Attempt, Stopped> {
+        self.renew_backend();
         let fingerprint = scan.fingerprint;
         self.memory.decided = Some(fingerprint);
         let outcome = if self.memory.handed_over == Some(fingerprint) {
@@ -352,7 +416,7 @@ impl Watch {
     }
 
     fn unreadable(&mut self, round: &Round, error: ScanError) -> Result<(), Stopped> {
-        let reason = (error.path.clone(), error.error.kind());
+        let reason = (error.path.clone(), error.error.to_string());
         let error = Arc::new(error);
         if self.memory.unreadable.as_ref() != Some(&reason) {
             let change = self.change(round.trigger, Cause::default());
@@ -379,9 +443,10 @@ impl Watch {
     }
 
     fn change(&mut self, trigger: Trigger, cause: Cause) -> Change {
-        self.memory.change += 1;
+        let number = self.memory.announce();
+        self.memory.announced = None;
         let under_way = UnderWay::new(Stage::Settling);
-        Change { number: self.memory.change, trigger, cause, under_way }
+        Change { number, trigger, cause, under_way }
     }
 
     fn tell(&mut self, change: &Change, step: Step) {

@@ -11,6 +11,7 @@ use super::{Change, EventsState, Round, Stopped, Watch};
 use crate::build::process::stopped_within;
 use crate::events::Told;
 use crate::known_bad::is_of_the_source;
+use crate::supply::Supply;
 use crate::{Scan, Step};
 
 /// How long a source that never stands still is waited for.
@@ -122,6 +123,11 @@ impl Watch {
             // Cargo did not answer for a reason outside the source, which may be
             // gone by now.
             self.scanner.retry();
+        }
+        if first.problem.is_none() && self.supply.as_ref().is_some_and(Supply::has_fetched) {
+            // It was published whole, and nobody writes where it lies.
+            self.tell(change, Step::Settled { fingerprint, waited: Duration::ZERO });
+            return Ok(Ok(first));
         }
         let is_recent = |moved| clock::since(moved) < self.settle.longest();
         let is_burst = self.memory.moved.is_some_and(is_recent);

@@ -68,6 +68,9 @@ impl Watch {
         self.memory.own_touches = 0;
         self.memory.followed = 0;
         self.memory.swept = None;
+        if let Some(supply) = &mut self.supply {
+            supply.forget();
+        }
         self.scanner = Scanner::with_stop(&self.source, &self.settings, self.stop.clone());
         if let EventsState::On(_) = self.events {
             self.events = EventsState::Wanted;

@@ -1,0 +1,137 @@
+//! What can be wrong with a database of modules.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use super::{ArchiveError, NameError};
+
+/// Something was not done with a database; what it held before, it holds.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {kind}", path.display())]
+#[non_exhaustive]
+pub struct DatabaseError {
+    /// The database.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub kind: DatabaseErrorKind,
+}
+
+impl DatabaseError {
+    pub(super) fn new(path: &Path, kind: impl Into<DatabaseErrorKind>) -> Self {
+        Self { path: path.to_owned(), kind: kind.into() }
+    }
+}
+
+/// What can be wrong with a database of modules.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseErrorKind {
+    /// There is no such file.
+    #[error("no such database; `hotswap publish`, or ModuleDatabase::create, makes one")]
+    Missing,
+    /// The file cannot be looked at.
+    #[error("it cannot be read ({0})")]
+    Io(#[from] io::Error),
+    /// SQLite says no.
+    #[error("{0}")]
+    Sqlite(#[from] SqliteFailure),
+    /// It is a database of something else.
+    #[error("it is a database of something else; modules want one of their own")]
+    Foreign,
+    /// It was written by a newer program.
+    #[error(
+        "its schema is version {found}, newer than {known}, which this program knows; update it"
+    )]
+    Newer {
+        /// The version of the schema.
+        found: i64,
+        /// The newest that is known.
+        known: i64,
+    },
+    /// A module cannot have this name.
+    #[error("{0}")]
+    Name(#[from] NameError),
+    /// There is no such module.
+    #[error("it has no module {name}")]
+    NoModule {
+        /// Its name.
+        name: String,
+    },
+    /// There is no such revision, or none any more.
+    #[error(
+        "it has no revision {revision} of {name}; the oldest are removed as new ones are published"
+    )]
+    NoRevision {
+        /// The module.
+        name: String,
+        /// The revision.
+        revision: u64,
+    },
+    /// Somebody else was quicker.
+    #[error(
+        "{name} is at revision {found} by {by}, not at {expected}; look at that one and publish again"
+    )]
+    Conflict {
+        /// The module.
+        name: String,
+        /// What was gone by; 0 for no module.
+        expected: u64,
+        /// What is there; 0 for no module.
+        found: u64,
+        /// Who published it.
+        by: String,
+    },
+    /// The code is too long.
+    #[error("the code of {name} has {bytes} bytes, more than {bytes_max}")]
+    TooLarge {
+        /// The module.
+        name: String,
+        /// Its length.
+        bytes: u64,
+        /// The most that is taken.
+        bytes_max: u64,
+    },
+    /// What the database holds of a revision is not what was published.
+    #[error("revision {revision} of {name} is damaged: {what}")]
+    Damaged {
+        /// The module.
+        name: String,
+        /// The revision.
+        revision: u64,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The crate cannot be packed or unpacked.
+    #[error("{0}")]
+    Archive(#[from] ArchiveError),
+}
+
+impl From<rusqlite::Error> for DatabaseErrorKind {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(SqliteFailure(error))
+    }
+}
+
+/// What SQLite says, in words of ours where it is one of the usual things.
+#[derive(Debug)]
+pub struct SqliteFailure(rusqlite::Error);
+
+impl fmt::Display for SqliteFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                write!(f, "it is locked by another process ({})", self.0)
+            }
+            Some(ErrorCode::NotADatabase) => write!(f, "it is no SQLite database ({})", self.0),
+            Some(ErrorCode::DatabaseCorrupt) => write!(f, "it is damaged ({})", self.0),
+            Some(ErrorCode::DiskFull) => write!(f, "there is no room on its disk ({})", self.0),
+            Some(ErrorCode::ReadOnly) => write!(f, "it may not be written ({})", self.0),
+            _ => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl std::error::Error for SqliteFailure {}

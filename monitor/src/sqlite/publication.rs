@@ -1,0 +1,216 @@
+//! What is published, and how: one wins, the other is told.
+
+use std::time::UNIX_EPOCH;
+
+use hotswap_artifact::ContentHash;
+use hotswap_system::clock;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+
+use super::database::{CODE_BYTES_MAX, number, revision_of};
+use super::{CrateArchive, DatabaseError, DatabaseErrorKind, ModuleDatabase, ModuleName, Revision};
+
+/// How many revisions of a module a database keeps when nobody says otherwise.
+///
+/// 20: with libraries of 5 MB some 100 MB a module.
+pub const REVISIONS_KEPT: u32 = 20;
+
+/// The code of a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// One file of Rust source.
+    Text(String),
+    /// All files of a crate.
+    Crate(CrateArchive),
+    /// A library that was built already: who runs it needs no compiler.
+    Library(Vec<u8>),
+}
+
+impl Code {
+    /// The kind in one word: `text`, `crate` or `library`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Crate(_) => "crate",
+            Self::Library(_) => "library",
+        }
+    }
+
+    /// The bytes that are stored.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Crate(archive) => archive.bytes(),
+            Self::Library(bytes) => bytes,
+        }
+    }
+}
+
+/// A new revision of a module.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    name: String,
+    code: Code,
+    dependencies: Vec<String>,
+    by: String,
+    why: String,
+    expected: Option<u64>,
+    keep: u32,
+}
+
+impl Publication {
+    /// Code under a name; whatever is there is replaced, and [`REVISIONS_KEPT`] revisions are kept.
+    #[must_use]
+    pub fn new(name: impl Into<String>, code: Code) -> Self {
+        Self {
+            name: name.into(),
+            code,
+            dependencies: Vec::new(),
+            by: String::new(),
+            why: String::new(),
+            expected: None,
+            keep: REVISIONS_KEPT,
+        }
+    }
+
+    /// Who publishes; for people, and not proved.
+    #[must_use]
+    pub fn by(mut self, who: impl Into<String>) -> Self {
+        self.by = who.into();
+        self
+    }
+
+    /// Why; for people.
+    #[must_use]
+    pub fn why(mut self, why: impl Into<String>) -> Self {
+        self.why = why.into();
+        self
+    }
+
+    /// Adds a line of a `[dependencies]` table, for a single file: `serde = "1"`.
+    #[must_use]
+    pub fn dependency(mut self, line: impl Into<String>) -> Self {
+        self.dependencies.push(line.into());
+        self
+    }
+
+    /// Publishes only if the module is at this revision; 0: if there is none.
+    #[must_use]
+    pub fn expecting(mut self, revision: u64) -> Self {
+        self.expected = Some(revision);
+        self
+    }
+
+    /// How many revisions of the module are kept, this one included; older ones are removed with it.
+    #[must_use]
+    pub fn keep(mut self, revisions: u32) -> Self {
+        self.keep = revisions.max(1);
+        self
+    }
+}
+
+impl ModuleDatabase {
+    /// Publishes a revision, and gives it. Blocks while another publisher writes, for [`BUSY_MAX`](super::BUSY_MAX) at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](DatabaseErrorKind::Conflict) when somebody else was quicker; a name or a length that is not taken; what
+    /// SQLite says. The database is what it was.
+    pub fn publish(&mut self, publication: &Publication) -> Result<Revision, DatabaseError> {
+        publish(&mut self.connection, publication)
+            .map_err(|kind| DatabaseError::new(&self.path, kind))
+    }
+
+    /// Publishes an earlier revision once more, as a new one. Blocks as [`publish`](Self::publish) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`code`](Self::code) and [`publish`](Self::publish).
+    pub fn restore(
+        &mut self,
+        name: &str,
+        revision: u64,
+        by: &str,
+        why: &str,
+    ) -> Result<Revision, DatabaseError> {
+        let (earlier, code) = self.code(name, Some(revision))?;
+        let mut publication = Publication::new(name, code).by(by).why(why);
+        publication.dependencies = earlier.dependencies;
+        self.publish(&publication)
+    }
+}
+
+fn publish(
+    connection: &mut Connection,
+    publication: &Publication,
+) -> Result<Revision, DatabaseErrorKind> {
+    let name = ModuleName::new(&publication.name)?;
+    let bytes = publication.code.bytes();
+    let length = bytes.len() as u64;
+    if length > CODE_BYTES_MAX {
+        return Err(DatabaseErrorKind::TooLarge {
+            name: name.to_string(),
+            bytes: length,
+            bytes_max: CODE_BYTES_MAX,
+        });
+    }
+    let sha256 = ContentHash::of(bytes).to_string();
+    let since = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let published_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let current = current(&transaction, &name)?;
+    if let Some(expected) = publication.expected
+        && expected != current
+    {
+        return Err(conflict(&transaction, &name, expected, current));
+    }
+    let new = current + 1;
+    transaction.execute(
+        "INSERT INTO module (name, revision) VALUES (?1, ?2)
+         ON CONFLICT (name) DO UPDATE SET revision = excluded.revision",
+        params![name.as_str(), number(new)],
+    )?;
+    transaction.execute(
+        "INSERT INTO revision
+            (module, revision, kind, code, sha256, published_ms, published_by, reason, dependencies)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            name.as_str(),
+            number(new),
+            publication.code.kind(),
+            bytes,
+            sha256,
+            published_ms,
+            publication.by,
+            publication.why,
+            publication.dependencies.join("\n"),
+        ],
+    )?;
+    transaction.execute(
+        "DELETE FROM revision WHERE module = ?1 AND revision <= ?2",
+        params![name.as_str(), number(new.saturating_sub(publication.keep.into()))],
+    )?;
+    let revision = revision_of(&transaction, &name, Some(new))?;
+    transaction.commit()?;
+    Ok(revision)
+}
+
+/// The revision that a module is at; 0 when there is none.
+fn current(transaction: &Transaction<'_>, name: &ModuleName) -> Result<u64, DatabaseErrorKind> {
+    let found: Option<i64> = transaction
+        .query_row("SELECT revision FROM module WHERE name = ?1", [name.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(found.map_or(0, |found| u64::try_from(found).unwrap_or(0)))
+}
+
+fn conflict(
+    transaction: &Transaction<'_>,
+    name: &ModuleName,
+    expected: u64,
+    found: u64,
+) -> DatabaseErrorKind {
+    let by = revision_of(transaction, name, Some(found)).map(|revision| revision.by);
+    let by = by.ok().filter(|by| !by.is_empty()).unwrap_or_else(|| "nobody".to_owned());
+    DatabaseErrorKind::Conflict { name: name.to_string(), expected, found, by }
+}
