@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hotswap_engine::{Engine, EngineBuilder, Profile};
+
+use crate::source::SourceArguments;
 
 /// The shortest and the longest period that the monitor takes.
 const POLL_MIN: Duration = Duration::from_millis(1);
@@ -23,6 +24,7 @@ Examples:
   hotswap rollback                       in another terminal: the version before runs again
   hotswap check game                     builds and verifies it, lists what it exports
   hotswap audit list                     what ran when, from hotswap.log
+  hotswap publish game --to modules.db   a revision, for `hotswap run sqlite:modules.db#game` anywhere
   hotswap                                the demonstration, on sample-engine
 
 Exit codes: 0 done or ended by Ctrl-C, 1 refused or failed, 2 usage; 130 after a second Ctrl-C.
@@ -89,6 +91,10 @@ pub(crate) enum Command {
     ClearQuarantine(ControlArguments),
     /// Tells what hotswap.log says, and whether it can be believed
     Audit(AuditArguments),
+    /// Writes a module into a database, as a new revision of it
+    Publish(PublishArguments),
+    /// Lists, shows, compares and restores what a database of modules holds
+    Modules(ModulesArguments),
 }
 
 const RUN_AFTER_HELP: &str = "\
@@ -101,6 +107,7 @@ Examples:
   hotswap run sample-engine --call f1 --call f2
   hotswap run rules.rs --every 250ms
   hotswap run game --times 3 --log none      three rounds, for scripts
+  hotswap run sqlite:modules.db#game --or-else game      the database's, and the directory's as long as it has none
 
 Exit codes: 0 done or ended by Ctrl-C, 1 failed (with --times: also when a call failed), 2 usage.";
 
@@ -139,7 +146,7 @@ impl RunArguments {
     /// `hotswap run PATH --call NAME..`, the rest as by default.
     pub(crate) fn calling(path: PathBuf, names: &[&str]) -> Self {
         Self {
-            source: SourceArguments { path, ..SourceArguments::default() },
+            source: SourceArguments::of(path),
             every: Duration::from_secs(1),
             call: names.iter().map(ToString::to_string).collect(),
             poll: None,
@@ -310,65 +317,112 @@ pub(crate) enum AuditCommand {
     },
 }
 
-/// What is built, and how.
-#[derive(Debug, Default, Args)]
-pub(crate) struct SourceArguments {
-    /// The directory of a module crate, a single .rs file, or a prebuilt library
-    pub(crate) path: PathBuf,
+const PUBLISH_AFTER_HELP: &str = "\
+Programs that run the module from the database swap at once. What is published is the source; with --prebuilt the library
+that it builds into here, and who runs it needs no compiler, but the same one must have built the program. A crate is taken
+as it lies there: path dependencies outside of it are not part of it.
 
-    /// Builds with the release profile
-    #[arg(long, conflicts_with = "profile")]
-    release: bool,
+Examples:
+  hotswap publish game --to modules.db --why 'rounder edges'
+  hotswap publish game --to modules.db --prebuilt --release
+  hotswap publish rules.rs --to modules.db --expect 7     only if nobody published since revision 7
 
-    /// Builds with this profile of the manifest: dev, say, with all that a debugger wants [default: hot, which is dev with the quickest settings for the module itself]
+Exit codes: 0 published, 1 refused or failed (nothing is published), 2 usage.";
+
+#[derive(Debug, Args)]
+#[command(after_help = PUBLISH_AFTER_HELP)]
+pub(crate) struct PublishArguments {
+    /// The database; made where there is none
+    #[arg(long, value_name = "DATABASE")]
+    pub(crate) to: PathBuf,
+
+    /// The module's name in the database [default: the last part of SOURCE]
     #[arg(long, value_name = "NAME")]
-    profile: Option<String>,
+    pub(crate) name: Option<String>,
 
-    /// Features of the module's crate to turn on
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    features: Vec<String>,
-
-    /// Builds with exactly the lock file
+    /// Builds it, verifies it, and publishes the library
     #[arg(long)]
-    locked: bool,
+    pub(crate) prebuilt: bool,
 
-    /// Builds without network
-    #[arg(long)]
-    offline: bool,
+    /// Publishes only if the module is at this revision; 0: if there is none
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) expect: Option<u64>,
 
-    /// Where builds go [default: target/hotswap beside the module's Cargo.lock]
-    #[arg(long, value_name = "DIR")]
-    target_dir: Option<PathBuf>,
+    /// Who publishes [default: $USER]
+    #[arg(long, value_name = "WHO")]
+    pub(crate) by: Option<String>,
+
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) why: String,
+
+    /// A line of a [dependencies] table, for a single file: 'serde = \"1\"'; may be repeated
+    #[arg(long, value_name = "LINE")]
+    pub(crate) dependency: Vec<String>,
+
+    /// How many revisions of the module are kept
+    #[arg(long, value_name = "N", default_value_t = hotswap_engine::sqlite::REVISIONS_KEPT)]
+    pub(crate) keep: u32,
+
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
 }
 
-impl SourceArguments {
-    /// An engine's settings as these arguments want them.
-    pub(crate) fn builder(&self) -> EngineBuilder {
-        let mut builder = Engine::builder(&self.path).features(&self.features);
-        if self.release {
-            builder = builder.profile(Profile::Release);
-        }
-        if let Some(name) = &self.profile {
-            builder = builder.profile(profile(name));
-        }
-        if self.locked {
-            builder = builder.locked();
-        }
-        if self.offline {
-            builder = builder.offline();
-        }
-        if let Some(directory) = &self.target_dir {
-            builder = builder.target_dir(directory);
-        }
-        builder
-    }
+const MODULES_AFTER_HELP: &str = "\
+Examples:
+  hotswap modules modules.db                   all modules
+  hotswap modules modules.db show game         its revisions
+  hotswap modules modules.db show game 3       one of them, with its code
+  hotswap modules modules.db diff game 3       what became of it since
+  hotswap modules modules.db restore game 3    publishes it once more
 
-    /// The module in one word, for lines about it.
-    pub(crate) fn name(&self) -> String {
-        let name = std::path::absolute(&self.path).ok();
-        let name = name.as_deref().and_then(|path| path.file_name());
-        name.unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
-    }
+Exit codes: 0 done, 1 failed, 2 usage.";
+
+#[derive(Debug, Args)]
+#[command(after_help = MODULES_AFTER_HELP)]
+pub(crate) struct ModulesArguments {
+    /// The database
+    pub(crate) database: PathBuf,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<ModulesCommand>,
+
+    /// For people, or one JSON object a line
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModulesCommand {
+    /// The revisions of a module, or one of them with its code
+    Show {
+        /// The module
+        name: String,
+        /// The revision
+        revision: Option<u64>,
+    },
+    /// What one revision has that another has not
+    Diff {
+        /// The module
+        name: String,
+        /// The older one [default: the one before]
+        old: Option<u64>,
+        /// The newer one [default: the last]
+        new: Option<u64>,
+    },
+    /// Publishes an earlier revision once more
+    Restore {
+        /// The module
+        name: String,
+        /// The revision
+        revision: u64,
+        /// Who does [default: $USER]
+        #[arg(long, value_name = "WHO")]
+        by: Option<String>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
+    },
 }
 
 /// When to use colours.
@@ -378,14 +432,6 @@ pub(crate) enum Color {
     Auto,
     Always,
     Never,
-}
-
-fn profile(name: &str) -> Profile {
-    match name {
-        "hot" => Profile::Hot,
-        "dev" => Profile::Dev,
-        name => Profile::Named(name.to_owned()),
-    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -441,19 +487,10 @@ mod tests {
             (vec!["game", "--poll", "0s"], "every 1ms to 24h"),
             (vec!["game", "--times", "0"], "--times"),
             (vec!["game", "--release", "--profile", "fast"], "cannot be used with"),
-            (vec![], "<PATH>"),
+            (vec![], "<SOURCE>"),
         ] {
             let error = run(&arguments).expect_err(said).to_string();
             assert!(error.contains(said), "{arguments:?}: {error}");
         }
-    }
-
-    #[test]
-    fn a_module_is_named_by_the_last_part_of_its_path() {
-        assert_eq!(run(&["some/game"]).unwrap().source.name(), "game");
-        assert_eq!(run(&["rules.rs"]).unwrap().source.name(), "rules.rs");
-        let here = std::env::current_dir().unwrap();
-        let here = here.file_name().unwrap().to_string_lossy();
-        assert_eq!(run(&["."]).unwrap().source.name(), here);
     }
 }

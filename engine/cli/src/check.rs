@@ -20,8 +20,7 @@ pub(crate) fn check(
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<ExitCode, Failure> {
-    is_there(&arguments.source.path)?;
-    let builder = arguments.source.builder().without_log().cancel_on(interrupts.cancelled());
+    let builder = arguments.source.builder()?.without_log().cancel_on(interrupts.cancelled());
     let (builder, events) = builder.subscribe();
     let narrator =
         Narrator::start(arguments.source.name(), events, Arc::clone(screen), Told::Progress)

@@ -14,13 +14,16 @@ mod crate_name;
 mod demonstration;
 mod failure;
 mod interrupts;
+mod modules;
 mod narration;
 mod narrator;
 mod new;
 mod paint;
 mod progress;
+mod publish;
 mod run;
 mod screen;
+mod source;
 mod span;
 mod state;
 mod table;
@@ -96,6 +99,10 @@ fn carry_out(arguments: &Arguments, screen: &Arc<Screen>) -> Result<ExitCode, Fa
         Some(Command::Unload(version)) => {
             control::control("unload", Some(version.version), &version.control, arguments.color)
         }
+        Some(Command::Publish(publish)) => {
+            publish::publish(publish, screen, &Interrupts::install()?)
+        }
+        Some(Command::Modules(modules)) => modules::modules(modules, arguments.color),
         Some(Command::Audit(audit)) => audit::audit(audit, arguments.color),
         None => demonstration::demonstrate(screen),
     }

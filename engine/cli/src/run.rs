@@ -11,7 +11,6 @@ use hotswap_engine::{CallError, Engine, EngineBuilder, OpenErrorKind};
 
 use crate::arguments::RunArguments;
 use crate::caller::Caller;
-use crate::check;
 use crate::control;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
@@ -29,8 +28,8 @@ pub(crate) fn run(
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<ExitCode, Failure> {
-    check::is_there(&arguments.source.path)?;
-    let builder = arguments.source.builder().wake_on_events().poll_every(arguments.poll_period());
+    let builder = arguments.source.builder()?.wake_on_events();
+    let builder = builder.poll_every(arguments.poll_period());
     let builder = if arguments.log.as_os_str() == "none" {
         builder.without_log()
     } else {

@@ -23,7 +23,7 @@ fn help_says_what_it_does_with_examples_and_exit_codes() {
         (
             &["run", "--help"],
             &[
-                "Usage: hotswap run [OPTIONS] <PATH>",
+                "Usage: hotswap run [OPTIONS] <SOURCE>",
                 "--every <DURATION>",
                 "--call <FUNCTION>",
                 "--poll <DURATION>",
@@ -37,7 +37,7 @@ fn help_says_what_it_does_with_examples_and_exit_codes() {
         (&["new", "--help"], &["Usage: hotswap new [OPTIONS] <NAME>", "--path <DIR>"]),
         (
             &["check", "--help"],
-            &["Usage: hotswap check [OPTIONS] <PATH>", "--features <A,B>", "--locked", "--offline"],
+            &["Usage: hotswap check [OPTIONS] <SOURCE>", "--features <A,B>", "--locked", "--offline"],
         ),
         (
             &["audit", "--help"],
@@ -63,7 +63,7 @@ fn the_version_is_the_package_s() {
 fn usage_errors_exit_with_2() {
     let wrong: [(&[&str], &str); 7] = [
         (&["jog"], "unrecognized subcommand 'jog'"),
-        (&["run"], "<PATH>"),
+        (&["run"], "<SOURCE>"),
         (&["run", "x", "--every", "soon"], "invalid value 'soon' for '--every"),
         (&["run", "x", "--poll", "25h"], "1ms to 24h"),
         (&["run", "x", "--times", "0"], "--times"),
