@@ -33,6 +33,7 @@ pub mod peers;
 pub mod poll_frequency;
 pub mod report;
 mod samples;
+pub mod sources;
 pub mod state;
 pub mod timed;
 pub mod tree;

@@ -12,7 +12,7 @@ use crate::poll_frequency::PollShare;
 use crate::state::LockPath;
 
 use super::figure::{Figure, Reading, Target};
-use super::findings::{EditCost, Findings, PolledEdits};
+use super::findings::{EditCost, Findings, PolledEdits, SourceCost};
 use super::quantity::{Unit, bytes, count, files_named, threads_named, time};
 
 pub(super) const BENCH_CALL: &str = "cargo bench -p hotswap-benches --bench call";
@@ -21,6 +21,7 @@ pub(super) const BENCH_POLL: &str = "cargo bench -p hotswap-benches --bench poll
 pub(super) const BENCH_DETECT: &str = "cargo bench -p hotswap-benches --bench detect";
 pub(super) const BENCH_BUILD: &str = "cargo bench -p hotswap-benches --bench build";
 pub(super) const BENCH_LOAD: &str = "cargo bench -p hotswap-benches --bench load";
+pub(super) const BENCH_SOURCES: &str = "cargo bench -p hotswap-benches --bench sources";
 pub(super) const BENCH_MEMORY: &str = "cargo bench -p hotswap-benches --bench memory";
 pub(super) const BENCH_STATE: &str = "cargo bench -p hotswap-benches --bench state";
 pub(super) const BENCH_UNLOAD: &str = "cargo bench -p hotswap-benches --bench unload";
@@ -39,6 +40,7 @@ pub(super) fn figures(found: &Findings) -> Vec<Figure> {
     figures.extend(detection(found));
     figures.extend(idle_polls(found));
     figures.extend(idle_shares(found));
+    figures.extend(sources(&found.sources));
     figures.extend(memory(found));
     figures.extend(locks(found));
     figures.extend(state(found));
@@ -261,6 +263,29 @@ fn idle_polls(found: &Findings) -> Vec<Figure> {
             command: BENCH_POLL,
         })
         .collect()
+}
+
+fn sources(found: &SourceCost) -> Vec<Figure> {
+    let look = |name: &str, samples| Figure {
+        what: format!("idle look, {name}"),
+        floor: Reading::median("statx of one path", Unit::Seconds, &found.stat),
+        ours: Reading::median("one look", Unit::Seconds, samples),
+        target: Target::Seconds(2e-5),
+        command: BENCH_SOURCES,
+    };
+    let publication = Figure {
+        what: "publication of a library, to its first call".to_owned(),
+        floor: Reading::median("publish alone", Unit::Seconds, &found.publish_alone),
+        ours: Reading::median("publish, sync, call", Unit::Seconds, &found.publish_to_live),
+        target: Target::SecondsMore(2e-2),
+        command: BENCH_SOURCES,
+    };
+    vec![
+        look("string", &found.string),
+        look("prebuilt library", &found.prebuilt),
+        look("SQLite", &found.sqlite),
+        publication,
+    ]
 }
 
 /// The share that a tree takes of a processor when it is looked at this often.

@@ -12,6 +12,7 @@ use crate::memory::{self, AfterSwaps};
 use crate::module_crate::Size;
 use crate::peers;
 use crate::poll_frequency::{IdlePoll, PollShare, Trees, shares};
+use crate::sources::{Published, idle_library, idle_string};
 use crate::state::{
     BesideMigrations, Handover, LockPath, Locks, Migrations, StateLibraries, THREADS,
     handover_bytes,
@@ -31,6 +32,7 @@ pub(super) struct Findings {
     pub(super) swaps_per_second: f64,
     /// With a processor left for the swapper, and with none.
     pub(super) latency: [UnderSwaps; 2],
+    pub(super) sources: SourceCost,
     pub(super) idle_polls: Vec<IdlePoll>,
     pub(super) shares: Vec<PollShare>,
     /// How long the processor time of the long periods was watched.
@@ -63,6 +65,17 @@ pub(super) struct EditCost {
 pub(super) struct PolledEdits {
     pub(super) polled: Samples,
     pub(super) by_events: Samples,
+}
+
+/// Sources that are no path: looks that find nothing, and publications.
+#[derive(Debug)]
+pub(super) struct SourceCost {
+    pub(super) stat: Samples,
+    pub(super) string: Samples,
+    pub(super) prebuilt: Samples,
+    pub(super) sqlite: Samples,
+    pub(super) publish_alone: Samples,
+    pub(super) publish_to_live: Samples,
 }
 
 #[derive(Debug)]
@@ -126,6 +139,8 @@ impl Findings {
         let latency = latency(plan)?;
         say("state");
         let state = state(plan, workshop)?;
+        say("sources");
+        let sources = sources(plan, workshop, &libraries)?;
         say("polls");
         let mut trees = Trees::new(workshop, plan.files)?;
         let idle_polls = trees.idle_polls(plan.poll_samples)?;
@@ -149,6 +164,7 @@ impl Findings {
             calls_under_swaps,
             swaps_per_second,
             latency,
+            sources,
             idle_polls,
             shares,
             long_window: plan.long_window,
@@ -203,6 +219,22 @@ fn unload(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<Un
     let callers = thread::available_parallelism()?.get().saturating_sub(1).max(1);
     let calls = calls_under_unloads(libraries, callers, plan.latency)?;
     Ok(UnloadCost { calls, close_c, idle_version, way_back })
+}
+
+fn sources(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<SourceCost> {
+    let idle = Published::new(workshop, "idle", libraries)?;
+    let mut looks =
+        [idle.stat(), idle_string(), idle_library(&libraries.modules[0])?, idle.idle()?];
+    let looks = interleaved(&mut looks, Duration::from_millis(1), plan.poll_samples)?;
+    let [stat, string, prebuilt, sqlite] = looks.try_into().map_err(|_| "four paths")?;
+    let (mut alone, mut live) = (
+        Published::new(workshop, "alone", libraries)?,
+        Published::new(workshop, "live", libraries)?,
+    );
+    let mut publications = [alone.alone(), live.to_live()?];
+    let publications = interleaved(&mut publications, Duration::ZERO, plan.load_samples)?;
+    let [publish_alone, publish_to_live] = publications.try_into().map_err(|_| "two paths")?;
+    Ok(SourceCost { stat, string, prebuilt, sqlite, publish_alone, publish_to_live })
 }
 
 /// How often the library is swapped while single calls are timed.
