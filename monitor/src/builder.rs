@@ -6,19 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use hotswap_artifact::{Notification, Source};
+use hotswap_artifact::{Notification, Source, Trigger};
 use hotswap_system::thread;
 
 use crate::aborted::Aborted;
 use crate::build::backend_for;
 use crate::build::supervised::SupervisedBackend;
 use crate::events::Told;
+use crate::monitor::{Post, WatchThread};
 use crate::observation::{Observe, Observer};
 use crate::requests::Requests;
 use crate::scan::absolute;
+use crate::shared::Seat;
+use crate::shared::bells::Doorbell;
 use crate::supply::Supply;
 use crate::watch::{EventsState, Memory, SettleTime, Watch};
-use crate::{BuildBackend, BuildSettings, Monitor, Observation, Scanner, StopSignal};
+use crate::{
+    BuildBackend, BuildSettings, Monitor, Observation, Scanner, SharedMonitor, StopHandle,
+    StopSignal,
+};
 
 /// How many notifications wait for whoever receives them.
 ///
@@ -112,7 +118,7 @@ impl MonitorBuilder {
         self
     }
 
-    /// Tells each step, on the monitor's own thread: the monitor waits for the
+    /// Tells each step, on the thread that takes it: the monitor waits for the
     /// observer. One that panics is survived.
     pub fn observe(mut self, observer: impl Fn(&Observation) + Send + 'static) -> Self {
         self.observe = Some(Box::new(observer));
@@ -125,7 +131,7 @@ impl MonitorBuilder {
         self
     }
 
-    /// Starts the thread, which looks at the source at once.
+    /// Starts a thread, which looks at the source at once.
     ///
     /// Does not block, and does not look at the source itself: one that is
     /// missing is told by the first notification. Relative paths are taken from
@@ -137,17 +143,61 @@ impl MonitorBuilder {
     /// When the polling period is out of its limits, or the thread cannot be
     /// started.
     pub fn start(self) -> Result<(Monitor, Receiver<Notification>), StartError> {
-        let fail = |kind| StartError { source_name: self.source.to_string(), kind };
-        if !(POLL_PERIOD_MIN..=POLL_PERIOD_MAX).contains(&self.poll_every) {
-            return Err(fail(StartErrorKind::PollPeriod(self.poll_every)));
+        let source_name = self.source.to_string();
+        let fail = |kind| StartError { source_name, kind };
+        if let Err(kind) = must_be_a_period(self.poll_every) {
+            return Err(fail(kind));
         }
+        let Assembled { watch, alive, parts } = self.assemble(None);
+        let post = Post::default();
+        let own_post = post.clone();
+        let work = move || {
+            own_post.during(|| watch.run());
+            drop::<Sender<()>>(alive);
+        };
+        let thread = thread::spawn("hotswap-monitor", work)
+            .map_err(|error| fail(StartErrorKind::Thread(error)))?;
+        Ok(parts.monitor(WatchThread::Own(Some(thread)), post))
+    }
+
+    /// Has the source looked at by a shared monitor, at once and after each of its periods; that of
+    /// [`poll_every`](Self::poll_every) does not count.
+    ///
+    /// Does not block, and else does what [`start`](Self::start) does.
+    ///
+    /// # Errors
+    ///
+    /// None as yet.
+    pub fn start_on(
+        mut self,
+        shared: &SharedMonitor,
+    ) -> Result<(Monitor, Receiver<Notification>), StartError> {
+        self.poll_every = shared.period();
+        let bell = shared.new_member();
+        let member = bell.member;
+        let Assembled { mut watch, alive, parts } = self.assemble(Some(bell.clone()));
+        watch.place = Some(shared.place(member));
+        let post = Post::default();
+        shared.admit(Seat {
+            member,
+            watch,
+            trigger: Trigger::Start,
+            due: None,
+            post: post.clone(),
+            _alive: alive,
+        });
+        Ok(parts.monitor(WatchThread::Shared { bell, _shared: shared.clone() }, post))
+    }
+
+    /// The watch, and what its handle has of it.
+    fn assemble(self, bell: Option<Doorbell>) -> Assembled {
         let source = absolute(&self.source);
         let mut settings = self.settings;
         settings.target_dir =
             settings.target_dir.map(|path| std::path::absolute(&path).unwrap_or(path));
         let (stop_handle, stop) = StopSignal::new();
         let (sender, notifications) = bounded(NOTIFICATIONS_MAX);
-        let (requests, woken) = Requests::new();
+        let (requests, woken) = Requests::new(bell);
         let requests = Arc::new(requests);
         let aborted = Arc::new(Aborted::default());
         let has_own_backend = self.backend.is_some();
@@ -173,19 +223,45 @@ impl MonitorBuilder {
             events: self.events,
             told: Told::anything(),
             memory: Memory::default(),
+            place: None,
+            permit: None,
+            parked: None,
+            broken: None,
         };
         watch.attach();
         let (alive, ended) = bounded(0);
-        let work = move || {
-            watch.run();
-            drop::<Sender<()>>(alive);
-        };
-        let thread = thread::spawn("hotswap-monitor", work).map_err(|error| StartError {
-            source_name: self.source.to_string(),
-            kind: StartErrorKind::Thread(error),
-        })?;
-        Ok((Monitor::new(requests, aborted, stop_handle, thread, ended), notifications))
+        let parts = Parts { requests, aborted, stop_handle, ended, notifications };
+        Assembled { watch, alive, parts }
     }
+}
+
+/// A watch that nobody looks after yet.
+struct Assembled {
+    watch: Watch,
+    /// To be dropped when the watch is.
+    alive: Sender<()>,
+    parts: Parts,
+}
+
+/// What a handle has of its watch.
+struct Parts {
+    requests: Arc<Requests>,
+    aborted: Arc<Aborted>,
+    stop_handle: StopHandle,
+    ended: Receiver<()>,
+    notifications: Receiver<Notification>,
+}
+
+impl Parts {
+    fn monitor(self, thread: WatchThread, post: Post) -> (Monitor, Receiver<Notification>) {
+        let Self { requests, aborted, stop_handle, ended, notifications } = self;
+        (Monitor::new(requests, aborted, stop_handle, thread, post, ended), notifications)
+    }
+}
+
+pub(crate) fn must_be_a_period(period: Duration) -> Result<(), StartErrorKind> {
+    let is_allowed = (POLL_PERIOD_MIN..=POLL_PERIOD_MAX).contains(&period);
+    is_allowed.then_some(()).ok_or(StartErrorKind::PollPeriod(period))
 }
 
 /// The monitor did not start; nothing is left behind.

@@ -65,8 +65,16 @@
 //! - A build is bounded in time, in output and, when asked for, in memory, each with
 //!   its own reason. No process of it is left after its end, after a panic, or when
 //!   the host is killed.
-//! - No method of [`Monitor`] blocks. Dropping it ends the thread, and a build with
+//! - No method of [`Monitor`] blocks. Dropping it ends the looks, and a build with
 //!   all its processes.
+//!
+//! # Many sources
+//!
+//! A [`SharedMonitor`] looks at many sources on one thread, at all of them after each period. A source that changed, or that
+//! somebody asks for, has a thread while that is dealt with, at most four at a time; builds pass one queue. Everything
+//! above holds for each of them. A source that takes its time to be looked at ([`Fetch::fingerprint`], a file system that does not
+//! answer) holds up the looks at the others. With [`wake_on_events`](MonitorBuilder::wake_on_events) each takes a
+//! watcher of the system, of which a user has 128 as a rule; who gets none polls.
 //!
 //! # Features
 //!
@@ -124,6 +132,7 @@ mod properties;
 mod requests;
 mod scan;
 mod settings;
+mod shared;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod stop;
@@ -144,6 +153,7 @@ pub use monitor::Monitor;
 pub use observation::{Observation, Step};
 pub use scan::{RACY_WINDOW, Scan, Scanner};
 pub use settings::{BuildSettings, Linker, Profile};
+pub use shared::SharedMonitor;
 pub use stop::{StopHandle, StopSignal};
 pub use store::records::{Quarantined, Records, Served};
 pub use store::report::build_report;

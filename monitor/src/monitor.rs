@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, select};
-use hotswap_artifact::{Fingerprint, Source, Ticket, Trigger};
+use crossbeam_channel::{Receiver, TryRecvError, select};
+use hotswap_artifact::{Fingerprint, MemberId, Source, Ticket, Trigger};
 use hotswap_system::clock;
+use parking_lot::Mutex;
 
 use crate::aborted::Aborted;
 use crate::requests::Requests;
-use crate::{Hold, MonitorBuilder, StopHandle};
+use crate::shared::bells::Doorbell;
+use crate::{Hold, MonitorBuilder, SharedMonitor, StopHandle};
 
 /// How long the thread may take to end.
 ///
@@ -19,18 +21,45 @@ use crate::{Hold, MonitorBuilder, StopHandle};
 /// system, or an observer, that does not answer.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Watches one source on a thread of its own, for as long as this handle lives.
+/// Watches one source for as long as this handle lives: on a thread of its own, or on one that it shares
+/// ([`SharedMonitor`]).
 ///
-/// Dropping it ends the thread and waits for it, 30 s at most: a build under way is
+/// Dropping it ends that and waits for it, 30 s at most: a build under way is
 /// killed with all its processes first. The thread does not keep the process alive.
 pub struct Monitor {
     requests: Arc<Requests>,
     aborted: Arc<Aborted>,
-    /// Dropped first: that is what tells the thread to end.
+    /// Dropped first: that is what tells the watch to end.
     stop: Option<StopHandle>,
-    thread: Option<JoinHandle<()>>,
-    /// Disconnected when the thread has ended.
+    thread: WatchThread,
+    /// On which thread something of the watch runs.
+    post: Post,
+    /// Disconnected when the watch has ended.
     ended: Receiver<()>,
+}
+
+/// What looks at the source.
+pub(crate) enum WatchThread {
+    Own(Option<JoinHandle<()>>),
+    Shared { bell: Doorbell, _shared: SharedMonitor },
+}
+
+/// The thread on which something of a watch runs now, and its observer with it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Post(Arc<Mutex<Option<ThreadId>>>);
+
+impl Post {
+    /// Notes the thread for as long as the work takes.
+    pub(crate) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        *self.0.lock() = Some(thread::current().id());
+        let done = work();
+        *self.0.lock() = None;
+        done
+    }
+
+    fn is_here(&self) -> bool {
+        *self.0.lock() == Some(thread::current().id())
+    }
 }
 
 impl fmt::Debug for Monitor {
@@ -49,10 +78,20 @@ impl Monitor {
         requests: Arc<Requests>,
         aborted: Arc<Aborted>,
         stop: StopHandle,
-        thread: JoinHandle<()>,
+        thread: WatchThread,
+        post: Post,
         ended: Receiver<()>,
     ) -> Self {
-        Self { requests, aborted, stop: Some(stop), thread: Some(thread), ended }
+        Self { requests, aborted, stop: Some(stop), thread, post, ended }
+    }
+
+    /// Which of a shared monitor's sources this is; 0 on a thread of its own. Never blocks.
+    #[must_use]
+    pub fn member(&self) -> MemberId {
+        match &self.thread {
+            WatchThread::Own(_) => MemberId(0),
+            WatchThread::Shared { bell, .. } => bell.member,
+        }
     }
 
     /// Asks for a look at the source now. Never blocks.
@@ -100,31 +139,34 @@ impl Monitor {
         self.aborted.clear()
     }
 
-    /// Whether the thread runs. It ends before its handle only when the receiver
+    /// Whether the source is watched. That ends before its handle only when the receiver
     /// of its notifications was dropped. Never blocks.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        self.ended.try_recv() == Err(TryRecvError::Empty)
     }
 }
 
 impl Drop for Monitor {
     fn drop(&mut self) {
         drop(self.stop.take());
-        let Some(thread) = self.thread.take() else { return };
-        // An observer may own the handle and drop it on the monitor's own thread,
-        // which cannot wait for itself.
-        if thread.thread().id() == thread::current().id() {
+        if let WatchThread::Shared { bell, .. } = &self.thread {
+            bell.ring();
+        }
+        // An observer may own the handle and drop it on the very thread that would be waited for.
+        if self.post.is_here() {
             return;
         }
         select! {
             recv(self.ended) -> _ => {
-                if thread.join().is_err() {
+                if let WatchThread::Own(thread) = &mut self.thread
+                    && thread.take().is_some_and(|thread| thread.join().is_err())
+                {
                     log::error!("the monitor's thread panicked");
                 }
             }
             recv(clock::after(STOP_PATIENCE)) -> _ => {
-                log::error!("the monitor's thread does not end, and is left behind");
+                log::error!("a monitor does not end, and is left behind");
             }
         }
     }

@@ -4,10 +4,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use hotswap_artifact::{Ticket, Trigger};
 use parking_lot::Mutex;
 
+use crate::shared::bells::Doorbell;
+
 /// What was asked for and not yet taken up. Many requests become one scan.
 pub(crate) struct Requests {
     state: Mutex<State>,
     wake: Sender<()>,
+    /// Rung besides, where the thread is that of many.
+    doorbell: Option<Doorbell>,
 }
 
 #[derive(Default)]
@@ -28,11 +32,11 @@ pub(crate) struct Request {
 
 impl Requests {
     /// The requests, and the channel that has a message when there are some.
-    pub(crate) fn new() -> (Self, Receiver<()>) {
+    pub(crate) fn new(doorbell: Option<Doorbell>) -> (Self, Receiver<()>) {
         // One token: it says "look at the state", how often does not matter.
         let (wake, woken) = bounded(1);
         let state = Mutex::default();
-        (Self { state, wake }, woken)
+        (Self { state, wake, doorbell }, woken)
     }
 
     /// Asks for a scan that is answered.
@@ -86,6 +90,9 @@ impl Requests {
     fn wake(&self) {
         // Full: a token is there already. Disconnected: the thread has ended.
         let _sent = self.wake.try_send(());
+        if let Some(doorbell) = &self.doorbell {
+            doorbell.ring();
+        }
     }
 }
 
@@ -105,7 +112,7 @@ mod tests {
 
     #[test]
     fn an_event_that_comes_with_other_requests_is_not_the_reason() {
-        let (requests, _woken) = Requests::new();
+        let (requests, _woken) = Requests::new(None);
         requests.scan(Trigger::Manual);
         requests.push(Trigger::Event);
         assert_eq!(requests.take().trigger, Some(Trigger::Manual));
@@ -116,7 +123,7 @@ mod tests {
 
     #[test]
     fn only_the_end_of_the_last_hold_asks_for_a_scan() {
-        let (requests, woken) = Requests::new();
+        let (requests, woken) = Requests::new(None);
         requests.hold();
         requests.hold();
         requests.release();

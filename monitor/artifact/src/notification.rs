@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{Artifact, BuildError, Fingerprint, UnderWay};
+use crate::{Artifact, BuildError, Fingerprint, Group, UnderWay};
 
 /// One message from the monitor: what lies in the source now.
 #[derive(Debug, Clone)]
@@ -25,6 +25,9 @@ pub struct Notification {
     pub cause: Cause,
     /// What became of it.
     pub outcome: Outcome,
+    /// Who changed with it, because of something that they share: each of them sends one notification with this
+    /// group, whatever became of it. `None` of a change that is the source's own.
+    pub group: Option<Arc<Group>>,
 }
 
 impl Notification {
@@ -38,7 +41,7 @@ impl Notification {
         outcome: Outcome,
     ) -> Self {
         let (change, under_way) = change.unzip();
-        Self { change, under_way, trigger, through, cause, outcome }
+        Self { change, under_way, trigger, through, cause, outcome, group: None }
     }
 }
 

@@ -115,6 +115,11 @@ impl Events {
         self.waker.take()
     }
 
+    /// Whether anything was told since the last time.
+    pub(crate) fn has_told(&self) -> bool {
+        self.waker.has_told()
+    }
+
     /// Whether any file is being written, as far as events tell.
     pub(crate) fn has_open(&self) -> bool {
         self.waker.has_open()
@@ -231,7 +236,7 @@ mod tests {
     fn events(left: usize) -> (Events, Arc<Mutex<Vec<String>>>) {
         let watched = Arc::default();
         let watcher = Limited { left, watched: Arc::clone(&watched) };
-        let requests = Arc::new(Requests::new().0);
+        let requests = Arc::new(Requests::new(None).0);
         let waker = Waker::new(requests);
         (Events::with(Box::new(watcher), waker), watched)
     }
@@ -316,7 +321,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let library = directory.path().join("libgame.so");
         fs::write(&library, "0").unwrap();
-        let requests = Arc::new(Requests::new().0);
+        let requests = Arc::new(Requests::new(None).0);
         let waker = Waker::new(requests);
         let mut builder = Monitor::builder(&library).poll_every(Duration::from_millis(20));
         builder.events = EventsState::On(Events::with(Box::new(Deaf), waker));
@@ -351,7 +356,7 @@ mod tests {
         fs::write(root.join("Cargo.toml"), manifest).unwrap();
         fs::create_dir(root.join("src")).unwrap();
         fs::write(root.join("src/lib.rs"), "").unwrap();
-        let waker = Waker::new(Arc::new(Requests::new().0));
+        let waker = Waker::new(Arc::new(Requests::new(None).0));
         let builder = Monitor::builder(root).backend(Box::new(Strict));
         let mut builder = builder.poll_every(Duration::from_millis(20));
         builder.events = EventsState::On(Events::with(Box::new(Deaf), waker));

@@ -97,6 +97,12 @@ impl Waker {
         taken
     }
 
+    /// Whether there is anything to take.
+    pub(crate) fn has_told(&self) -> bool {
+        let told = self.told.lock();
+        told.is_anything || !told.paths.is_empty()
+    }
+
     /// Whether any file is being written.
     pub(crate) fn has_open(&self) -> bool {
         self.told.lock().paths.values().any(is_open)
@@ -153,7 +159,7 @@ mod tests {
     use super::*;
 
     fn waker() -> (Arc<Waker>, Arc<Requests>) {
-        let requests = Arc::new(Requests::new().0);
+        let requests = Arc::new(Requests::new(None).0);
         let waker = Waker::new(Arc::clone(&requests));
         waker.interest.lock().packages.insert("/game".into());
         (waker, requests)

@@ -181,6 +181,20 @@ impl Scanner {
         Ok(self.compare(found))
     }
 
+    /// What the last look found, if another would find the same and that can be told without one. Else the
+    /// next look finds what differs.
+    pub(crate) fn unchanged(&mut self, extent: Extent<'_>) -> Option<Fingerprint> {
+        let Some(found) = self.review(extent) else {
+            // Some of what differs may be known by now, and would be no news to the next review.
+            self.is_stale = true;
+            return None;
+        };
+        let is_same = self.previous.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, &found));
+        let fingerprint = found.fingerprint();
+        self.found = Some(found);
+        is_same.then_some(fingerprint)
+    }
+
     /// Adds what a successful build was seen to read, in place of what an earlier
     /// one read. Gives the names that no scan has looked at before.
     ///

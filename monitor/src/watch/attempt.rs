@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hotswap_artifact::{
-    Artifact, BuildErrorKind, Cause, Diagnostics, Origin, Outcome, ScanError, Source,
+    Artifact, BuildError, BuildErrorKind, Cause, Diagnostics, Fingerprint, Origin, Outcome,
+    ScanError, Source,
 };
 use hotswap_system::clock;
 
 use super::during::{Ended, Superseded};
-use super::{Change, Round, Stopped, Watch};
+use super::waiting::Awaited;
+use super::{Change, Interrupted, Round, Watch};
 use crate::build::{Built, Tool};
 use crate::scan::cause_of;
 use crate::store::report::{make_room, write_report};
@@ -28,12 +30,34 @@ const OWN_TOUCHES_MAX: u32 = 3;
 
 /// How an attempt ended.
 pub(super) enum Attempt {
-    /// A message was sent.
-    Done,
+    /// It is known what becomes of the change.
+    Done(Verdict),
     /// The inputs moved; what they are now, and what moved.
     Discarded(Scan, Cause),
     /// The source cannot be read any more.
     Unreadable(ScanError),
+}
+
+/// What becomes of a change.
+pub(super) enum Verdict {
+    /// It is what was handed over last.
+    Unchanged(Fingerprint),
+    /// It was refused before.
+    KnownBad(Arc<BuildError>),
+    /// It was built before.
+    Recalled { artifact: Artifact, elapsed: Duration, warnings: usize },
+    /// There was a build, of what lies there.
+    Built(Box<Finished>),
+    /// It was ended, after its build had begun.
+    Aborted { fingerprint: Fingerprint, elapsed: Duration },
+}
+
+/// What a build gave.
+pub(super) struct Finished {
+    result: Result<Stored, BuildErrorKind>,
+    /// Over everything that the build was seen to read: what the next look will find.
+    after: Scan,
+    elapsed: Duration,
 }
 
 /// What a backend gave, with the library in the store.
@@ -51,15 +75,18 @@ impl Watch {
         change: &Change,
         round: &mut Round,
         scan: &Scan,
-    ) -> Result<Attempt, Stopped> {
+    ) -> Result<Attempt, Interrupted> {
         let fingerprint = scan.fingerprint;
+        if scan.problem.is_none() && !self.may_build() {
+            return Err(self.park(change, Awaited::Permit, Some(fingerprint)));
+        }
         self.tell(change, Step::BuildStarted { fingerprint });
         let started = clock::wall();
         let begin = clock::now();
         let Ended { mut result, superseded } = self.build(change, round, scan);
         let elapsed = clock::since(begin);
         if self.stop.is_stopped() {
-            return Err(Stopped);
+            return Err(Interrupted::Stopped);
         }
         // From here on only whoever gets the library looks at that.
         if change.under_way.is_aborted() {
@@ -99,11 +126,21 @@ impl Watch {
             return Ok(Attempt::Discarded(after, cause));
         }
         self.memory.own_touches = 0;
-        match stored {
-            Ok(stored) => self.hand_over(change, round, stored, &after, elapsed)?,
-            Err(kind) => self.refuse(change, round, &after, kind, elapsed)?,
+        Ok(Attempt::Done(Verdict::Built(Box::new(Finished { result: stored, after, elapsed }))))
+    }
+
+    /// Hands over what a build gave, or tells why it gave nothing.
+    pub(super) fn finish(
+        &mut self,
+        change: &Change,
+        round: &Round,
+        finished: Finished,
+    ) -> Result<(), Interrupted> {
+        let Finished { result, after, elapsed } = finished;
+        match result {
+            Ok(stored) => self.hand_over(change, round, stored, &after, elapsed),
+            Err(kind) => self.refuse(change, round, &after, kind, elapsed),
         }
-        Ok(Attempt::Done)
     }
 
     /// The end of a build that was aborted. Who asked for it is told; who asked meanwhile, what lies there now.
@@ -113,7 +150,7 @@ impl Watch {
         round: &mut Round,
         scan: &Scan,
         elapsed: Duration,
-    ) -> Result<Attempt, Stopped> {
+    ) -> Result<Attempt, Interrupted> {
         let asked = Round { ..*round };
         let after = match self.look(round)? {
             Ok(after) => after,
@@ -126,8 +163,8 @@ impl Watch {
         let moved: Vec<PathBuf> = after.changed.iter().chain(&after.touched).cloned().collect();
         self.backend.close(&moved);
         if after.fingerprint == scan.fingerprint {
-            self.end_aborted(change, round, scan.fingerprint, Some(elapsed))?;
-            return Ok(Attempt::Done);
+            let fingerprint = scan.fingerprint;
+            return Ok(Attempt::Done(Verdict::Aborted { fingerprint, elapsed }));
         }
         self.end_aborted(change, &asked, scan.fingerprint, Some(elapsed))?;
         Ok(Attempt::Discarded(after, cause_of(&moved)))
@@ -196,9 +233,7 @@ impl Watch {
         stored: Stored,
         after: &Scan,
         elapsed: Duration,
-    ) -> Result<(), Stopped> {
-        // Over everything that the build was seen to read: what the next scan
-        // will find.
+    ) -> Result<(), Interrupted> {
         let fingerprint = after.fingerprint;
         self.memory.decided = Some(fingerprint);
         self.memory.retry = None;
@@ -225,7 +260,7 @@ impl Watch {
         change: &Change,
         round: &Round,
         artifact: Artifact,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Interrupted> {
         let fingerprint = artifact.fingerprint;
         self.notify(round, Some(change), Outcome::Ready(artifact))?;
         self.memory.handed_over = Some(fingerprint);
@@ -240,7 +275,7 @@ impl Watch {
         after: &Scan,
         kind: BuildErrorKind,
         elapsed: Duration,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Interrupted> {
         if change.under_way.is_aborted() {
             // It failed at the very moment; what the machine lacked is not a reason to try it again.
             return self.end_aborted(change, round, after.fingerprint, Some(elapsed));

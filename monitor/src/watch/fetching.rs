@@ -10,7 +10,7 @@ use hotswap_artifact::{
 };
 use hotswap_system::clock;
 
-use super::{Round, Stopped, Watch};
+use super::{Interrupted, Round, Watch};
 use crate::build::backend_for;
 use crate::build::supervised::SupervisedBackend;
 use crate::supply::{Delivery, DeliveryError, Supply};
@@ -128,7 +128,7 @@ impl Watch {
         round: &Round,
         fingerprint: Fingerprint,
         kind: BuildErrorKind,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Interrupted> {
         self.memory.decided = Some(fingerprint);
         let error = self.failed(fingerprint, kind);
         self.memory.known_bad.remember(&error);

@@ -1,21 +1,22 @@
-//! The monitor's thread: probe, settle, build, check, store, notify.
+//! What is done about one source: probe, settle, build, check, store, notify.
 
 mod attempt;
 mod during;
 mod fetching;
+mod quiet;
 mod recall;
 mod settle;
 mod supervise;
+mod waiting;
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, never, select};
+use crossbeam_channel::{Receiver, Sender, select};
 use hotswap_artifact::{
     BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Source,
-    Stage, Ticket, Trigger, UnderWay, Woken,
+    Stage, Ticket, Trigger, UnderWay,
 };
 use hotswap_system::clock;
 use hotswap_system::fault::{self, Operation};
@@ -27,14 +28,17 @@ use crate::known_bad::KnownBad;
 use crate::observation::Observer;
 use crate::requests::Requests;
 use crate::scan::{Extent, cause_of};
+use crate::shared::queue::{Permit, Place};
 use crate::supply::Supply;
 use crate::{BuildSettings, Scan, Scanner, Step, StopSignal};
-use attempt::Attempt;
+use attempt::{Attempt, Verdict};
 use fetching::{Renewed, Supplied};
-use supervise::Retry;
+use supervise::{Rest, Retry};
+use waiting::Parked;
 
 pub(crate) use settle::SettleTime;
 pub use settle::{SETTLE_MAX, SETTLE_MIN};
+pub(crate) use waiting::Awaited;
 
 /// After how many periods everything is looked at, where events speak for files.
 ///
@@ -42,7 +46,7 @@ pub use settle::{SETTLE_MAX, SETTLE_MIN};
 /// poll costs little more than a tenth.
 pub(crate) const SWEEP_PERIODS: u32 = 10;
 
-/// What the thread owns.
+/// One source, and all that is known of it.
 pub(crate) struct Watch {
     pub(crate) source_name: String,
     /// Absolute.
@@ -68,6 +72,14 @@ pub(crate) struct Watch {
     /// What events told before the last look.
     pub(crate) told: Told,
     pub(crate) memory: Memory,
+    /// Where it stands among those on one thread; `None` on its own.
+    pub(crate) place: Option<Place>,
+    /// That it may build now.
+    pub(crate) permit: Option<Permit>,
+    /// What goes on in a later round.
+    pub(crate) parked: Option<Parked>,
+    /// What a look on the shared thread panicked with.
+    pub(crate) broken: Option<String>,
 }
 
 /// Whether events of the file system wake the thread.
@@ -114,6 +126,8 @@ pub(crate) struct Memory {
     followed: u64,
     /// How often in a row the thread panicked, without a round that came to its end.
     panics: u32,
+    /// Until when nothing is done after a panic.
+    rest: Option<Rest>,
 }
 
 impl Memory {
@@ -126,8 +140,13 @@ impl Memory {
     }
 }
 
-/// The thread has been told to end, or nobody listens any more.
-pub(crate) struct Stopped;
+/// Why a round does not go on.
+pub(crate) enum Interrupted {
+    /// The watch is told to end, or nobody listens any more.
+    Stopped,
+    /// It waits for something, and not here: a later round goes on with what is parked.
+    Parked,
+}
 
 /// One look and what follows from it.
 struct Round {
@@ -137,7 +156,15 @@ struct Round {
     through: Ticket,
 }
 
+/// What a look found that is to be dealt with.
+struct Found {
+    scan: Scan,
+    /// The change that it belongs to, if that began in an earlier round.
+    parked: Option<Parked>,
+}
+
 /// A change under way.
+#[derive(Clone)]
 struct Change {
     number: u64,
     trigger: Trigger,
@@ -147,137 +174,97 @@ struct Change {
 }
 
 impl Watch {
-    /// Looks, and waits, until it is told to stop.
-    fn rounds(&mut self, mut trigger: Trigger) -> Result<Infallible, Stopped> {
-        loop {
-            self.round(trigger)?;
-            self.memory.panics = 0;
-            trigger = self.wait()?;
+    /// One look, and all that follows from it.
+    fn round(&mut self, trigger: Trigger) -> Result<(), Interrupted> {
+        let mut round = Round { trigger, through: Ticket::default() };
+        match self.begin(&mut round)? {
+            Some(found) => self.carry_out(&mut round, found),
+            None => Ok(()),
         }
     }
 
-    /// Waits for a request or the end of the period.
-    fn wait(&self) -> Result<Trigger, Stopped> {
-        let period = self.poll_every.min(self.until_retry());
-        let mut due = match &self.supply {
-            Some(supply) if !self.requests.is_held() => {
-                let period = period.min(supply.until_retry());
-                let woken = self.pause(supply, period);
-                if self.stop.is_stopped() {
-                    return Err(Stopped);
-                }
-                if !self.requests.is_held() {
-                    let asked = self.requests.take().trigger;
-                    return Ok(asked.unwrap_or(match woken {
-                        Woken::ByChange => Trigger::Event,
-                        Woken::ByTime | Woken::ByRequest => Trigger::Poll,
-                    }));
-                }
-                clock::never()
-            }
-            Some(_) => clock::never(),
-            None => clock::after(period),
-        };
-        loop {
-            select! {
-                recv(self.stop.channel()) -> _ => return Err(Stopped),
-                recv(due) -> _ => {
-                    if !self.requests.is_held() {
-                        return Ok(Trigger::Poll);
-                    }
-                    // The end of the last hold is a request.
-                    due = clock::never();
-                }
-                recv(self.woken) -> _ => {
-                    // What is asked for under a hold stays asked for. A token whose
-                    // request was taken up by an earlier scan means nothing.
-                    if !self.requests.is_held()
-                        && let Some(trigger) = self.requests.take().trigger
-                    {
-                        return Ok(trigger);
-                    }
-                }
-            }
+    /// Looks. What there is to be done, if anything; all else is told and answered.
+    fn begin(&mut self, round: &mut Round) -> Result<Option<Found>, Interrupted> {
+        let parked = self.parked.take();
+        match &parked {
+            Some(parked) => round.trigger = parked.change.trigger,
+            None => self.memory.announced = None,
         }
-    }
-
-    /// Waits until no hold is open, or the change that waits is aborted. Whether there was one, and the source is to
-    /// be looked at again.
-    fn released(&self, round: &mut Round, change: Option<&Change>) -> Result<bool, Stopped> {
-        let nobody = never();
-        let aborted = change.map_or(&nobody, |change| change.under_way.aborted());
-        let mut was_held = false;
-        while self.requests.is_held() {
-            was_held = true;
-            select! {
-                recv(self.stop.channel()) -> _ => return Err(Stopped),
-                recv(aborted) -> _ => return Ok(true),
-                recv(self.woken) -> _ => {}
-            }
-        }
-        if was_held && let Some(trigger) = self.requests.take().trigger {
-            round.trigger = trigger;
-        }
-        Ok(was_held)
-    }
-
-    fn round(&mut self, trigger: Trigger) -> Result<(), Stopped> {
-        self.memory.announced = None;
-        let through = Ticket::default();
-        let mut round = Round { trigger, through };
-        self.released(&mut round, None)?;
-        let mut scan = match self.glance(&mut round)? {
+        self.released(round, parked.as_ref().map(|parked| &parked.change))?;
+        let scan = match self.glance(round)? {
             Ok(scan) => scan,
-            Err(error) => return self.unreadable(&round, error),
+            Err(error) => {
+                if parked.is_some() {
+                    self.memory.decided = None;
+                }
+                return self.unreadable(round, error).map(|()| None);
+            }
         };
-        self.readable(&round);
-        let is_refused = |scan: &Scan| matches!(scan.problem, Some(BuildErrorKind::Refused { .. }));
-        if self.memory.decided == Some(scan.fingerprint) && !self.is_retry(&round, &scan) {
-            return self.nothing_new(&round, &scan);
+        self.readable(round);
+        if parked.is_none()
+            && self.memory.decided == Some(scan.fingerprint)
+            && !self.is_retry(round, &scan)
+        {
+            return self.nothing_new(round, &scan).map(|()| None);
         }
+        Ok(Some(Found { scan, parked }))
+    }
+
+    /// Settles, decides and concludes.
+    fn carry_out(&mut self, round: &mut Round, found: Found) -> Result<(), Interrupted> {
+        let is_refused = |scan: &Scan| matches!(scan.problem, Some(BuildErrorKind::Refused { .. }));
+        let Found { mut scan, mut parked } = found;
         let mut cause = scan.cause();
         // One turn a change: inputs that move during a build begin the next.
         loop {
             if is_refused(&scan)
                 && let Some(kind) = scan.problem
             {
-                return self.refuse_fetched(&round, scan.fingerprint, kind);
+                return self.refuse_fetched(round, scan.fingerprint, kind);
             }
-            let change = self.change(round.trigger, cause);
-            let mut settled = self.settle(&change, &mut round, scan)?;
+            let stands = parked.as_ref().is_some_and(|parked| parked.stands(&scan));
+            let change = match parked.take() {
+                Some(parked) => parked.change,
+                None => self.change(round.trigger, cause),
+            };
+            let mut settled = match stands || change.under_way.is_aborted() {
+                true => Ok(scan),
+                false => self.settle(&change, round, scan)?,
+            };
             // Opened since the look: what was seen may be half of it.
-            while !change.under_way.is_aborted() && self.released(&mut round, Some(&change))? {
-                settled = match self.look(&mut round)? {
-                    Ok(scan) => self.settle(&change, &mut round, scan)?,
+            while !change.under_way.is_aborted() && self.released(round, Some(&change))? {
+                settled = match self.look(round)? {
+                    Ok(scan) => self.settle(&change, round, scan)?,
                     Err(error) => Err(error),
                 };
             }
             let attempted = match settled {
                 Ok(settled) if change.under_way.is_aborted() => {
-                    self.end_aborted(&change, &round, settled.fingerprint, None)?;
-                    Attempt::Done
+                    return self.end_aborted(&change, round, settled.fingerprint, None);
                 }
-                Ok(settled) => self.decide(&change, &mut round, &settled)?,
+                Ok(settled) => self.decide(&change, round, &settled)?,
                 Err(error) => Attempt::Unreadable(error),
             };
+            // The next build need not wait until this one is told of.
+            self.permit = None;
             match attempted {
-                Attempt::Done => return Ok(()),
+                Attempt::Done(verdict) => return self.conclude(&change, round, verdict),
                 Attempt::Unreadable(error) => {
                     // Whatever comes back is new.
                     self.memory.decided = None;
-                    return self.unreadable(&round, error);
+                    return self.unreadable(round, error);
                 }
                 Attempt::Discarded(next, moved) => {
                     drop(change);
                     self.memory.moved = Some(clock::now());
                     scan = next;
                     cause = moved;
-                    if self.released(&mut round, None)? {
-                        scan = match self.look(&mut round)? {
+                    if self.released(round, None)? {
+                        scan = match self.look(round)? {
                             Ok(scan) => scan,
                             Err(error) => {
                                 self.memory.decided = None;
-                                return self.unreadable(&round, error);
+                                return self.unreadable(round, error);
                             }
                         };
                     }
@@ -287,14 +274,14 @@ impl Watch {
     }
 
     /// Looks at everything. Whatever was asked for until now is answered by what it finds.
-    fn look(&mut self, round: &mut Round) -> Result<Result<Scan, ScanError>, Stopped> {
+    fn look(&mut self, round: &mut Round) -> Result<Result<Scan, ScanError>, Interrupted> {
         self.memory.swept = None;
         self.glance(round)
     }
 
     /// Looks at what events named, and at everything that they do not speak for; at everything when
     /// somebody asks, and from time to time.
-    fn glance(&mut self, round: &mut Round) -> Result<Result<Scan, ScanError>, Stopped> {
+    fn glance(&mut self, round: &mut Round) -> Result<Result<Scan, ScanError>, Interrupted> {
         let asked = self.requests.take();
         round.through = asked.issued;
         self.told = match &self.events {
@@ -313,7 +300,7 @@ impl Watch {
             Ok(Supplied::Refused(fingerprint, kind)) => {
                 return Ok(Ok(Scan::refused(fingerprint, kind)));
             }
-            Err(_) if self.stop.is_stopped() => return Err(Stopped),
+            Err(_) if self.stop.is_stopped() => return Err(Interrupted::Stopped),
             Err(error) => return Ok(Err(error)),
         };
         let mut scanned = if is_enough && renewed.is_none() {
@@ -323,7 +310,7 @@ impl Watch {
             self.scanner.scan()
         };
         if self.stop.is_stopped() {
-            return Err(Stopped);
+            return Err(Interrupted::Stopped);
         }
         if let (Some(Renewed::Everything(name)), Ok(scan)) = (renewed, &mut scanned) {
             scan.changed.push(name);
@@ -367,26 +354,50 @@ impl Watch {
         change: &Change,
         round: &mut Round,
         scan: &Scan,
-    ) -> Result<Attempt, Stopped> {
+    ) -> Result<Attempt, Interrupted> {
         self.renew_backend();
         let fingerprint = scan.fingerprint;
         self.memory.decided = Some(fingerprint);
-        let outcome = if self.memory.handed_over == Some(fingerprint) {
-            let cause = change.cause.clone();
-            self.tell(change, Step::Unchanged { fingerprint, cause });
-            Outcome::Unchanged(fingerprint)
+        let verdict = if self.memory.handed_over == Some(fingerprint) {
+            Verdict::Unchanged(fingerprint)
         } else if let Some(error) = self.known_bad(fingerprint) {
-            let known = Arc::clone(&error);
-            self.tell(change, Step::KnownBad { fingerprint, error: known });
-            Outcome::Failed(error)
+            Verdict::KnownBad(error)
         } else {
-            return match self.recall(change, round, scan)? {
+            return match self.recall(round, scan)? {
                 Some(attempt) => Ok(attempt),
                 None => self.attempt(change, round, scan),
             };
         };
-        self.notify(round, Some(change), outcome)?;
-        Ok(Attempt::Done)
+        Ok(Attempt::Done(verdict))
+    }
+
+    /// Tells, and hands over, what became of a change.
+    fn conclude(
+        &mut self,
+        change: &Change,
+        round: &Round,
+        verdict: Verdict,
+    ) -> Result<(), Interrupted> {
+        match verdict {
+            Verdict::Unchanged(fingerprint) => {
+                let cause = change.cause.clone();
+                self.tell(change, Step::Unchanged { fingerprint, cause });
+                self.notify(round, Some(change), Outcome::Unchanged(fingerprint))
+            }
+            Verdict::KnownBad(error) => {
+                let (fingerprint, known) = (error.fingerprint, Arc::clone(&error));
+                self.tell(change, Step::KnownBad { fingerprint, error: known });
+                self.notify(round, Some(change), Outcome::Failed(error))
+            }
+            Verdict::Recalled { artifact, elapsed, warnings } => {
+                self.tell(change, Step::Cached { artifact: artifact.clone(), elapsed, warnings });
+                self.offer(change, round, artifact)
+            }
+            Verdict::Built(finished) => self.finish(change, round, *finished),
+            Verdict::Aborted { fingerprint, elapsed } => {
+                self.end_aborted(change, round, fingerprint, Some(elapsed))
+            }
+        }
     }
 
     /// Whether the last attempt failed for a reason outside the source, and
@@ -398,7 +409,7 @@ impl Watch {
     }
 
     /// The source looks as it did at the last decision.
-    fn nothing_new(&mut self, round: &Round, scan: &Scan) -> Result<(), Stopped> {
+    fn nothing_new(&mut self, round: &Round, scan: &Scan) -> Result<(), Interrupted> {
         let fingerprint = scan.fingerprint;
         if !scan.touched.is_empty() {
             let change = self.change(round.trigger, cause_of(&scan.touched));
@@ -415,7 +426,7 @@ impl Watch {
         self.notify(round, None, outcome)
     }
 
-    fn unreadable(&mut self, round: &Round, error: ScanError) -> Result<(), Stopped> {
+    fn unreadable(&mut self, round: &Round, error: ScanError) -> Result<(), Interrupted> {
         let reason = (error.path.clone(), error.error.to_string());
         let error = Arc::new(error);
         if self.memory.unreadable.as_ref() != Some(&reason) {
@@ -460,7 +471,7 @@ impl Watch {
         round: &Round,
         change: Option<&Change>,
         outcome: Outcome,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Interrupted> {
         let notification = Notification::new(
             change.map(|change| {
                 change.under_way.enter(Stage::Waiting);
@@ -472,13 +483,20 @@ impl Watch {
             outcome,
         );
         fault::point(Operation::Send);
-        select! {
-            recv(self.stop.channel()) -> _ => Err(Stopped),
-            send(self.notifications, notification) -> sent => {
-                self.memory.answered = Some(round.through);
-                sent.map_err(|_nobody_listens| Stopped)
+        let send = || {
+            select! {
+                recv(self.stop.channel()) -> _ => Err(Interrupted::Stopped),
+                send(self.notifications, notification) -> sent => {
+                    sent.map_err(|_nobody_listens| Interrupted::Stopped)
+                }
             }
-        }
+        };
+        match &self.place {
+            Some(place) if self.notifications.is_full() => place.line.aside(send),
+            _ => send(),
+        }?;
+        self.memory.answered = Some(round.through);
+        Ok(())
     }
 
     /// The end of a change that was aborted: it is remembered, told and answered.
@@ -488,7 +506,7 @@ impl Watch {
         round: &Round,
         fingerprint: Fingerprint,
         elapsed: Option<Duration>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), Interrupted> {
         self.aborted.add(fingerprint);
         self.memory.decided = Some(fingerprint);
         self.memory.retry = None;

@@ -1,16 +1,14 @@
 //! What was built before, by this process or another, is not built again.
 
-use std::sync::Arc;
-
-use hotswap_artifact::{Artifact, BuildError, BuildErrorKind, Diagnostics, Outcome};
+use hotswap_artifact::{Artifact, BuildError, BuildErrorKind, Diagnostics};
 use hotswap_system::clock;
 
-use super::attempt::Attempt;
-use super::{Change, Round, Stopped, Watch};
+use super::attempt::{Attempt, Verdict};
+use super::{Interrupted, Round, Watch};
 use crate::build::{BuildJob, Recipe};
 use crate::scan::cause_of;
 use crate::store::{self, Entry, Found, Index, Known};
-use crate::{Scan, Step, StopSignal};
+use crate::{Scan, StopSignal};
 
 impl Watch {
     /// Answers from the store; `None` when there has to be a build.
@@ -20,10 +18,9 @@ impl Watch {
     /// build would give now.
     pub(super) fn recall(
         &mut self,
-        change: &Change,
         round: &mut Round,
         scan: &Scan,
-    ) -> Result<Option<Attempt>, Stopped> {
+    ) -> Result<Option<Attempt>, Interrupted> {
         let begin = clock::now();
         let Some(recipe) = self.recipe(scan) else { return Ok(None) };
         let Some(entry) = Index::of(&recipe.target_dir).find(&recipe, scan.fingerprint) else {
@@ -31,7 +28,7 @@ impl Watch {
         };
         let toolchain = self.toolchain(&self.stop);
         if self.stop.is_stopped() {
-            return Err(Stopped);
+            return Err(Interrupted::Stopped);
         }
         let is_same = toolchain.as_ref().map(|found| *found == entry.toolchain);
         match entry.known {
@@ -48,12 +45,10 @@ impl Watch {
                     }
                 };
                 let elapsed = clock::since(begin);
-                self.tell(change, Step::Cached { artifact: artifact.clone(), elapsed, warnings });
-                self.offer(change, round, artifact)?;
-                Ok(Some(Attempt::Done))
+                Ok(Some(Attempt::Done(Verdict::Recalled { artifact, elapsed, warnings })))
             }
             Known::Failed(kind) if is_same == Some(true) => {
-                self.recall_failure(change, round, scan, kind).map(Some)
+                self.recall_failure(round, scan, kind).map(Some)
             }
             Known::Built { .. } | Known::Failed(_) => Ok(None),
         }
@@ -61,11 +56,10 @@ impl Watch {
 
     fn recall_failure(
         &mut self,
-        change: &Change,
         round: &mut Round,
         scan: &Scan,
         kind: BuildErrorKind,
-    ) -> Result<Attempt, Stopped> {
+    ) -> Result<Attempt, Interrupted> {
         let error = self.failed(scan.fingerprint, kind);
         self.memory.known_bad.remember(&error);
         if let Some(diagnostics) = error.diagnostics() {
@@ -80,10 +74,7 @@ impl Watch {
             }
             Ok(_same) => {}
         }
-        let (fingerprint, told) = (scan.fingerprint, Arc::clone(&error));
-        self.tell(change, Step::KnownBad { fingerprint, error: told });
-        self.notify(round, Some(change), Outcome::Failed(error))?;
-        Ok(Attempt::Done)
+        Ok(Attempt::Done(Verdict::KnownBad(error)))
     }
 
     /// Remembers a library for other processes, and for when the source is this

@@ -7,7 +7,7 @@ use crossbeam_channel::{never, select};
 use hotswap_artifact::{ScanError, Stage};
 use hotswap_system::clock;
 
-use super::{Change, EventsState, Round, Stopped, Watch};
+use super::{Change, EventsState, Interrupted, Round, Watch};
 use crate::build::process::stopped_within;
 use crate::events::Told;
 use crate::known_bad::is_of_the_source;
@@ -111,7 +111,7 @@ impl Watch {
         change: &Change,
         round: &mut Round,
         first: Scan,
-    ) -> Result<Result<Scan, ScanError>, Stopped> {
+    ) -> Result<Result<Scan, ScanError>, Interrupted> {
         let begin = clock::now();
         let fingerprint = first.fingerprint;
         let cause = change.cause.clone();
@@ -178,11 +178,11 @@ impl Watch {
         Quiet { time, is_early, is_interruptible }
     }
 
-    fn wait_out(&self, quiet: &Quiet, change: &Change) -> Result<Waited, Stopped> {
+    fn wait_out(&self, quiet: &Quiet, change: &Change) -> Result<Waited, Interrupted> {
         let nobody = never();
         let woken = if quiet.is_interruptible { &self.woken } else { &nobody };
         select! {
-            recv(self.stop.channel()) -> _ => return Err(Stopped),
+            recv(self.stop.channel()) -> _ => return Err(Interrupted::Stopped),
             // Who asked how it went looks at the change.
             recv(change.under_way.aborted()) -> _ => return Ok(Waited::UntilAnEvent),
             recv(woken) -> _ => return Ok(Waited::UntilAnEvent),
@@ -196,14 +196,14 @@ impl Watch {
 
     /// Waits until a file that is written gets a later time than those that were. What takes longer
     /// than the usual settle time is a clock that was set back, and not waited for.
-    fn wait_for_a_tick(&self) -> Result<(), Stopped> {
+    fn wait_for_a_tick(&self) -> Result<(), Interrupted> {
         let begin = clock::now();
         let newest = self.scanner.newest_change();
         while newest.is_some_and(|newest| clock::file_time() <= newest)
             && clock::since(begin) < SETTLE
         {
             if stopped_within(&self.stop, TICK_LOOK_EVERY) {
-                return Err(Stopped);
+                return Err(Interrupted::Stopped);
             }
         }
         Ok(())

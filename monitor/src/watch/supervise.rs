@@ -4,12 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::select;
 use hotswap_artifact::{BuildErrorKind, Cause, Fingerprint, Outcome, Trigger};
 use hotswap_system::clock;
 use hotswap_system::thread::panic_text;
 
-use super::{EventsState, Round, Stopped, Watch};
+use super::{EventsState, Interrupted, Round, Watch};
 use crate::{Scanner, Step};
 
 /// How long the thread rests after its first panic. Each time in a row it is twice as long.
@@ -27,6 +26,12 @@ const DELAY_MAX: Duration = Duration::from_secs(60);
 /// somebody asks: what panicked ten times, for almost two minutes, is a defect and no accident.
 const RESTARTS_MAX: u32 = 10;
 
+/// What follows a panic.
+pub(super) struct Rest {
+    /// `None` to wait until somebody asks.
+    pub(super) until: Option<Instant>,
+}
+
 /// Another attempt at what failed for a reason outside the source.
 pub(super) struct Retry {
     fingerprint: Fingerprint,
@@ -38,32 +43,49 @@ pub(super) struct Retry {
 impl Watch {
     /// Runs until the handle is dropped or the receiver is gone.
     pub(crate) fn run(mut self) {
-        let mut trigger = Trigger::Start;
-        loop {
-            // Unwind safety: what may be broken is replaced before it is used again.
-            let rounds = catch_unwind(AssertUnwindSafe(|| self.rounds(trigger)));
-            let message = match rounds {
-                Ok(Err(Stopped)) => return,
+        let mut next = Ok(Trigger::Start);
+        while let Ok(trigger) = next {
+            next = self.turn(trigger).and_then(|()| {
+                // A source of somebody's own may wait in its own way.
+                catch_unwind(AssertUnwindSafe(|| self.wait())).unwrap_or_else(|payload| {
+                    self.broken = Some(panic_text(payload));
+                    Ok(Trigger::Poll)
+                })
+            });
+        }
+    }
+
+    /// One round, or as much of it as can be done now. A panic is survived.
+    pub(crate) fn turn(&mut self, trigger: Trigger) -> Result<(), Interrupted> {
+        self.memory.rest = None;
+        // Unwind safety: what may be broken is replaced before it is used again.
+        let message = match self.broken.take() {
+            Some(message) => message,
+            None => match catch_unwind(AssertUnwindSafe(|| self.round(trigger))) {
+                Ok(done) => {
+                    self.memory.panics = 0;
+                    self.permit = None;
+                    return done;
+                }
                 Err(payload) => panic_text(payload),
-            };
-            // Telling may be what panicked; the new start does not depend on it.
-            let told = catch_unwind(AssertUnwindSafe(|| self.panicked(trigger, &message)));
-            let next = match told {
-                Ok(next) => next,
-                // Nobody can be answered from here any more: the end of the channel is an answer.
-                Err(_again) if self.memory.panics > RESTARTS_MAX => return,
-                Err(_again) => self.rest(),
-            };
-            trigger = match next {
-                Ok(next) => next,
-                Err(Stopped) => return,
-            };
+            },
+        };
+        (self.permit, self.parked) = (None, None);
+        // Telling may be what panicked; the new start does not depend on it.
+        let told = catch_unwind(AssertUnwindSafe(|| self.panicked(trigger, &message)));
+        match told {
+            Ok(told) => told,
+            // Nobody can be answered from here any more: the end of the channel is an answer.
+            Err(_again) if self.memory.panics > RESTARTS_MAX => Err(Interrupted::Stopped),
+            Err(_again) => Ok(()),
         }
     }
 
     /// Says that a round panicked, answers who waits for it, and rests.
-    fn panicked(&mut self, trigger: Trigger, message: &str) -> Result<Trigger, Stopped> {
+    fn panicked(&mut self, trigger: Trigger, message: &str) -> Result<(), Interrupted> {
         self.memory.panics += 1;
+        let rests = self.rest_time();
+        self.memory.rest = Some(Rest { until: rests.map(|time| clock::now() + time) });
         self.memory.decided = None;
         self.memory.own_touches = 0;
         self.memory.followed = 0;
@@ -75,7 +97,6 @@ impl Watch {
         if let EventsState::On(_) = self.events {
             self.events = EventsState::Wanted;
         }
-        let rests = self.rest_time();
         let step = Step::Panicked { message: message.to_owned(), restart_after: rests };
         let change = self.change(trigger, Cause::default());
         self.tell(&change, step);
@@ -83,23 +104,13 @@ impl Watch {
         if self.is_asked(&round) {
             self.notify(&round, None, Outcome::Panicked(Arc::from(message)))?;
         }
-        self.rest()
+        Ok(())
     }
 
     /// How long to wait before the next round; `None` to wait until somebody asks.
     fn rest_time(&self) -> Option<Duration> {
         let panics = self.memory.panics;
         (panics <= RESTARTS_MAX).then(|| clock::backoff(RESTART_DELAY, panics, DELAY_MAX))
-    }
-
-    /// Waits for the time of the next round, or for somebody who asks.
-    fn rest(&self) -> Result<Trigger, Stopped> {
-        let due = self.rest_time().map_or_else(clock::never, clock::after);
-        select! {
-            recv(self.stop.channel()) -> _ => Err(Stopped),
-            recv(due) -> _ => Ok(Trigger::Poll),
-            recv(self.woken) -> _ => Ok(self.requests.take().trigger.unwrap_or(Trigger::Poll)),
-        }
     }
 
     /// Remembers whether, and when, what failed is tried again without being asked for.

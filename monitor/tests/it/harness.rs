@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 use hotswap_monitor::{
     Artifact, BuildError, BuildSettings, Monitor, MonitorBuilder, Notification, Observation,
-    Outcome, Source, Step, Trigger,
+    Outcome, SharedMonitor, Source, StartError, Step, Trigger,
 };
 
 /// How long anything may take before a test fails: far more than it does.
@@ -34,12 +34,22 @@ impl Watched {
     }
 
     pub(crate) fn polling(builder: MonitorBuilder, period: Duration) -> Self {
+        Self::started(builder.poll_every(period), MonitorBuilder::start)
+    }
+
+    /// On a thread that others use as well.
+    pub(crate) fn on(shared: &SharedMonitor, builder: MonitorBuilder) -> Self {
+        Self::started(builder, |builder| builder.start_on(shared))
+    }
+
+    fn started(
+        builder: MonitorBuilder,
+        start: impl FnOnce(MonitorBuilder) -> Result<(Monitor, Receiver<Notification>), StartError>,
+    ) -> Self {
         let (tell, observations) = unbounded();
-        let (monitor, notifications) = builder
-            .poll_every(period)
-            .observe(move |observation: &Observation| tell.send(observation.clone()).unwrap())
-            .start()
-            .unwrap();
+        let builder = builder
+            .observe(move |observation: &Observation| tell.send(observation.clone()).unwrap());
+        let (monitor, notifications) = start(builder).unwrap();
         Self { monitor, notifications, observations }
     }
 

@@ -19,5 +19,6 @@ mod real_crates;
 mod real_files;
 mod real_processes;
 mod remembered;
+mod shared;
 mod superseded;
 mod sync;

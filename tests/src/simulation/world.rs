@@ -34,7 +34,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the monitor waits when it has nothing to do.
-const AT_REST: &str = "monitor/src/watch/mod.rs";
+const AT_REST: &str = "monitor/src/watch/waiting.rs";
 
 /// Where it waits while a build runs.
 const IN_BUILD: &str = "monitor/src/watch/during.rs";
