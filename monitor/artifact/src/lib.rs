@@ -9,6 +9,7 @@
 
 mod artifact;
 mod build_error;
+mod collection;
 mod fetch;
 mod hash;
 mod notification;
@@ -17,6 +18,7 @@ mod under_way;
 
 pub use artifact::{Artifact, Origin};
 pub use build_error::{BuildError, BuildErrorKind, Diagnostics};
+pub use collection::{Collection, Directory, ModuleName, ModuleNameError, OrElse};
 pub use fetch::{Bell, Fetch, FetchError, FetchErrorKind, Fetched, Pause, Woken};
 pub use hash::{ContentHash, ContentHasher, Fingerprint, FingerprintHasher, ParseHashError};
 pub use notification::{Cause, Notification, Outcome, ScanError, Ticket, Trigger};
