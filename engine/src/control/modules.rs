@@ -51,9 +51,9 @@ impl Controlled for Registry {
                 Ok(said(format!("{name} is loaded: {version}")))
             }
             ("unload", Some(name)) if asked.version.is_none() => {
-                let member = self.loaded_member(name).map_err(|error| error.to_string())?;
-                member.core().iter().for_each(|core| note(core, asked));
-                member.unload().map_err(|kind| chain(&kind))?;
+                let core = self.known(name).and_then(|member| member.core());
+                core.iter().for_each(|core| note(core, asked));
+                self.unload(name).map_err(|error| chain(&error))?;
                 Ok(said(format!("{name} is unloaded")))
             }
             (_, Some(name)) => {

@@ -206,7 +206,7 @@ impl Modules {
     /// `NotLoaded`; `InUse`, with who uses it: handles that [`get`](Self::get) gave out, with their clones and what was made from
     /// them (guards, functions), and calls of other modules that are under way. Nothing has changed then.
     pub fn unload(&self, name: &str) -> Result<(), ModuleError> {
-        self.registry().loaded_member(name)?.unload().map_err(|kind| ModuleError::new(name, kind))
+        self.registry().unload(name)
     }
 
     /// As [`unload`](Self::unload); waits until nobody uses it, for this long at most. It can be asked for and called meanwhile.

@@ -169,8 +169,14 @@ impl Registry {
     }
 
     /// The module of this name, which was loaded at some time.
-    pub(crate) fn loaded_member(&self, name: &str) -> Result<Arc<Member>, ModuleError> {
+    pub(super) fn loaded_member(&self, name: &str) -> Result<Arc<Member>, ModuleError> {
         self.known(name).ok_or_else(|| ModuleError::new(name, ModuleErrorKind::NotLoaded))
+    }
+
+    /// Unloads a module, unless somebody uses it.
+    pub(crate) fn unload(&self, name: &str) -> Result<(), ModuleError> {
+        let member = self.loaded_member(name)?;
+        member.unload().map_err(|kind| ModuleError::new(name, kind))
     }
 
     /// Has all that are loaded looked at, and waits for the verdicts. All are asked before the first is waited for.
