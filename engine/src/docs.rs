@@ -182,3 +182,6 @@ pub mod log {}
 
 #[doc = include_str!("docs/sources.md")]
 pub mod sources {}
+
+#[doc = include_str!("docs/modules.md")]
+pub mod modules {}
