@@ -25,9 +25,8 @@ use crate::failure;
 use crate::history::History;
 use crate::hook;
 use crate::journal::Journal;
-use crate::modules::calls::Link;
 use crate::modules::member::Member;
-use crate::modules::{self, ModuleErrorKind};
+use crate::modules::{ModuleErrorKind, calls};
 use crate::provide::Provided;
 use crate::request::{Answer, Request, is_swapper_thread};
 use crate::services::ModuleHost;
@@ -256,15 +255,14 @@ impl Core {
         })?
     }
 
-    /// The way to another module of the registry that this engine is in.
-    fn link(&self, module: &str) -> Result<Arc<Link>, CallError> {
+    /// What this engine is in its registry of modules, to call another of them.
+    fn member(&self, module: &str) -> Result<Arc<Member>, CallError> {
         if hook::refuses_calls() {
             return Err(from_hook(module));
         }
         let member = self.member.as_ref().ok_or(ModuleErrorKind::NoRegistry);
         let member = member.and_then(|member| member.upgrade().ok_or(ModuleErrorKind::Closed));
-        let link = member.and_then(|member| member.link(module));
-        link.map_err(|kind| modules::no_module(module, &kind))
+        member.map_err(|kind| calls::no_module(module, &kind))
     }
 
     /// Sends a request, and waits for its answer where that is possible.
@@ -414,13 +412,13 @@ impl ModuleHost for Core {
     }
 
     unsafe fn call_named(&self, module: &str, call: RawCall<'_>) -> Result<(), Box<CallError>> {
-        let link = self.link(module)?;
+        let member = self.member(module)?;
         // SAFETY: the caller's promises are handed on as they are.
-        unsafe { link.call(call) }
+        unsafe { calls::call(&member, module, call) }
     }
 
     fn find_named(&self, module: &str) -> Result<(), CallError> {
-        self.link(module)?.load()
+        calls::find(&*self.member(module)?, module)
     }
 
     unsafe fn call_host(&self, call: RawCall<'_>) -> Result<(), CallError> {

@@ -6,7 +6,7 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 use hotswap_engine::{CallError, CallErrorKind, ModuleErrorKind, ModuleUser};
-use hotswap_tests::deadline::{PATIENCE, receive, until};
+use hotswap_tests::deadline::{LONGER, PATIENCE, receive, until, within};
 use hotswap_tests::plugins::Plugins;
 use hotswap_tests::prebuilt;
 
@@ -150,10 +150,11 @@ fn sw_6_a_module_that_is_being_called_is_not_unloaded() {
     assert_eq!(modules.calls()[0].under_way, 1);
     let waiting = thread::spawn({
         let modules = modules.clone();
-        move || modules.unload_when_free("greet", PATIENCE)
+        move || modules.unload_when_free("greet", LONGER)
     });
     drop(go);
-    waiting.join().expect("no panic").expect("the call ended");
+    let unloaded = within(PATIENCE, "the unload", move || waiting.join());
+    unloaded.expect("no panic").expect("the call ended");
     assert_eq!(calling.join().expect("no panic"), Ok(Ok(1)));
     assert_eq!(modules.loaded(), ["caller"]);
     assert_eq!(modules.calls()[0].under_way, 0);
@@ -181,7 +182,7 @@ fn sw_6_a_module_comes_and_goes_under_calls() {
         }
         while unloaded < 20 {
             let before = calls.load(Ordering::SeqCst);
-            match modules.unload_when_free("greet", PATIENCE) {
+            match modules.unload_when_free("greet", LONGER) {
                 Ok(()) => unloaded += 1,
                 Err(error) => assert!(
                     matches!(

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use hotswap_engine::{
     CallError, CallErrorKind, Directory, Engine, ModuleErrorKind, ModuleUser, Modules, PinKind,
     Verdict,
 };
-use hotswap_tests::deadline::{PATIENCE, receive};
+use hotswap_tests::deadline::{LONGER, PATIENCE, receive, within};
 use hotswap_tests::plugins::{Plugins, rarely};
 use hotswap_tests::{CrateFixture, build_directory, prebuilt, versioned};
 
@@ -257,14 +257,15 @@ fn sw_6_an_unload_waits_until_nobody_uses_it() {
         let modules = modules.clone();
         move || {
             began.send(()).expect("the test waits");
-            modules.unload_when_free("greet", PATIENCE)
+            modules.unload_when_free("greet", LONGER)
         }
     });
     receive(&begun, "the thread");
     // It is asked for meanwhile, and answers.
     assert_eq!(version(&modules.get("greet").expect("loaded")), 1);
     drop(greet);
-    waiting.join().expect("no panic").expect("it was free");
+    let unloaded = within(PATIENCE, "the unload", move || waiting.join());
+    unloaded.expect("no panic").expect("it was free");
     assert_eq!(modules.loaded(), [""; 0]);
 }
 
@@ -350,4 +351,78 @@ fn a_collection_that_cannot_be_read_says_so() {
     let modules = modules.open().expect("opens");
     let error = modules.names().expect_err("a file is no directory");
     assert!(matches!(error.kind, ModuleErrorKind::Collection(_)), "{error}");
+}
+
+/// What an engine saves at its end is there when the next one begins: nobody gets a new one before.
+#[test]
+fn sw_6_who_asks_while_it_ends_waits_for_the_end() {
+    let plugins = Plugins::new(&[]);
+    let hook = "\n#[hotswap_module::before_unload]\nfn blocks() {\n    \
+                hotswap_module::host().call(\"block\").expect(\"the host answers\");\n}\n";
+    let source = prebuilt::source("sociable.rs") + hook;
+    let library = prebuilt::library("sociable_ending", &source, prebuilt::Kind::Module);
+    plugins.put_library("greet", &library);
+    let (enter, entered) = bounded::<()>(8);
+    let (go, went) = bounded::<()>(8);
+    let modules = plugins.builder().each(move |_, engine| {
+        let (enter, went) = (enter.clone(), went.clone());
+        engine.provide("block", move || {
+            enter.send(()).expect("the test waits");
+            let _ = went.recv();
+        })
+    });
+    let modules = modules.open().expect("opens");
+    modules.load("greet").expect("loads");
+    let unloading = thread::spawn({
+        let modules = modules.clone();
+        move || modules.unload("greet")
+    });
+    receive(&entered, "the end");
+    assert_eq!(modules.loaded(), [""; 0]);
+    let error = modules.unload("greet").expect_err("it ends already");
+    assert!(matches!(error.kind, ModuleErrorKind::NotLoaded), "{error}");
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let modules = modules.clone();
+            let (begun, began) = bounded::<()>(1);
+            let asking = thread::spawn(move || {
+                begun.send(()).expect("the test waits");
+                version(&modules.get("greet").expect("loads"))
+            });
+            receive(&began, "the thread");
+            asking
+        })
+        .collect();
+    go.send(()).expect("it waits");
+    unloading.join().expect("no panic").expect("nobody used it");
+    for asking in asking {
+        assert_eq!(asking.join().expect("no panic"), 1);
+    }
+    drop(go);
+    drop(modules);
+    let events = ["engine.start", "engine.stop"];
+    let lines = hotswap_tests::log_lines(&plugins.log());
+    let told = lines.iter().map(|line| line.event.as_str()).filter(|event| events.contains(event));
+    assert_eq!(told.collect::<Vec<_>>(), ["engine.start", "engine.stop"].repeat(2));
+}
+
+/// A setting that asks for the very module that it is for would wait for itself.
+#[test]
+fn sw_6_a_setting_that_asks_for_its_own_module_is_told() {
+    let plugins = Plugins::new(&["greet", "words"]);
+    let registry = Arc::new(OnceLock::<Modules>::new());
+    let known = Arc::clone(&registry);
+    let modules = plugins.builder().each(move |name, engine| {
+        let modules = known.get().expect("set below");
+        let error = modules.get(name).expect_err("it is being loaded");
+        assert!(matches!(error.kind, ModuleErrorKind::FromHook), "{error}");
+        if name == "greet" {
+            assert_eq!(version(&modules.get("words").expect("another one")), 1);
+        }
+        engine
+    });
+    registry.set(modules.open().expect("opens")).expect("once");
+    let modules = registry.get().expect("just set");
+    assert_eq!(version(&modules.get("greet").expect("loads")), 1);
+    assert_eq!(modules.loaded(), ["greet", "words"]);
 }

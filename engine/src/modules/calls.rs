@@ -1,6 +1,7 @@
 //! Calls between modules: who calls whom, and how often.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -66,49 +67,52 @@ impl Link {
         }
     }
 
-    /// Whether it leads to a module that is loaded, or is being loaded. Else it may lie elsewhere by now.
-    pub(crate) fn is_good(&self) -> bool {
-        self.callee.upgrade().is_some_and(|callee| callee.is_wanted())
-    }
-
     /// The module that is called, while its registry is there.
-    fn callee(&self) -> Result<Arc<Member>, ModuleErrorKind> {
-        self.callee.upgrade().ok_or(ModuleErrorKind::Closed)
+    pub(super) fn callee(&self) -> Option<Arc<Member>> {
+        self.callee.upgrade()
     }
 
     /// Counts a call until the result is dropped.
-    pub(crate) fn begin(self: &Arc<Self>, callee: Arc<Member>) -> UnderWay {
+    pub(super) fn begin(self: &Arc<Self>, callee: Arc<Member>) -> UnderWay {
         // Relaxed: a count, which orders nothing.
         self.count.fetch_add(1, Ordering::Relaxed);
         self.under_way.fetch_add(1, Ordering::SeqCst);
         UnderWay { link: Arc::clone(self), callee }
     }
+}
 
-    /// Has the module loaded.
-    pub(crate) fn load(&self) -> Result<(), CallError> {
-        let by = || format!("module {}", self.caller);
-        let loaded = self.callee().and_then(|callee| callee.with_engine(&by, |_| ()));
-        loaded.map_err(|kind| no_module(&self.name, &kind))
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "module {}", self.caller)
     }
+}
 
-    /// Makes a call in the current version of the module, which is loaded first if it is not.
-    ///
-    /// # Safety
-    ///
-    /// As `Caller::call_raw`.
-    pub(crate) unsafe fn call(self: &Arc<Self>, call: RawCall<'_>) -> Result<(), Box<CallError>> {
-        let name = call.name;
-        let entered = self.callee().and_then(|callee| callee.enter(self));
-        let (core, under_way) = entered.map_err(|kind| Box::new(no_module(&self.name, &kind)))?;
-        // SAFETY: the contract of this function.
-        let called = unsafe { core.call_current(call) };
-        drop(under_way);
-        called.map_err(|mut error| {
-            // `version` is the callee's, and so is the function.
-            error.function = format!("{}::{name}", self.name);
-            error
-        })
-    }
+/// Makes a call of one module in the current version of another, which is loaded first if it is not.
+///
+/// # Safety
+///
+/// As `Caller::call_raw`.
+pub(crate) unsafe fn call(
+    caller: &Member,
+    module: &str,
+    call: RawCall<'_>,
+) -> Result<(), Box<CallError>> {
+    let name = call.name;
+    let (core, under_way) =
+        caller.call(module).map_err(|kind| Box::new(no_module(module, &kind)))?;
+    // SAFETY: the contract of this function.
+    let called = unsafe { core.call_current(call) };
+    drop(under_way);
+    called.map_err(|mut error| {
+        // Whose function it is, and whose version.
+        error.function = format!("{module}::{name}");
+        error
+    })
+}
+
+/// Has another module loaded.
+pub(crate) fn find(caller: &Member, module: &str) -> Result<(), CallError> {
+    caller.find(module).map_err(|kind| no_module(module, &kind))
 }
 
 /// A call of one module to another that has not returned: the other is not unloaded meanwhile.
@@ -136,7 +140,7 @@ impl Links {
     }
 
     /// The link of this name to this module: the one that is there, or a new one, in the place of one to another module.
-    pub(crate) fn to(&self, name: &str, caller: &str, callee: &Arc<Member>) -> Arc<Link> {
+    pub(super) fn to(&self, name: &str, caller: &str, callee: &Arc<Member>) -> Arc<Link> {
         let mut links = self.0.write();
         if let Some(link) = links.get(name)
             && link.callee.as_ptr() == Arc::as_ptr(callee)

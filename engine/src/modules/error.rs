@@ -57,8 +57,8 @@ pub enum ModuleErrorKind {
     /// The registry is closed.
     #[error("its registry is closed")]
     Closed,
-    /// From a hook that must not call the engine, or a thread for which the engine waits.
-    #[error("a hook cannot ask for modules: the engine may wait for it")]
+    /// From a hook that must not call the engine, or a function given to `each` that asks for the module that it is for.
+    #[error("what an engine waits for, a hook or a setting, cannot ask for modules")]
     FromHook,
 }
 

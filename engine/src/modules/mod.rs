@@ -7,6 +7,7 @@ mod guard;
 mod lease;
 pub(crate) mod member;
 mod registry;
+mod transition;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -30,7 +31,6 @@ use crate::version_id::VersionId;
 
 pub use builder::ModulesBuilder;
 pub use calls::ModuleCalls;
-pub(crate) use calls::no_module;
 pub use error::{ModuleError, ModuleErrorKind};
 pub use guard::ModulesGuard;
 pub(crate) use lease::Lease;

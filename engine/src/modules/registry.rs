@@ -70,6 +70,11 @@ impl Registry {
         self.is_closed.load(Ordering::Acquire)
     }
 
+    /// An error when it is closed.
+    pub(super) fn is_open(&self) -> Result<(), ModuleErrorKind> {
+        if self.is_closed() { Err(ModuleErrorKind::Closed) } else { Ok(()) }
+    }
+
     /// Whoever was asked for, in that order.
     pub(crate) fn all(&self) -> Vec<Arc<Member>> {
         self.table.read().all.clone()
@@ -91,9 +96,7 @@ impl Registry {
 
     /// The module of this name. One that is not loaded is looked for in the collection anew: it may lie elsewhere by now.
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Member>, ModuleErrorKind> {
-        if self.is_closed() {
-            return Err(ModuleErrorKind::Closed);
-        }
+        self.is_open()?;
         if let Some(member) = self.known(name).filter(|member| member.is_wanted()) {
             return Ok(member);
         }
@@ -104,9 +107,7 @@ impl Registry {
 
     /// The module of this source, whatever it is called.
     pub(super) fn find_source(&self, source: Source) -> Result<Arc<Member>, ModuleErrorKind> {
-        if self.is_closed() {
-            return Err(ModuleErrorKind::Closed);
-        }
+        self.is_open()?;
         let identity = source.identity();
         // Told from the names of a collection, which have neither `:` nor a leading `/`.
         let name = match &identity {
@@ -207,9 +208,13 @@ impl Registry {
     }
 
     /// The way from one module to another, by the name that the first one uses.
-    pub(crate) fn link(&self, from: &Member, name: &str) -> Result<Arc<Link>, ModuleErrorKind> {
+    pub(super) fn link(
+        &self,
+        from: &Member,
+        name: &str,
+    ) -> Result<(Arc<Link>, Arc<Member>), ModuleErrorKind> {
         let callee = self.find(name)?;
-        Ok(from.links().to(name, from.name(), &callee))
+        Ok((from.links().to(name, from.name(), &callee), callee))
     }
 
     /// The calls between modules.

@@ -60,8 +60,8 @@ pub trait Collection: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The modules of this collection, and those of another that it has not: "the database, else files". Each is a
-    /// [chain](Source::chain).
+    /// The modules of this collection, and those of another that it has not: "the database, else files". One that may be in both
+    /// is a [chain](Source::chain).
     #[must_use]
     fn or_else(self, other: impl Collection + 'static) -> OrElse
     where

@@ -34,13 +34,20 @@ impl Collection for OrElse {
         let links = found.into_iter().zip(places);
         // A chain knows what to do about one that cannot be asked.
         let links = links.filter_map(|(found, place)| found.ok().flatten().or(place));
-        Ok(Some(Source::chain(links).into()))
+        Ok(one_or_chain(links.collect()))
     }
 
     fn place(&self, name: &ModuleName) -> Option<Source> {
         let places = [self.first.place(name), self.second.place(name)];
-        let places: Vec<Source> = places.into_iter().flatten().collect();
-        (!places.is_empty()).then(|| Source::chain(places).into())
+        one_or_chain(places.into_iter().flatten().collect())
+    }
+}
+
+/// The first of them that has the module, at every look anew, where there are several.
+fn one_or_chain(mut sources: Vec<Source>) -> Option<Source> {
+    match sources.len() {
+        0 | 1 => sources.pop(),
+        _ => Some(Source::chain(sources).into()),
     }
 }
 
