@@ -20,7 +20,7 @@ use hotswap_system::process;
 use crate::abort::Changes;
 use crate::audit::{Line, LogFile, LogSettings};
 use crate::cap::{Cap, CapPolicy};
-use crate::control::Control;
+use crate::control::{self, Control};
 use crate::core::Core;
 use crate::deadline::{DeadlineSettings, Deadlines, is_bounded};
 use crate::engine::Engine;
@@ -32,6 +32,7 @@ use crate::history::History;
 use crate::hook::{self, HOOK_DEADLINE};
 use crate::image::Functions;
 use crate::journal::{Journal, Unwritten};
+use crate::modules::member::Member;
 use crate::opening::Opening;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
@@ -78,7 +79,7 @@ impl From<Linked> for Code {
 }
 
 /// The log file unless another is chosen.
-const DEFAULT_LOG: &str = "hotswap.log";
+pub(crate) const DEFAULT_LOG: &str = "hotswap.log";
 
 /// Settings for an [`Engine`]; made by [`Engine::builder`].
 #[derive(Debug)]
@@ -102,6 +103,7 @@ pub struct EngineBuilder {
     keeping: Keeping,
     control: Option<PathBuf>,
     watch: WatchSettings,
+    member: Option<Weak<Member>>,
 }
 
 impl EngineBuilder {
@@ -125,12 +127,19 @@ impl EngineBuilder {
             keeping: Keeping::default(),
             control: None,
             watch: WatchSettings::default(),
+            member: None,
         }
     }
 
     /// The engine's name in the log; by default the last part of the source's path.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// The engine is that of a module of a registry.
+    pub(crate) fn member(mut self, member: Weak<Member>) -> Self {
+        self.member = Some(member);
         self
     }
 
@@ -333,6 +342,7 @@ impl EngineBuilder {
             requests,
             is_closed: AtomicBool::new(false),
             process_id: process::id(),
+            member: self.member,
         });
         let owner: Weak<Core> = Arc::downgrade(&core);
         core.cells.belong_to(owner);
@@ -385,16 +395,11 @@ impl EngineBuilder {
     }
 }
 
-#[cfg(feature = "control")]
 fn control(core: &Arc<Core>, path: PathBuf) -> Result<Control, OpenErrorKind> {
-    Control::start(core, &path)
-        .map_err(|error| OpenErrorKind::Control { path, error: Arc::new(error) })
-}
-
-#[cfg(not(feature = "control"))]
-fn control(_core: &Arc<Core>, _path: PathBuf) -> Result<Control, OpenErrorKind> {
-    let message = "control(..) needs the feature `control` of hotswap-engine".to_owned();
-    Err(OpenErrorKind::Setting { message })
+    let line = Line::info("control.open").field("path", path.display());
+    let control = control::open(core, path)?;
+    core.journal.write(None, line);
+    Ok(control)
 }
 
 fn default_name(code: &Code) -> String {

@@ -1,8 +1,8 @@
 //! What all handles of one engine share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -25,6 +25,8 @@ use crate::failure;
 use crate::history::History;
 use crate::hook;
 use crate::journal::Journal;
+use crate::modules::member::Member;
+use crate::modules::{ModuleErrorKind, calls};
 use crate::provide::Provided;
 use crate::request::{Answer, Request, is_swapper_thread};
 use crate::services::ModuleHost;
@@ -66,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) is_closed: AtomicBool,
     /// The process whose threads serve this engine.
     pub(crate) process_id: u32,
+    /// What it is in a registry of modules; `None` of an engine by itself.
+    pub(crate) member: Option<Weak<Member>>,
 }
 
 impl Core {
@@ -217,24 +221,48 @@ impl Core {
         &self,
         request: impl FnOnce(Sender<Result<Verdict, ReloadError>>) -> Request,
     ) -> Result<Verdict, ReloadError> {
-        let current = || self.slot.load().id;
+        self.verdict(&self.begin(request)?)
+    }
+
+    /// Sends a request with room for its answer, which [`verdict`](Self::verdict) waits for.
+    pub(crate) fn begin(
+        &self,
+        request: impl FnOnce(Sender<Result<Verdict, ReloadError>>) -> Request,
+    ) -> Result<Receiver<Result<Verdict, ReloadError>>, ReloadError> {
         if !can_wait() {
-            return Err(ReloadError::new(current(), ReloadErrorKind::FromHook));
+            return Err(ReloadError::new(self.current(), ReloadErrorKind::FromHook));
         }
         if self.is_forked() {
-            return Err(ReloadError::new(current(), ReloadErrorKind::Forked));
+            return Err(ReloadError::new(self.current(), ReloadErrorKind::Forked));
         }
-        let (reply, answer): (_, Receiver<_>) = bounded(1);
+        let (reply, answer) = bounded(1);
         // A closed engine has no swapper: the request goes nowhere.
-        let closed = || ReloadError::new(NO_VERSION, ReloadErrorKind::Closed);
         self.requests.send(request(reply)).map_err(|_| closed())?;
+        Ok(answer)
+    }
+
+    /// Waits for the answer to a request.
+    pub(crate) fn verdict(
+        &self,
+        answer: &Receiver<Result<Verdict, ReloadError>>,
+    ) -> Result<Verdict, ReloadError> {
         answer.recv().map_err(|_| match self.is_closed.load(Ordering::Acquire) {
             true => closed(),
             false => {
                 let message = "the swapper's, while it dealt with this".to_owned();
-                ReloadError::new(current(), ReloadErrorKind::Panicked { message })
+                ReloadError::new(self.current(), ReloadErrorKind::Panicked { message })
             }
         })?
+    }
+
+    /// What this engine is in its registry of modules, to call another of them.
+    fn member(&self, module: &str) -> Result<Arc<Member>, CallError> {
+        if hook::refuses_calls() {
+            return Err(from_hook(module));
+        }
+        let member = self.member.as_ref().ok_or(ModuleErrorKind::NoRegistry);
+        let member = member.and_then(|member| member.upgrade().ok_or(ModuleErrorKind::Closed));
+        member.map_err(|kind| calls::no_module(module, &kind))
     }
 
     /// Sends a request, and waits for its answer where that is possible.
@@ -365,6 +393,10 @@ impl Core {
     }
 }
 
+fn closed() -> ReloadError {
+    ReloadError::new(NO_VERSION, ReloadErrorKind::Closed)
+}
+
 /// Whether this thread may wait for a swapper: it is none, and none waits for it.
 pub(crate) fn can_wait() -> bool {
     !is_swapper_thread() && !hook::is_this_thread()
@@ -377,6 +409,16 @@ impl ModuleHost for Core {
         }
         // SAFETY: the caller's promises are handed on as they are.
         unsafe { self.call_current(call) }
+    }
+
+    unsafe fn call_named(&self, module: &str, call: RawCall<'_>) -> Result<(), Box<CallError>> {
+        let member = self.member(module)?;
+        // SAFETY: the caller's promises are handed on as they are.
+        unsafe { calls::call(&member, module, call) }
+    }
+
+    fn find_named(&self, module: &str) -> Result<(), CallError> {
+        calls::find(&*self.member(module)?, module)
     }
 
     unsafe fn call_host(&self, call: RawCall<'_>) -> Result<(), CallError> {

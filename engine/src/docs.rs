@@ -57,6 +57,8 @@
 /// * **Panics of linked modules** are told without their location, and the program's own panic hook prints them.
 /// * **A host function that owns its engine** (a clone inside the closure given to `provide`) keeps that engine for ever:
 ///   hand it a `Weak` of something of yours instead.
+/// * **A setting of a registry that owns it** (a clone of [`Modules`](crate::Modules) inside a closure given to `each`, or to `provide` there)
+///   keeps that registry for ever.
 /// * **`hotswap-module` under another name** in Cargo.toml does not work: the macros name it `::hotswap_module`.
 /// * **Text that a module printed without a newline** is written when its version is unloaded; a process that exits
 ///   without dropping its engine may lose it. A module has its own buffer for standard output.
@@ -182,3 +184,6 @@ pub mod log {}
 
 #[doc = include_str!("docs/sources.md")]
 pub mod sources {}
+
+#[doc = include_str!("docs/modules.md")]
+pub mod modules {}

@@ -20,6 +20,7 @@ use crate::export::ExportInfo;
 use crate::function::{Function, FunctionType};
 use crate::guard::Guard;
 use crate::history::Transition;
+use crate::modules::Lease;
 use crate::request::Request;
 use crate::state::{StateFileError, StateInfo};
 use crate::status::{Status, VersionInfo};
@@ -47,6 +48,8 @@ use crate::watch::WatchHold;
 #[derive(Debug, Clone)]
 pub struct Engine {
     handle: Arc<Handle>,
+    /// Given out by a registry of modules, which is told when this, all clones and what was made from them are gone.
+    lease: Option<Arc<Lease>>,
 }
 
 /// Ends the engine when the last clone is dropped.
@@ -73,7 +76,12 @@ impl Drop for Handle {
 
 impl Engine {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { handle: Arc::new(Handle { core, control: OnceLock::new() }) }
+        Self { handle: Arc::new(Handle { core, control: OnceLock::new() }), lease: None }
+    }
+
+    /// The same engine, as a registry of modules gives it out.
+    pub(crate) fn leased(&self, lease: Arc<Lease>) -> Self {
+        Self { handle: Arc::clone(&self.handle), lease: Some(lease) }
     }
 
     /// Has the engine's end be the end of what answers from outside.
@@ -82,7 +90,7 @@ impl Engine {
         let _ = self.handle.control.set(control);
     }
 
-    fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         &self.handle.core
     }
 
@@ -155,16 +163,21 @@ impl Engine {
     ///
     /// When the current version has no such function, or one with another signature.
     pub fn function<F: FunctionType>(&self, name: &str) -> Result<Function<F>, CallError> {
-        Function::new(Arc::clone(self.core()), name)
+        Function::new(Arc::clone(self.core()), self.lease.clone(), name)
     }
 
     /// Holds the current version for a unit of work. See [`Guard`].
     #[must_use]
     #[track_caller]
     pub fn pin(&self) -> Guard {
+        self.pin_at(Location::caller())
+    }
+
+    /// As `pin`, on behalf of who called from there.
+    pub(crate) fn pin_at(&self, location: &'static Location<'static>) -> Guard {
         let core = Arc::clone(self.core());
         let version = core.slot.load();
-        Guard::new(core, version, Location::caller())
+        Guard::new(core, version, self.lease.clone(), location)
     }
 
     /// The version that calls run in now.

@@ -251,7 +251,7 @@ impl Error for ReloadError {
 
 /// What `fn main() -> Result<(), Box<dyn Error>>` prints is the debug form: for people it is the text and
 /// its causes, and the structure only with `{:#?}`.
-fn readable(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(crate) fn readable(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{error}")?;
     let mut cause = error.source();
     while let Some(inner) = cause {

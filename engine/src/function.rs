@@ -17,6 +17,7 @@ use crate::check;
 use crate::core::{self, Core};
 use crate::expectation::Expectation;
 use crate::exports::Found;
+use crate::modules::Lease;
 use crate::slot::Quick;
 
 /// The type of a function, as a handle names it: `fn(u64, u64) -> u64`.
@@ -42,6 +43,8 @@ pub struct Function<F> {
     ticket: AtomicU64,
     /// How long a call by this handle may take before that is told; then nothing is remembered, so that no call is quick.
     deadline: Option<Duration>,
+    /// Of a registry's module, which is in use as long as this lives.
+    lease: Option<Arc<Lease>>,
     // Covariant in `F`, and `Send + Sync` whatever `F` is.
     _type: PhantomData<fn() -> F>,
 }
@@ -54,6 +57,7 @@ impl<F> Clone for Function<F> {
             // Relaxed, here and below: a ticket is good for its version alone, whoever wrote it.
             ticket: AtomicU64::new(self.ticket.load(Ordering::Relaxed)),
             deadline: self.deadline,
+            lease: self.lease.clone(),
             _type: PhantomData,
         }
     }
@@ -67,7 +71,11 @@ impl<F> fmt::Debug for Function<F> {
 
 impl<F: FunctionType> Function<F> {
     /// Checks the current version, and from now on every one that comes.
-    pub(crate) fn new(core: Arc<Core>, name: &str) -> Result<Self, CallError> {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        lease: Option<Arc<Lease>>,
+        name: &str,
+    ) -> Result<Self, CallError> {
         let expectation = Arc::new(Expectation {
             name: name.to_owned(),
             signature: F::SIGNATURE,
@@ -87,7 +95,7 @@ impl<F: FunctionType> Function<F> {
             return Err(CallError::new(name, Some(version.id.number()), kind));
         }
         let ticket = AtomicU64::new(0);
-        Ok(Self { core, expectation, ticket, deadline: None, _type: PhantomData })
+        Ok(Self { core, expectation, ticket, deadline: None, lease, _type: PhantomData })
     }
 }
 

@@ -8,6 +8,7 @@ use hotswap_module::__private::RawCall;
 use hotswap_module::{Abi, Arguments, CallError, Caller};
 
 use crate::core::Core;
+use crate::modules::Lease;
 use crate::pin::{Left, Origin, PinKind};
 use crate::version::Version;
 use crate::version_id::VersionId;
@@ -21,17 +22,20 @@ pub struct Guard {
     core: Arc<Core>,
     version: Arc<Version>,
     hold: u64,
+    /// Of a registry's module, which is in use as long as this lives.
+    _lease: Option<Arc<Lease>>,
 }
 
 impl Guard {
     pub(crate) fn new(
         core: Arc<Core>,
         version: Arc<Version>,
+        lease: Option<Arc<Lease>>,
         location: &'static Location<'static>,
     ) -> Self {
         let origin = Origin::Place(location, thread::current());
         let hold = version.holds.add(PinKind::Guard, origin);
-        Self { core, version, hold }
+        Self { core, version, hold, _lease: lease }
     }
 
     /// The version that it keeps.

@@ -62,6 +62,7 @@ mod libraries;
 mod linkage;
 mod load_error;
 mod log_line;
+mod modules;
 mod opening;
 mod pin;
 #[cfg(test)]
@@ -100,9 +101,10 @@ pub use guard::Guard;
 pub use history::Transition;
 pub use hook::HookKind;
 pub use hotswap_artifact::{
-    Bell, BuildError, BuildErrorKind, Cause, Chain, ChainLink, ContentHash, Diagnostics, Fetch,
-    FetchError, FetchErrorKind, Fetched, FetchedSource, Fingerprint, FingerprintHasher, Pause,
-    ScanError, Source, Stage, StringSource, Trigger, WhenDown, Woken,
+    Bell, BuildError, BuildErrorKind, Cause, Chain, ChainLink, Collection, ContentHash,
+    Diagnostics, Directory, Fetch, FetchError, FetchErrorKind, Fetched, FetchedSource, Fingerprint,
+    FingerprintHasher, ModuleName, ModuleNameError, OrElse, Pause, ScanError, Source, Stage,
+    StringSource, Trigger, WhenDown, Woken,
 };
 pub use hotswap_module::{
     Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC,
@@ -117,6 +119,10 @@ pub use hotswap_monitor::{
 pub use inspection::{Inspection, InspectionError};
 pub use load_error::{LoadError, LoadErrorKind};
 pub use log_line::{LogLine, LogLineError, LogLineErrorKind, LogLines, log_lines};
+pub use modules::{
+    ModuleCalls, ModuleError, ModuleErrorKind, ModuleStatus, ModuleUser, Modules, ModulesBuilder,
+    ModulesGuard,
+};
 pub use opening::Opening;
 pub use pin::{Pin, PinKind};
 pub use provide::HostFunction;

@@ -199,6 +199,8 @@ pub enum PinKind {
     ExpiredCall,
     /// A guard.
     Guard,
+    /// A handle that a registry of modules gave out, or what was made from it: it holds the module, and no version of it.
+    Handle,
     /// A thread that the module started.
     Thread,
     /// Values of the module on a thread, with destructors: they run when the thread ends, or with its next call once
@@ -223,6 +225,7 @@ impl fmt::Display for PinKind {
             Self::Call => "call",
             Self::ExpiredCall => "expired-call",
             Self::Guard => "guard",
+            Self::Handle => "handle",
             Self::Thread => "thread",
             Self::ThreadLocal => "thread-local",
             Self::Hook => "hook",

@@ -5,6 +5,7 @@
 mod cells;
 mod exit;
 mod gate;
+mod modules;
 pub(crate) mod running;
 mod signals;
 mod threads;
@@ -42,6 +43,16 @@ pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
     ///
     /// As `Caller::call_raw`.
     unsafe fn call_engine(&self, call: RawCall<'_>) -> Result<(), Box<CallError>>;
+
+    /// A call in the current version of another module.
+    ///
+    /// # Safety
+    ///
+    /// As `Caller::call_raw`.
+    unsafe fn call_named(&self, module: &str, call: RawCall<'_>) -> Result<(), Box<CallError>>;
+
+    /// Has another module loaded.
+    fn find_named(&self, module: &str) -> Result<(), CallError>;
 
     /// A call of a function that the host provides.
     ///
@@ -279,6 +290,8 @@ const fn table(context: *const c_void) -> Services {
         state_failed: cells::state_failed,
         failed,
         call,
+        call_named: modules::call_named,
+        find_named: modules::find_named,
         reload,
         state_lock: cells::state_lock,
         state_unlock: cells::state_unlock,
@@ -505,10 +518,20 @@ unsafe extern "C" fn call(
         // SAFETY: as above.
         Some(engine) => unsafe { engine.call_engine(request) }.map_err(|error| *error),
     });
+    // SAFETY: the module gave room for an error.
+    unsafe { answer(result, error) }
+}
+
+/// Answers 0, or writes an error and answers 1.
+///
+/// # Safety
+///
+/// There is room for an error.
+unsafe fn answer(result: Result<(), CallError>, error: *mut CallError) -> u32 {
     match result {
         Ok(()) => 0,
         Err(failure) => {
-            // SAFETY: the module gave room for an error.
+            // SAFETY: the contract.
             unsafe { error.write(failure) };
             1
         }
@@ -535,16 +558,8 @@ unsafe extern "C" fn reload(
     let engine = unsafe { engine_of(context) };
     let result =
         contained("reload", || engine.ok_or_else(closed).and_then(|engine| engine.reload()));
-    match result {
-        Ok(number) => {
-            // SAFETY: the module gave room for the number.
-            unsafe { version.write(number) };
-            0
-        }
-        Err(failure) => {
-            // SAFETY: the module gave room for an error.
-            unsafe { error.write(failure) };
-            1
-        }
-    }
+    // SAFETY: the module gave room for the number.
+    let result = result.map(|number| unsafe { version.write(number) });
+    // SAFETY: the module gave room for an error.
+    unsafe { answer(result, error) }
 }

@@ -10,6 +10,9 @@ use hotswap_engine::Event;
 /// only a hang reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Longer than anybody waits: for what is given a time and must end before it.
+pub const LONGER: Duration = PATIENCE.saturating_mul(10);
+
 /// The next message.
 ///
 /// # Panics

@@ -18,6 +18,7 @@ mod log_lines;
 pub mod maps;
 pub mod mutation;
 pub mod place;
+pub mod plugins;
 pub mod prebuilt;
 pub mod script;
 pub mod simulation;

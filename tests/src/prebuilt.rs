@@ -95,6 +95,14 @@ pub fn numbered(number: u64) -> PathBuf {
     library(&format!("numbered_{number}"), &source, Kind::Module)
 }
 
+/// The module of `tests/modules/sociable.rs` whose `version()` is `number`.
+#[must_use]
+pub fn sociable(number: u64) -> PathBuf {
+    let source = source("sociable.rs")
+        .replace("const VERSION: u64 = 1;", &format!("const VERSION: u64 = {number};"));
+    library(&format!("sociable_{number}"), &source, Kind::Module)
+}
+
 /// As [`numbered`], with a load hook that lets it in.
 #[must_use]
 pub fn numbered_with_hook(number: u64) -> PathBuf {

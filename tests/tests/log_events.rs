@@ -19,6 +19,7 @@ use hotswap_tests::counted;
 use hotswap_tests::deadline::until;
 use hotswap_tests::fake_compiler::{FakeCompiler, text_of};
 use hotswap_tests::fault_world::FaultWorld;
+use hotswap_tests::plugins::Plugins;
 use hotswap_tests::prebuilt::{self, Kind, library};
 use hotswap_tests::{isolated, log_lines};
 use rusqlite::Connection;
@@ -45,6 +46,7 @@ fn every_event_is_written_with_its_keys() {
             files,
             a_hanging_log,
             late_calls,
+            a_registry,
         ];
         for session in sessions {
             let directory = tempfile::tempdir().expect("a temporary directory");
@@ -376,6 +378,19 @@ fn modules(directory: &Path) -> Vec<PathBuf> {
     until("the careless one is gone", is_told);
     drop(engine);
     vec![log]
+}
+
+/// Modules by name.
+fn a_registry(_: &Path) -> Vec<PathBuf> {
+    let plugins = Plugins::new(&["greet"]);
+    let modules = plugins.modules();
+    let greet = modules.get("greet").expect("loads");
+    modules.unload("greet").expect_err("it is in use");
+    drop(greet);
+    modules.unload("greet").expect("nobody uses it");
+    let kept = hotswap_tests::build_directory().join("registry.log");
+    fs::copy(plugins.log(), &kept).expect("readable");
+    vec![kept]
 }
 
 /// What may become of the file itself.

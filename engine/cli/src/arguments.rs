@@ -93,7 +93,7 @@ pub(crate) enum Command {
     Audit(AuditArguments),
     /// Writes a module into a database, as a new revision of it
     Publish(PublishArguments),
-    /// Lists, shows, compares and restores what a database of modules holds
+    /// Lists the modules of a running program; lists, shows, compares and restores those of a database
     Modules(ModulesArguments),
 }
 
@@ -167,6 +167,10 @@ pub(crate) struct ControlArguments {
     /// The socket of the program: of `hotswap run`, or what its host gave to `control(..)`
     #[arg(long, value_name = "PATH", default_value = crate::control::SOCKET)]
     pub(crate) socket: PathBuf,
+
+    /// Of a program with many modules (`Modules`), this one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) module: Option<String>,
 
     /// How the answer is printed
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
@@ -370,6 +374,9 @@ pub(crate) struct PublishArguments {
 
 const MODULES_AFTER_HELP: &str = "\
 Examples:
+  hotswap modules                              what the program has loaded that listens at hotswap.sock
+  hotswap modules --tree                       and which of them call which
+  hotswap modules unload game                  unless somebody uses it
   hotswap modules modules.db                   all modules
   hotswap modules modules.db show game         its revisions
   hotswap modules modules.db show game 3       one of them, with its code
@@ -381,11 +388,19 @@ Exit codes: 0 done, 1 failed, 2 usage.";
 #[derive(Debug, Args)]
 #[command(after_help = MODULES_AFTER_HELP)]
 pub(crate) struct ModulesArguments {
-    /// The database
-    pub(crate) database: PathBuf,
+    /// The database [default: none, but what a running program has loaded]
+    pub(crate) database: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(crate) command: Option<ModulesCommand>,
+
+    /// Of a running program: which modules call which, and how often
+    #[arg(long, conflicts_with = "database")]
+    pub(crate) tree: bool,
+
+    /// The socket of the running program: what its host gave to `control(..)` of its `Modules`
+    #[arg(long, value_name = "PATH", global = true, default_value = crate::control::SOCKET)]
+    pub(crate) socket: PathBuf,
 
     /// For people, or one JSON object a line
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t)]
@@ -394,6 +409,16 @@ pub(crate) struct ModulesArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModulesCommand {
+    /// Of a running program: loads a module
+    Load {
+        /// The module
+        name: String,
+    },
+    /// Of a running program: unloads a module, unless somebody uses it
+    Unload {
+        /// The module
+        name: String,
+    },
     /// The revisions of a module, or one of them with its code
     Show {
         /// The module

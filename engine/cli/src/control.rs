@@ -34,6 +34,7 @@ pub(crate) fn control(
                 "status" => status(answer, now, paint),
                 "versions" => versions(answer, now, paint),
                 "history" => history(answer, now, paint),
+                _ if answer.is_array() => verdicts(answer),
                 _ => format!("{}\n", answer["message"].as_str().unwrap_or_default()),
             }
         }
@@ -47,9 +48,18 @@ pub(crate) fn request(
     version: Option<u64>,
     arguments: &ControlArguments,
 ) -> Result<Value, Failure> {
-    let request =
-        json!({ "command": command, "version": version, "reason": arguments.reason.as_deref() });
-    let mut answer = ask(&arguments.socket, &request)?;
+    let request = json!({
+        "command": command,
+        "module": arguments.module.as_deref(),
+        "version": version,
+        "reason": arguments.reason.as_deref(),
+    });
+    answer(&arguments.socket, &request)
+}
+
+/// Sends a request; what is answered.
+pub(crate) fn answer(socket: &Path, request: &Value) -> Result<Value, Failure> {
+    let mut answer = ask(socket, request)?;
     match answer["error"].as_str() {
         Some(error) => Err(anyhow!("{error}").into()),
         None => Ok(answer["ok"].take()),
@@ -169,6 +179,15 @@ fn holder(pin: &Value) -> String {
     let age = Duration::from_millis(pin["age_ms"].as_u64().unwrap_or_default());
     let [kind, origin] = ["kind", "origin"].map(|key| pin[key].as_str().unwrap_or_default());
     format!("{kind} {origin} for {}", readable(age))
+}
+
+/// What became of each module.
+fn verdicts(verdicts: &Value) -> String {
+    let line = |verdict: &Value| {
+        let said = verdict["message"].as_str().or(verdict["error"].as_str()).unwrap_or_default();
+        format!("{}: {said}\n", verdict["module"].as_str().unwrap_or_default())
+    };
+    verdicts.as_array().into_iter().flatten().map(line).collect()
 }
 
 fn history(history: &Value, now: SystemTime, paint: Paint) -> String {

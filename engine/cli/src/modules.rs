@@ -1,15 +1,17 @@
-//! `hotswap modules`: what a database of modules holds.
+//! `hotswap modules`: what a database of modules holds, or a running program has loaded.
 
 mod diff;
+mod running;
 
-use std::io::{self, Write as _, stdout};
+use std::io::stdout;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use hotswap_engine::sqlite::{Code, DatabaseError, Module, ModuleDatabase, Revision};
 use serde_json::{Value, json};
 
 use crate::arguments::{Color, Format, ModulesArguments, ModulesCommand};
+use crate::control::print;
 use crate::failure::Failure;
 use crate::paint::Paint;
 use crate::publish::{published, user};
@@ -24,10 +26,16 @@ impl From<DatabaseError> for Failure {
 /// Reads the database, or restores something in it, and prints what there is.
 pub(crate) fn modules(arguments: &ModulesArguments, color: Color) -> Result<ExitCode, Failure> {
     let paint = Paint::choose(color, &stdout());
-    let mut database = ModuleDatabase::open(&arguments.database)?;
+    let Some(path) = &arguments.database else {
+        return print(&running::modules(arguments, paint)?);
+    };
+    let mut database = ModuleDatabase::open(path)?;
     let format = arguments.format;
     let text = match &arguments.command {
         None => list(&database.modules()?, format, paint),
+        Some(ModulesCommand::Load { .. } | ModulesCommand::Unload { .. }) => {
+            return Err(anyhow!("a database loads nothing: leave {} out", path.display()).into());
+        }
         Some(ModulesCommand::Show { name, revision: None }) => {
             history(&database.revisions(name)?, format, paint)
         }
@@ -51,14 +59,7 @@ pub(crate) fn modules(arguments: &ModulesArguments, color: Color) -> Result<Exit
             }
         }
     };
-    match stdout().lock().write_all(text.as_bytes()) {
-        // Who pipes into `head` has read enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to stdout")?;
-        }
-        Ok(()) | Err(_) => {}
-    }
-    Ok(ExitCode::SUCCESS)
+    print(&text)
 }
 
 fn list(modules: &[Module], format: Format, paint: Paint) -> String {

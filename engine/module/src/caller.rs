@@ -1,6 +1,7 @@
 //! Who can be called: an engine, a guard, and from inside a module the engine and
 //! the host behind it.
 
+use std::ffi::c_void;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ptr;
 
@@ -8,7 +9,7 @@ use crate::abi::Abi;
 use crate::arguments::Arguments;
 use crate::crossing::{Crossing as _, moved, taken};
 use crate::error::{CallError, CallErrorKind};
-use crate::services::{Target, Text, services_here};
+use crate::services::{Services, Target, Text, services_here};
 use crate::signature::{Signature, Typed};
 
 /// One call, with its types erased.
@@ -23,6 +24,14 @@ pub struct RawCall<'a> {
     pub arguments: *mut u8,
     /// Room for the result; null when it is to be dropped.
     pub out: *mut u8,
+}
+
+impl RawCall<'_> {
+    /// The signature as it crosses the boundary, and its hash.
+    pub(crate) fn signature_parts(&self) -> (*const Signature, u64) {
+        self.signature
+            .map_or((ptr::null(), 0), |(signature, hash)| (ptr::from_ref(signature), hash))
+    }
 }
 
 /// Something that exported functions can be called through.
@@ -217,22 +226,12 @@ impl EngineCaller {
     ///
     /// [`CallErrorKind::Refused`] with the reason when what lies in the source cannot run.
     pub fn reload(&self) -> Result<u64, CallError> {
-        let Some((services, context)) = services_here() else {
-            return Err(no_engine("reload"));
-        };
         let mut version = 0;
-        let mut error = MaybeUninit::<CallError>::uninit();
         // SAFETY: the service's contract: it writes one of the two and says which.
-        let code = unsafe { (services.reload)(context, &raw mut version, error.as_mut_ptr()) };
-        match code {
-            0 => Ok(version),
-            _ => {
-                // SAFETY: not 0, so an error was written.
-                let error = unsafe { error.assume_init() };
-                taken(&error);
-                Err(error)
-            }
-        }
+        answered("reload", |services, context, error| unsafe {
+            (services.reload)(context, &raw mut version, error)
+        })?;
+        Ok(version)
     }
 }
 
@@ -280,27 +279,25 @@ unsafe impl Caller for HostCaller {
 ///
 /// As `Caller::call_raw`.
 unsafe fn call_service(target: Target, call: RawCall<'_>) -> Result<(), CallError> {
-    let Some((services, context)) = services_here() else {
-        return Err(no_engine(call.name));
-    };
-    let (signature, hash) = call
-        .signature
-        .map_or((ptr::null(), 0), |(signature, hash)| (ptr::from_ref(signature), hash));
-    let mut error = MaybeUninit::<CallError>::uninit();
     // SAFETY: the contract of this function is the service's; the texts are borrowed during the call.
-    let code = unsafe {
-        (services.call)(
-            context,
-            target as u32,
-            Text::new(call.name),
-            signature,
-            hash,
-            call.arguments,
-            call.out,
-            error.as_mut_ptr(),
-        )
+    answered(call.name, |services, context, error| unsafe {
+        let (signature, hash) = call.signature_parts();
+        let (arguments, out) = (call.arguments, call.out);
+        let name = Text::new(call.name);
+        (services.call)(context, target as u32, name, signature, hash, arguments, out, error)
+    })
+}
+
+/// Asks a service that answers 0, or 1 after it wrote an error to where it was told to.
+pub(crate) fn answered(
+    function: &str,
+    ask: impl FnOnce(&Services, *const c_void, *mut CallError) -> u32,
+) -> Result<(), CallError> {
+    let Some((services, context)) = services_here() else {
+        return Err(no_engine(function));
     };
-    match code {
+    let mut error = MaybeUninit::<CallError>::uninit();
+    match ask(services, context, error.as_mut_ptr()) {
         0 => Ok(()),
         _ => {
             // SAFETY: not 0, so an error was written.

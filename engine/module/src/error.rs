@@ -79,6 +79,11 @@ pub enum CallErrorKind {
     Closed,
     /// Called from code that no engine has loaded.
     NoEngine,
+    /// The module that was asked for by its name cannot be had.
+    NoModule {
+        /// Why.
+        message: String,
+    },
     /// The engine refused what was asked, and says why.
     Refused {
         /// The reason.
@@ -146,7 +151,9 @@ impl fmt::Display for CallError {
             CallErrorKind::NoEngine => {
                 f.write_str("this code was not called by an engine, so there is none to ask")
             }
-            CallErrorKind::Refused { message } => f.write_str(message),
+            CallErrorKind::NoModule { message } | CallErrorKind::Refused { message } => {
+                f.write_str(message)
+            }
         }
     }
 }

@@ -47,6 +47,7 @@ mod interface;
 mod leaves;
 mod linked;
 mod module_macro;
+mod named;
 #[cfg(test)]
 mod properties;
 mod record;
@@ -66,6 +67,7 @@ pub use hotswap_macros::{Abi, after_swap, before_unload, export, interface, on_l
 pub use hotswap_macros::{migrate, state};
 pub use interface::{Interface, Requirement};
 pub use linked::Linked;
+pub use named::{NamedCaller, engine_named};
 pub use root::{ABI_NUMBER, RUSTC, TARGET};
 #[cfg(feature = "state")]
 pub use serde;

@@ -149,6 +149,19 @@ pub struct Services {
         *mut u8,
         *mut CallError,
     ) -> u32,
+    /// As `call`, for the current version of another module: its name in the place of the target.
+    pub call_named: unsafe extern "C" fn(
+        *const c_void,
+        Text,
+        Text,
+        *const Signature,
+        u64,
+        *mut u8,
+        *mut u8,
+        *mut CallError,
+    ) -> u32,
+    /// Has another module loaded: answers 0 when it is there, 1 when it wrote an error.
+    pub find_named: unsafe extern "C" fn(*const c_void, Text, *mut CallError) -> u32,
     /// Asks the engine to look at its source now and waits for the verdict: writes the current version's
     /// number and answers 0, or writes an error and answers 1.
     pub reload: unsafe extern "C" fn(*const c_void, *mut u64, *mut CallError) -> u32,

@@ -31,6 +31,9 @@ pub const EVENTS: &[LogEvent] = &[
     event("engine.stop", &["engine", "mapped"], "it is closed; so many images are still held"),
     event("engine.freeze", &["engine", "version"], "nothing changes what runs any more"),
     event("control.open", &["engine", "path"], "the control socket is there"),
+    event("module.load", &["engine", "by"], "a registry has it now; who asked for it first"),
+    event("module.in_use", &["engine", "users"], "somebody wanted it unloaded, and these use it"),
+    event("module.unload", &["engine"], "somebody wants it unloaded; it ends"),
     event(
         "source.chosen",
         &["engine", "tx", "src", "path"],

@@ -2,13 +2,15 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use humantime::format_rfc3339_millis;
 use serde_json::{Value, json};
 
 use crate::abort::AbortedChange;
-use crate::audit::chain;
+use crate::audit::{Line, chain};
+use crate::control::{Asked, Controlled};
 use crate::core::Core;
 use crate::error::ReloadError;
 use crate::history::Transition;
@@ -23,16 +25,39 @@ use crate::version_id::VersionId;
 const UNLOAD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether a command changes nothing, so that nobody needs to know later who asked.
-pub(super) fn only_looks(command: &str) -> bool {
+fn only_looks(command: &str) -> bool {
     matches!(command, "status" | "versions" | "history" | "state")
 }
 
+impl Controlled for Core {
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    fn answer(self: &Arc<Self>, asked: &Asked<'_>) -> Result<Value, String> {
+        if let Some(module) = asked.module {
+            return Err(format!("this is one engine and no registry: it has no module {module}"));
+        }
+        if !only_looks(asked.command) {
+            note(self, asked);
+        }
+        answer(self, asked.command, asked.version)
+    }
+}
+
+/// Writes down who asks for what, before it is done.
+pub(super) fn note(core: &Core, asked: &Asked<'_>) {
+    let line = Line::info("manual.request")
+        .field("command", asked.command)
+        .maybe("version", asked.version)
+        .field("uid", asked.peer.user)
+        .field("by_pid", asked.peer.process)
+        .maybe("reason", asked.reason);
+    core.journal.intent(None, line);
+}
+
 /// Does what was asked.
-pub(super) fn answer(
-    core: &Arc<Core>,
-    command: &str,
-    version: Option<u64>,
-) -> Result<Value, String> {
+fn answer(core: &Arc<Core>, command: &str, version: Option<u64>) -> Result<Value, String> {
     let target = || version.map(VersionId).ok_or(format!("{command} needs a \"version\""));
     match command {
         "status" => Ok(status(&core.status())),
@@ -88,7 +113,7 @@ fn change(change: &AbortedChange) -> Value {
     })
 }
 
-fn said(text: impl Display) -> Value {
+pub(super) fn said(text: impl Display) -> Value {
     json!({ "message": text.to_string() })
 }
 
@@ -101,7 +126,7 @@ fn done(
     said(format!("{}; {text}", core.current()))
 }
 
-fn verdict(verdict: Result<Verdict, ReloadError>) -> Result<Value, String> {
+pub(super) fn verdict(verdict: Result<Verdict, ReloadError>) -> Result<Value, String> {
     let verdict = verdict.map_err(|error| chain(&error))?;
     Ok(json!({
         "message": verdict.to_string(),
@@ -114,7 +139,7 @@ fn time(time: SystemTime) -> String {
     format_rfc3339_millis(time).to_string()
 }
 
-fn status(status: &Status) -> Value {
+pub(super) fn status(status: &Status) -> Value {
     let failure = status.last_failure.as_ref().map(|failure| {
         json!({
             "at": time(failure.at),

@@ -9,6 +9,7 @@
 
 mod artifact;
 mod build_error;
+mod collection;
 mod fetch;
 mod group;
 mod hash;
@@ -18,6 +19,7 @@ mod under_way;
 
 pub use artifact::{Artifact, Origin};
 pub use build_error::{BuildError, BuildErrorKind, Diagnostics};
+pub use collection::{Collection, Directory, ModuleName, ModuleNameError, OrElse};
 pub use fetch::{Bell, Fetch, FetchError, FetchErrorKind, Fetched, Pause, Woken};
 pub use group::{Group, MemberId};
 pub use hash::{ContentHash, ContentHasher, Fingerprint, FingerprintHasher, ParseHashError};

@@ -40,6 +40,7 @@
 //! - A crate is taken as it lies there: path dependencies outside of it, and what it inherits from a workspace, are not part of it.
 
 mod archive;
+mod collection;
 mod database;
 mod error;
 mod name;
@@ -48,6 +49,7 @@ mod schema;
 mod source;
 
 pub use archive::{ARCHIVE_FILES_MAX, ArchiveError, CrateArchive};
+pub use collection::SqliteModules;
 pub use database::{BUSY_MAX, CODE_BYTES_MAX, Module, ModuleDatabase, Revision};
 pub use error::{DatabaseError, DatabaseErrorKind, SqliteFailure};
 pub use name::{ModuleName, NAME_BYTES_MAX, NameError};

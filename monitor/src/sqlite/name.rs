@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-/// The longest name of a module, in bytes.
-///
-/// 100: it becomes the name of a file and of a crate.
-pub const NAME_BYTES_MAX: usize = 100;
+/// The longest name of a module, in bytes: it becomes the name of a file and of a crate.
+pub const NAME_BYTES_MAX: usize = hotswap_artifact::ModuleName::PART_BYTES_MAX;
 
 /// The name of a module in a database: ASCII letters, digits, `-` and `_`, and a letter first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,11 +16,7 @@ impl ModuleName {
     ///
     /// When it has other characters than those, separators and `..` among them, or too many.
     pub fn new(name: &str) -> Result<Self, NameError> {
-        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let is_good = name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && name.chars().all(is_allowed)
-            && name.len() <= NAME_BYTES_MAX;
-        if is_good {
+        if hotswap_artifact::ModuleName::is_part(name) {
             return Ok(Self(name.to_owned()));
         }
         // What is wrong may be anything, and long.

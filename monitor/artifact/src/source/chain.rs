@@ -44,9 +44,20 @@ impl Chain {
                 source => chain.links.push(ChainLink { source, when_down: WhenDown::default() }),
             }
         }
-        let names: Vec<String> = chain.links.iter().map(|link| link.source.to_string()).collect();
-        chain.name = names.join(", else ");
-        chain
+        chain.named()
+    }
+
+    /// The chain under the name of its sources.
+    fn named(mut self) -> Self {
+        let names: Vec<String> = self.links.iter().map(|link| link.source.to_string()).collect();
+        self.name = names.join(", else ");
+        self
+    }
+
+    /// Other sources, in the same order and under the same policies.
+    pub(super) fn map(mut self, other: impl Fn(&Source) -> Source) -> Self {
+        self.links.iter_mut().for_each(|link| link.source = other(&link.source));
+        self.named()
     }
 
     /// What happens while one of the sources cannot be asked: [`WhenDown::KeepCurrent`] by default.

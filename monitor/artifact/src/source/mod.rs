@@ -1,6 +1,7 @@
 //! Where code comes from.
 
 mod chain;
+mod identity;
 mod string;
 
 use std::fmt;

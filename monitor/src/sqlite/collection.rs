@@ -1,0 +1,78 @@
+//! All modules of a database, by name.
+
+use std::path::{Path, PathBuf};
+
+use hotswap_artifact::{Collection, Fetch as _, FetchError, ModuleName, Source};
+
+use super::{DatabaseErrorKind, ModuleDatabase, SqliteSource};
+
+/// The modules of a database, for a registry of engines. The database need not be there yet.
+#[derive(Debug, Clone)]
+pub struct SqliteModules(PathBuf);
+
+impl SqliteModules {
+    /// The modules of this database. A relative path is taken from the working directory of now. Reads nothing.
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        Self(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    }
+
+    fn module(&self, name: &ModuleName) -> Option<SqliteSource> {
+        // A name of several parts is none that a database takes.
+        SqliteSource::new(&self.0, name.as_str()).ok()
+    }
+
+    fn is_missing(&self) -> bool {
+        matches!(super::database::identity(&self.0), Err(DatabaseErrorKind::Missing))
+    }
+}
+
+impl Collection for SqliteModules {
+    fn names(&self) -> Result<Vec<ModuleName>, FetchError> {
+        if self.is_missing() {
+            return Ok(Vec::new());
+        }
+        let modules = ModuleDatabase::open(&self.0).and_then(|database| database.modules());
+        let modules = modules
+            .map_err(|error| FetchError::unavailable("cannot list the modules").caused_by(error))?;
+        Ok(modules.iter().filter_map(|module| ModuleName::new(&module.name).ok()).collect())
+    }
+
+    fn source(&self, name: &ModuleName) -> Result<Option<Source>, FetchError> {
+        let Some(source) = self.module(name).filter(|_| !self.is_missing()) else {
+            return Ok(None);
+        };
+        let is_there = source.fingerprint()?.is_some();
+        Ok(is_there.then(|| source.into()))
+    }
+
+    fn place(&self, name: &ModuleName) -> Option<Source> {
+        self.module(name).map(Source::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Code, Publication};
+    use super::*;
+
+    #[test]
+    fn what_is_published_is_found_by_name() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("modules.db");
+        let modules = SqliteModules::new(&path);
+        let greet = ModuleName::new("greet").unwrap();
+        assert_eq!(modules.names().unwrap(), []);
+        assert_eq!(modules.source(&greet).unwrap(), None);
+        let mut database = ModuleDatabase::create(&path).unwrap();
+        assert_eq!(modules.source(&greet).unwrap(), None);
+        database.publish(&Publication::new("greet", Code::Text(String::new()))).unwrap();
+        assert_eq!(modules.names().unwrap(), [greet.clone()]);
+        assert_eq!(modules.source(&greet).unwrap(), modules.place(&greet));
+        let nested = ModuleName::new("a/greet").unwrap();
+        assert_eq!((modules.source(&nested).unwrap(), modules.place(&nested)), (None, None));
+        std::fs::write(&path, "no database").unwrap();
+        assert!(modules.names().is_err() && modules.source(&greet).is_err());
+    }
+}
