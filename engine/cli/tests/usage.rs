@@ -37,7 +37,12 @@ fn help_says_what_it_does_with_examples_and_exit_codes() {
         (&["new", "--help"], &["Usage: hotswap new [OPTIONS] <NAME>", "--path <DIR>"]),
         (
             &["check", "--help"],
-            &["Usage: hotswap check [OPTIONS] <SOURCE>", "--features <A,B>", "--locked", "--offline"],
+            &[
+                "Usage: hotswap check [OPTIONS] <SOURCE>",
+                "--features <A,B>",
+                "--locked",
+                "--offline",
+            ],
         ),
         (
             &["audit", "--help"],

@@ -109,6 +109,29 @@ pub enum DatabaseErrorKind {
     Archive(#[from] ArchiveError),
 }
 
+impl DatabaseErrorKind {
+    /// Whether it is the database that cannot be used; else it is what was published.
+    pub(super) fn is_about_the_database(&self) -> bool {
+        match self {
+            Self::Missing | Self::Io(_) | Self::Sqlite(_) | Self::Foreign | Self::Newer { .. } => {
+                true
+            }
+            Self::Name(_)
+            | Self::NoModule { .. }
+            | Self::NoRevision { .. }
+            | Self::Conflict { .. }
+            | Self::TooLarge { .. }
+            | Self::Damaged { .. }
+            | Self::Archive(_) => false,
+        }
+    }
+
+    /// Whether another connection has it locked.
+    pub(super) fn is_locked(&self) -> bool {
+        matches!(self, Self::Sqlite(failure) if failure.is_locked())
+    }
+}
+
 impl From<rusqlite::Error> for DatabaseErrorKind {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(SqliteFailure(error))
@@ -119,12 +142,17 @@ impl From<rusqlite::Error> for DatabaseErrorKind {
 #[derive(Debug)]
 pub struct SqliteFailure(rusqlite::Error);
 
+impl SqliteFailure {
+    fn is_locked(&self) -> bool {
+        let code = self.0.sqlite_error_code();
+        matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+}
+
 impl fmt::Display for SqliteFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                write!(f, "it is locked by another process ({})", self.0)
-            }
+            _ if self.is_locked() => write!(f, "it is locked by another process ({})", self.0),
             Some(ErrorCode::NotADatabase) => write!(f, "it is no SQLite database ({})", self.0),
             Some(ErrorCode::DatabaseCorrupt) => write!(f, "it is damaged ({})", self.0),
             Some(ErrorCode::DiskFull) => write!(f, "there is no room on its disk ({})", self.0),
