@@ -253,6 +253,9 @@ fn lo_3_sqlite_an_archive_that_leads_elsewhere_is_refused() {
     cut.truncate(1_000);
     world.overwrite("crate", &[&manifest[..], &cut].concat());
     survives(&mut world, &engine, &["no tar archive"]);
+    // Cut between two files, as if it had no more.
+    world.overwrite("crate", &manifest);
+    survives(&mut world, &engine, &["no tar archive", "its end is missing"]);
 }
 
 #[test]
