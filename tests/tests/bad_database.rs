@@ -302,6 +302,9 @@ fn what_cannot_be_published_changes_nothing() {
         assert!(matches!(error.kind, DatabaseErrorKind::Name(_)), "{error}");
         assert!(SqliteSource::new(world.path(), name).is_err(), "{name:?}");
     }
+    let library = Publication::new("greet", numbered(2)).dependency("log = \"0.4\"");
+    let error = world.database.publish(&library).expect_err("it is built already");
+    assert!(error.to_string().contains("greet is a library"), "{error}");
     let length = usize::try_from(CODE_BYTES_MAX).expect("64 bits") + 1;
     let huge = Publication::new("greet", Code::Library(vec![0; length]));
     let error = world.database.publish(&huge).expect_err("too long");

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::database::{BUSY_MAX, identity, open_for};
 use super::listing::{Listed, listing};
-use super::{DatabaseError, DatabaseErrorKind, ModuleName};
+use super::{DatabaseErrorKind, ModuleName};
 
 /// The databases that are watched, by their absolute paths.
 static WATCHED: Mutex<BTreeMap<PathBuf, Weak<SharedDatabase>>> = Mutex::new(BTreeMap::new());
@@ -57,7 +57,7 @@ impl SharedDatabase {
 
     /// What runs of a module; `None` when there is no such module. While nobody writes, it is known: to look whether anybody did
     /// takes some microseconds, and then all modules are read at once.
-    pub(super) fn listed(&self, module: &ModuleName) -> Result<Option<Listed>, DatabaseError> {
+    pub(super) fn listed(&self, module: &ModuleName) -> Result<Option<Listed>, DatabaseErrorKind> {
         self.ask_open(|open| {
             let query = |row: &rusqlite::Row<'_>| row.get(0);
             let data_version = open.connection.pragma_query_value(None, "data_version", query)?;
@@ -75,7 +75,7 @@ impl SharedDatabase {
     pub(super) fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, DatabaseErrorKind>,
-    ) -> Result<T, DatabaseError> {
+    ) -> Result<T, DatabaseErrorKind> {
         self.ask_open(|open| question(&open.connection))
     }
 
@@ -83,7 +83,7 @@ impl SharedDatabase {
     fn ask_open<T>(
         &self,
         question: impl FnOnce(&mut Open) -> Result<T, DatabaseErrorKind>,
-    ) -> Result<T, DatabaseError> {
+    ) -> Result<T, DatabaseErrorKind> {
         let mut state = self.state.lock();
         let answer = self.opened(&mut state).and_then(|open| question(state.open.insert(open)));
         match &answer {
@@ -98,12 +98,7 @@ impl SharedDatabase {
             }
             _ => {}
         }
-        answer.map_err(|kind| self.error(kind))
-    }
-
-    /// Names the database.
-    pub(super) fn error(&self, kind: DatabaseErrorKind) -> DatabaseError {
-        DatabaseError::new(&self.path, kind)
+        answer
     }
 
     fn opened(&self, state: &mut State) -> Result<Open, DatabaseErrorKind> {
@@ -236,9 +231,8 @@ mod tests {
         assert!(source.fingerprint().is_err());
         assert!(source.database().state.lock().is_locked);
         for _ in 0..MODULES {
-            let error = source.fingerprint().unwrap_err();
-            let cause = std::error::Error::source(&error).unwrap().to_string();
-            assert!(cause.contains("locked by another process"), "{cause}");
+            let error = source.fingerprint().unwrap_err().to_string();
+            assert!(error.contains("locked by another process"), "{error}");
         }
         place.database.connection.execute_batch("COMMIT").unwrap();
         assert!(source.fingerprint().unwrap().is_some());

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::database::stored;
 use super::listing::Listed;
 use super::shared::SharedDatabase;
-use super::{Code, DatabaseError, ModuleName, NameError};
+use super::{Code, ModuleName, NameError};
 
 /// Into how many parts the pause between two looks is divided, at whose ends is asked whether the database was written to.
 ///
@@ -61,15 +61,6 @@ impl SqliteSource {
         let Some(answered) = *self.answered.lock() else { return false };
         self.database.listed(&self.module).is_ok_and(|listed| listed != answered)
     }
-
-    fn failed(&self, error: DatabaseError) -> FetchError {
-        let message = format!("no code of {}", self.module);
-        if error.kind.is_about_the_database() {
-            FetchError::unavailable(message).caused_by(error)
-        } else {
-            FetchError::refused(message).caused_by(error)
-        }
-    }
 }
 
 impl From<SqliteSource> for Source {
@@ -88,19 +79,15 @@ impl Fetch for SqliteSource {
     }
 
     fn fingerprint(&self) -> Result<Option<Fingerprint>, FetchError> {
-        let listed = self.database.listed(&self.module).map_err(|error| self.failed(error))?;
+        let listed = self.database.listed(&self.module)?;
         *self.answered.lock() = Some(listed);
-        let fingerprint = listed.map(|listed| listed.fingerprint(&self.module)).transpose();
-        fingerprint.map_err(|kind| self.failed(self.database.error(kind)))
+        Ok(listed.map(|listed| listed.fingerprint(&self.module)).transpose()?)
     }
 
     fn fetch(&self, directory: &Path) -> Result<Fetched, FetchError> {
-        let (revision, code) = self
-            .database
-            .ask(|connection| stored(connection, &self.module, None))
-            // The others need not wait for this.
-            .and_then(|stored| stored.verify().map_err(|kind| self.database.error(kind)))
-            .map_err(|error| self.failed(error))?;
+        let stored = self.database.ask(|connection| stored(connection, &self.module, None))?;
+        // The others need not wait for this.
+        let (revision, code) = stored.verify()?;
         let place = directory.join(self.module.as_str());
         let (source, written) = match &code {
             Code::Text(text) => {
