@@ -1,5 +1,6 @@
 //! Every kind of source, and what may be done to all of them: a version put there, a half of one, and all of it taken away.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,8 @@ pub struct Origin {
     pub world: DatabaseWorld,
     string: StringSource,
     source: Source,
+    /// Crates in one piece, by their text: packed before, so that no fault that a test injects is the publisher's.
+    packed: BTreeMap<String, CrateArchive>,
 }
 
 impl Origin {
@@ -100,10 +103,17 @@ impl Origin {
             Kind::ChainFirst => Source::chain([database(), "nowhere.so".into()]).into(),
             Kind::ChainLast => Source::chain([database(), on_disk.into()]).into(),
         };
-        let mut origin = Self { kind, world, string, source };
+        let mut origin = Self { kind, world, string, source, packed: BTreeMap::new() };
         match kind {
             Kind::Crate => write_crate(&origin.world.inside("greet"), "[workspace]"),
-            Kind::SqliteCrate => write_crate(&origin.world.inside("packed"), "[workspace]"),
+            Kind::SqliteCrate => {
+                let package = origin.world.inside("packed");
+                write_crate(&package, "[workspace]");
+                for text in [1, 2, 3].map(text_of) {
+                    write(&package.join("src/lib.rs"), &text);
+                    origin.packed.insert(text, CrateArchive::pack(&package).expect("a crate"));
+                }
+            }
             Kind::Member => {
                 let root = origin.world.inside("workspace");
                 write(
@@ -126,7 +136,7 @@ impl Origin {
         self.source.clone()
     }
 
-    /// Puts a version there.
+    /// Puts version 1, 2 or 3 there.
     ///
     /// # Panics
     ///
@@ -211,9 +221,7 @@ impl Origin {
             Kind::Member => write(&self.world.inside("workspace/greet/src/lib.rs"), text),
             Kind::SqliteText => drop(self.world.publish_code(Code::Text(text.to_owned()))),
             _ => {
-                let package = self.world.inside("packed");
-                write(&package.join("src/lib.rs"), text);
-                let archive = CrateArchive::pack(&package).expect("a crate");
+                let archive = self.packed.get(text).expect("versions 1 to 3 are packed").clone();
                 self.world.publish_code(Code::Crate(archive));
             }
         }

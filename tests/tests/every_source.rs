@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use hotswap_engine::sqlite::{Code, Publication, SqliteSource};
 use hotswap_engine::{Engine, Event, Source, Verdict};
+use hotswap_system::fault::{Fault, Manner, Site, Times, watch};
 use hotswap_tests::database_world::DatabaseWorld;
-use hotswap_tests::deadline::event;
+use hotswap_tests::deadline::{event, until};
 use hotswap_tests::origin::{Kind, Origin};
-use hotswap_tests::{CrateFixture, FileFixture, build_directory, versioned, workspace_root};
+use hotswap_tests::{
+    CrateFixture, FileFixture, build_directory, isolated, versioned, workspace_root,
+};
 
 /// Longer than any test runs: only what a test asks for is looked at.
 const RARELY: Duration = Duration::from_secs(3_600);
@@ -217,4 +220,50 @@ fn a_member_inherits_from_its_workspace_and_follows_it() {
     workspace.write("one/src/lib.rs", &versioned(7));
     one.sync().expect("it compiles");
     assert_eq!((version(&one), version(&two)), (7, 2));
+}
+
+/// Where what is fetched, chosen and put in its place fails.
+const FETCH_FILES: [&str; 3] = ["monitor/src/supply/", "monitor/src/sqlite/", "source/string.rs"];
+
+/// Each step once, for good, and with a panic: what runs goes on, and when the step can be taken again, so is what was published.
+#[test]
+fn lo_3_every_source_every_step_of_fetching_may_fail() {
+    isolated("lo_3_every_source_every_step_of_fetching_may_fail", || {
+        let mut steps = 0;
+        let kinds = [Kind::Text, Kind::SqliteText, Kind::SqliteCrate, Kind::SqliteLibrary];
+        for kind in kinds.into_iter().chain([Kind::ChainFirst, Kind::ChainLast]) {
+            let mut origin = Origin::new(kind);
+            let engine = origin.engine().open().expect("nothing is wrong yet");
+            let watching = watch();
+            origin.put(2);
+            engine.sync().expect("nothing is wrong yet");
+            let sites = watching.passed().into_keys();
+            let of_fetching = |site: &Site| FETCH_FILES.iter().any(|file| site.file.contains(file));
+            let sites: Vec<Site> = sites.filter(of_fetching).collect();
+            let mut number = 2;
+            for (site, manner) in sites
+                .iter()
+                .flat_map(|site| [Manner::Error, Manner::Panic].map(|manner| (*site, manner)))
+            {
+                for times in [Times::Once(0), Times::From(0)] {
+                    let before = number;
+                    number = 1 + number % 3;
+                    watching.inject(Fault { site, times, manner });
+                    origin.put(number);
+                    let verdict = engine.sync();
+                    // What failed once may have been tried again meanwhile.
+                    let is_old = version(&engine) == before && verdict.is_err();
+                    let may_be_new = verdict.is_ok() || times == Times::Once(0);
+                    let is_new = version(&engine) == number && may_be_new;
+                    assert!(is_old || is_new, "{kind:?} {site}: {verdict:?}");
+                    assert!(watching.heal() > 0, "{kind:?} {site}: it is on the way");
+                    // An attempt of its own may have panicked just now, and be the answer.
+                    until("it is taken", || engine.sync().is_ok());
+                    assert_eq!(version(&engine), number, "{kind:?} {site}");
+                    steps += 1;
+                }
+            }
+        }
+        assert!(steps > 100, "{steps}");
+    });
 }
