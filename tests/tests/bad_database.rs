@@ -236,6 +236,7 @@ fn lo_3_sqlite_an_archive_that_leads_elsewhere_is_refused() {
         (entry("src/lib.rs", b'Z', "", b""), "unknown kind"),
         (entry("Cargo.toml", b'0', "", b"again"), "twice"),
         (entry(".", b'0', "", b"x"), "leads out of the crate"),
+        (entry("Cargo.toml/x", b'0', "", b"x"), "is a file and a directory"),
     ] {
         world.overwrite("crate", &[&manifest[..], &bad, &[0; 1024]].concat());
         survives(&mut world, &engine, &[said]);

@@ -130,6 +130,12 @@ pub enum ArchiveError {
         /// The path.
         path: PathBuf,
     },
+    /// A file below which there are files.
+    #[error("{path:?} is a file and a directory")]
+    FileAndDirectory {
+        /// The path.
+        path: PathBuf,
+    },
     /// More than [`ARCHIVE_FILES_MAX`] files.
     #[error("it has more than {files_max} files")]
     TooMany {
@@ -243,6 +249,10 @@ fn read(bytes: &[u8]) -> Result<Vec<(PathBuf, Vec<u8>)>, ArchiveError> {
     if end != Some(&END) {
         let error = io::Error::new(io::ErrorKind::UnexpectedEof, "its end is missing");
         return Err(malformed(error));
+    }
+    let mut above = seen.iter().flat_map(|name| name.ancestors().skip(1));
+    if let Some(path) = above.find(|above| seen.contains(*above)) {
+        return Err(ArchiveError::FileAndDirectory { path: path.to_owned() });
     }
     files.sort();
     Ok(files)
