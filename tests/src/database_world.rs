@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hotswap_engine::sqlite::{Code, ModuleDatabase, Publication, SqliteSource};
-use hotswap_engine::{ContentHash, Engine, EngineBuilder};
+use hotswap_engine::{ContentHash, Engine, EngineBuilder, Source};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
@@ -67,8 +67,13 @@ impl DatabaseWorld {
 
     /// An engine on it, with a log. Only what the test asks for, or the database itself, has it look.
     pub fn engine(&self) -> EngineBuilder {
-        let log = self.inside("hotswap.log");
-        engine_on(&self.path()).target_dir(self.inside("target")).log_file(log)
+        engine_on(&self.path()).log_file(self.inside("hotswap.log"))
+    }
+
+    /// The same, on another source.
+    pub fn engine_of(&self, source: Source) -> EngineBuilder {
+        let builder = Engine::builder(source).target_dir(self.inside("target"));
+        builder.log_file(self.inside("hotswap.log")).poll_every(RARELY)
     }
 
     /// Past the API, as another program might.

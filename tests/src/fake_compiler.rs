@@ -22,7 +22,7 @@ pub struct FakeCompiler {
 }
 
 impl FakeCompiler {
-    /// A compiler of this file, which writes below `target_dir`.
+    /// A compiler of this file, or of the only Rust file below this directory, which writes below `target_dir`.
     #[must_use]
     pub fn new(source: &Path, target_dir: &Path) -> Self {
         let builds = Arc::default();
@@ -44,6 +44,14 @@ impl FakeCompiler {
     }
 }
 
+/// The file, or the first one below it that is Rust source.
+fn source_file(path: &Path) -> Option<PathBuf> {
+    if !path.is_dir() {
+        return path.extension().is_some_and(|extension| extension == "rs").then(|| path.into());
+    }
+    fs::read_dir(path).ok()?.flatten().find_map(|entry| source_file(&entry.path()))
+}
+
 /// The text that compiles to this version.
 #[must_use]
 pub fn text_of(number: u64) -> String {
@@ -57,7 +65,8 @@ impl BuildBackend for FakeCompiler {
         if stop.is_stopped() {
             return Err(BuildErrorKind::Stopped);
         }
-        let text = fs::read_to_string(&self.source).unwrap_or_default();
+        let text = source_file(&self.source).and_then(|file| fs::read_to_string(file).ok());
+        let text = text.unwrap_or_default();
         let mut words = text.split_ascii_whitespace();
         let number = match (words.next(), words.next().map(str::parse)) {
             (Some("version"), Some(Ok(number))) => number,

@@ -5,8 +5,10 @@
 
 use std::fs;
 use std::io::BufReader;
+use std::path::{Component, Path};
 use std::sync::LazyLock;
 
+use hotswap_engine::sqlite::CrateArchive;
 use hotswap_engine::{ContentHash, Fingerprint, Inspection, LogLine, log_lines};
 use hotswap_module::__private::Root;
 use hotswap_module::{ABI_NUMBER, RUSTC, TARGET};
@@ -23,6 +25,7 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
+    Target { name: "archive", body: fuzz_archive },
     Target { name: "compiler_messages", body: fuzz_compiler_messages },
     Target { name: "dep_info", body: fuzz_dep_info },
     Target { name: "hash_text", body: fuzz_hash_text },
@@ -97,6 +100,40 @@ pub fn fuzz_log(bytes: &[u8]) {
             (answer, again) => panic!("{answer:?} and {again:?}"),
         }
     }
+}
+
+/// The archive of a crate, as it is and with the checksums that it should have: what is taken stays below the crate, and each file
+/// is there once.
+pub fn fuzz_archive(bytes: &[u8]) {
+    for bytes in [bytes, &with_checksums(bytes)] {
+        let Ok(archive) = CrateArchive::read(bytes.to_vec()) else { continue };
+        let is_part = |component| matches!(component, Component::Normal(_));
+        let mut before = None;
+        for (name, content) in archive.files() {
+            assert!(name.components().all(is_part), "{name:?} leads elsewhere");
+            assert!(before < Some(name), "{name:?} is there twice, or not in order");
+            assert!(content.len() < bytes.len());
+            before = Some(name);
+        }
+        assert!(archive.files().any(|(name, _)| name == Path::new("Cargo.toml")));
+    }
+}
+
+/// Makes each block where a header is expected one: otherwise what is changed in a header is refused at the first look.
+fn with_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let mut at = 0;
+    while let Some(header) =
+        bytes.get_mut(at..at + 512).filter(|block| block.iter().any(|b| *b != 0))
+    {
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let size = std::str::from_utf8(&header[124..135]).ok();
+        let size = size.and_then(|size| usize::from_str_radix(size.trim(), 8).ok());
+        at += 512 + size.unwrap_or(0).div_ceil(512) * 512;
+    }
+    bytes
 }
 
 /// A `.d` file: written as compilers write it, what it names is named again.

@@ -17,6 +17,7 @@ mod isolated;
 mod log_lines;
 pub mod maps;
 pub mod mutation;
+pub mod origin;
 pub mod place;
 pub mod plugins;
 pub mod prebuilt;

@@ -110,6 +110,8 @@ fn lo_3_sqlite_a_newer_schema_is_left_alone() {
     let mut world = DatabaseWorld::new();
     world.publish(1);
     let engine = world.engine().open().expect("published");
+    let known: i64 =
+        world.connection().pragma_query_value(None, "user_version", |row| row.get(0)).expect("SQL");
     world.sql("PRAGMA user_version = 99");
     // Who has it open goes on: its tables are there. Whoever opens it is told.
     let error = ModuleDatabase::open(world.path()).expect_err("it is newer");
@@ -120,7 +122,7 @@ fn lo_3_sqlite_a_newer_schema_is_left_alone() {
     assert!(format!("{why:?}").contains("newer than"), "{why:?}");
     assert_eq!(version(&engine), 1);
     drop(engine);
-    world.sql("PRAGMA user_version = 2");
+    world.sql(&format!("PRAGMA user_version = {known}"));
     let engine = world.engine().open().expect("it is known");
     assert_eq!(version(&engine), 1);
 }
@@ -234,6 +236,7 @@ fn lo_3_sqlite_an_archive_that_leads_elsewhere_is_refused() {
         (entry("src/lib.rs", b'Z', "", b""), "unknown kind"),
         (entry("Cargo.toml", b'0', "", b"again"), "twice"),
         (entry(".", b'0', "", b"x"), "leads out of the crate"),
+        (entry("Cargo.toml/x", b'0', "", b"x"), "is a file and a directory"),
     ] {
         world.overwrite("crate", &[&manifest[..], &bad, &[0; 1024]].concat());
         survives(&mut world, &engine, &[said]);
@@ -251,6 +254,9 @@ fn lo_3_sqlite_an_archive_that_leads_elsewhere_is_refused() {
     cut.truncate(1_000);
     world.overwrite("crate", &[&manifest[..], &cut].concat());
     survives(&mut world, &engine, &["no tar archive"]);
+    // Cut between two files, as if it had no more.
+    world.overwrite("crate", &manifest);
+    survives(&mut world, &engine, &["no tar archive", "its end is missing"]);
 }
 
 #[test]
@@ -297,6 +303,9 @@ fn what_cannot_be_published_changes_nothing() {
         assert!(matches!(error.kind, DatabaseErrorKind::Name(_)), "{error}");
         assert!(SqliteSource::new(world.path(), name).is_err(), "{name:?}");
     }
+    let library = Publication::new("greet", numbered(2)).dependency("log = \"0.4\"");
+    let error = world.database.publish(&library).expect_err("it is built already");
+    assert!(error.to_string().contains("greet is a library"), "{error}");
     let length = usize::try_from(CODE_BYTES_MAX).expect("64 bits") + 1;
     let huge = Publication::new("greet", Code::Library(vec![0; length]));
     let error = world.database.publish(&huge).expect_err("too long");

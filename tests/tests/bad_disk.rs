@@ -10,6 +10,7 @@ use hotswap_engine::{
     BuildBackend, BuildErrorKind, BuildJob, Built, Engine, OpenErrorKind, StopSignal,
 };
 use hotswap_system::fault::{Fault, Manner, Operation, Site, Times, Watching, watch};
+use hotswap_tests::database_world::DatabaseWorld;
 use hotswap_tests::deadline::event;
 use hotswap_tests::prebuilt::numbered;
 use hotswap_tests::{is_isolated, isolated, isolated_under, log_lines, prebuilt};
@@ -222,6 +223,41 @@ fn full_by_faults() {
         assert_no_halves(home.path());
     }
     on_disk.taken(2);
+}
+
+/// A real disk of 2 MiB below which a module of a database is fetched, and the database elsewhere.
+#[test]
+fn a_full_disk_while_fetching_changes_nothing() {
+    const NAME: &str = "a_full_disk_while_fetching_changes_nothing";
+    let script = format!("mount -t tmpfs -o size=2m none {MOUNT} && exec \"$0\" \"$@\"");
+    let launcher = ["unshare", "-rm", "sh", "-c", &script];
+    if !is_isolated(NAME) && !is_possible(&launcher) {
+        // Each step of fetching fails in every_source.rs.
+        eprintln!("not tried: a real disk");
+        return;
+    }
+    isolated_under(NAME, &launcher, || {
+        let mut world = DatabaseWorld::new();
+        world.publish(1);
+        let disk = Path::new(MOUNT);
+        let engine = world.engine().target_dir(disk.join("target")).open().expect("there is room");
+        // What was fetched before is there, and in the store once more.
+        let filler = disk.join("filler");
+        let fill = || {
+            let mut file = fs::File::create(&filler).expect("there is room");
+            while std::io::Write::write(&mut file, &[0; 4_096]).is_ok_and(|written| written > 0) {}
+        };
+        fill();
+        world.publish(2);
+        for _ in 0..2 {
+            let text = format!("{:?}", engine.sync().expect_err("there is no room"));
+            assert!(text.contains(NO_SPACE) && text.contains("/mnt/target/sources/"), "{text}");
+            assert_eq!((version(&engine), engine.version().number()), (1, 1));
+        }
+        fs::remove_file(&filler).expect("ours");
+        assert!(engine.sync().expect("there is room").is_swapped());
+        assert_eq!(version(&engine), 2);
+    });
 }
 
 /// The steps stand for a disk everywhere, also where a real one is tried.

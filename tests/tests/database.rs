@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use hotswap_engine::{Engine, Event, Source, Verdict};
 use hotswap_tests::database_world::{DatabaseWorld, engine_on, numbered};
 use hotswap_tests::deadline::event;
 use hotswap_tests::{
-    CrateFixture, build_directory, is_isolated, isolated_under, prebuilt, versioned,
+    CrateFixture, again, build_directory, is_isolated, isolated_under, prebuilt, versioned,
 };
 
 /// Longer than any test runs: only what a test asks for is looked at.
@@ -125,8 +127,8 @@ fn a_text_runs_with_what_it_depends_on() {
 }
 
 #[test]
-fn a_library_needs_no_compiler() {
-    const NAME: &str = "a_library_needs_no_compiler";
+fn a_library_needs_no_compiler_in_a_file_or_a_row() {
+    const NAME: &str = "a_library_needs_no_compiler_in_a_file_or_a_row";
     // Built and published out here, where there is a compiler.
     let prepared = (!is_isolated(NAME)).then(|| {
         let mut world = DatabaseWorld::new();
@@ -146,20 +148,32 @@ fn a_library_needs_no_compiler() {
     launcher.extend(variables.iter().flatten().map(String::as_str));
     isolated_under(NAME, &launcher, || {
         assert_eq!(std::env::var_os("PATH").as_deref(), Some(OsStr::new("")));
-        let path = std::env::var_os("HOTSWAP_TEST_DATABASE").expect("set above");
-        let bytes = fs::read(std::env::var_os("HOTSWAP_TEST_LIBRARY").expect("set above"));
-        let target = Path::new(&path).with_extension("target");
-        let source = SqliteSource::new(&path, "greet").expect("a good name");
-        let engine = Engine::builder(source).target_dir(target).without_log();
-        let engine = engine.poll_every(RARELY).open().expect("no compiler is needed");
-        assert_eq!(version(&engine), 1);
+        let path = PathBuf::from(std::env::var_os("HOTSWAP_TEST_DATABASE").expect("set above"));
+        let library = std::env::var_os("HOTSWAP_TEST_LIBRARY").expect("set above");
+        let second = fs::read(library).expect("built");
         let mut database = ModuleDatabase::open(&path).expect("it is there");
-        let code = Code::Library(bytes.expect("built"));
+        let (_, first) = database.code("greet", None).expect("published");
+        let file = path.with_file_name("greet.so");
+        fs::write(&file, first.bytes()).expect("ours");
+        let row = SqliteSource::new(&path, "greet").expect("a good name");
+        let target = path.with_extension("target");
+        let open = |source: Source| {
+            let engine = Engine::builder(source).target_dir(&target).without_log();
+            engine.poll_every(RARELY).open().expect("no compiler is needed")
+        };
+        let engines = [open(row.into()), open(Source::from(&file))];
+        for engine in &engines {
+            assert_eq!(version(engine), 1);
+        }
+        fs::write(&file, &second).expect("ours");
+        let code = Code::Library(second);
         database.publish(&Publication::new("greet", code)).expect("published");
-        engine.sync().expect("nor for the next one");
-        assert_eq!(version(&engine), 2);
-        engine.rollback().expect("nor for the way back");
-        assert_eq!(version(&engine), 1);
+        for engine in engines {
+            engine.sync().expect("nor for the next one");
+            assert_eq!(version(&engine), 2);
+            engine.rollback().expect("nor for the way back");
+            assert_eq!(version(&engine), 1);
+        }
     });
 }
 
@@ -291,6 +305,61 @@ fn many_engines_follow_one_database() {
         engine.sync().expect("it is good");
         assert_eq!(version(engine), 2);
     }
+}
+
+/// Engines and publishers, each in a process of its own, on one file.
+#[test]
+fn many_processes_run_and_publish_at_once() {
+    const NAME: &str = "many_processes_run_and_publish_at_once";
+    const LAST: u64 = 4;
+    const EACH: u64 = 6;
+    let variable = |name: &str| std::env::var(format!("HOTSWAP_TEST_{name}"));
+    if is_isolated(NAME) {
+        let path = variable("DATABASE").expect("set below");
+        if variable("ROLE").is_ok_and(|role| role == "publisher") {
+            let mut database = ModuleDatabase::open(path).expect("it is there");
+            for number in 0..EACH {
+                let publication = Publication::new("greet", numbered(1 + number % 3)).keep(100);
+                database.publish(&publication).expect("it waits its turn");
+            }
+            return;
+        }
+        let (builder, events) = engine_on(Path::new(&path)).subscribe();
+        let engine = builder.open().expect("published");
+        println!("it runs");
+        while version(&engine) != LAST {
+            event(&events, "a swap", swapped);
+        }
+        return;
+    }
+    let mut world = DatabaseWorld::new();
+    world.publish(1);
+    for number in 2..=LAST {
+        let _built_before = prebuilt::numbered(number);
+    }
+    let start = |role: &str| {
+        let mut command = again(NAME, &[]);
+        command.env("HOTSWAP_TEST_DATABASE", world.path()).env("HOTSWAP_TEST_ROLE", role);
+        command.stdout(Stdio::piped()).spawn().expect("it starts")
+    };
+    let end = |mut process: Child| {
+        let mut text = String::new();
+        let stdout = process.stdout.as_mut().expect("it is a pipe");
+        stdout.read_to_string(&mut text).expect("it is text");
+        assert!(process.wait().expect("ours").success(), "{text}");
+    };
+    let mut engines = [(); 3].map(|()| start("engine"));
+    for engine in &mut engines {
+        let lines = BufReader::new(engine.stdout.as_mut().expect("it is a pipe")).lines();
+        let mut lines = lines.map(|line| line.expect("it is text"));
+        assert!(lines.any(|line| line.contains("it runs")));
+    }
+    let publishers = [(); 3].map(|()| start("publisher"));
+    publishers.into_iter().for_each(end);
+    world.publish(LAST);
+    engines.into_iter().for_each(end);
+    let revisions = world.database.revisions("greet").expect("there");
+    assert_eq!(revisions[0].number, 1 + 3 * EACH + 1, "each publication is a revision");
 }
 
 #[test]

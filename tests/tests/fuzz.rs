@@ -60,6 +60,11 @@ fn run(name: &str) {
 }
 
 #[test]
+fn archive() {
+    run("archive");
+}
+
+#[test]
 fn compiler_messages() {
     run("compiler_messages");
 }

@@ -361,7 +361,7 @@ pub(crate) struct PublishArguments {
     pub(crate) why: String,
 
     /// A line of a [dependencies] table, for a single file: 'serde = \"1\"'; may be repeated
-    #[arg(long, value_name = "LINE")]
+    #[arg(long, value_name = "LINE", conflicts_with = "prebuilt")]
     pub(crate) dependency: Vec<String>,
 
     /// How many revisions of the module are kept

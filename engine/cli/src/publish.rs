@@ -77,7 +77,11 @@ fn read(arguments: &PublishArguments) -> Result<Code, Failure> {
     }
     let path = &arguments.source.path;
     if !arguments.source.is_path() {
-        return Err(anyhow!("{} is in a database already", path.display()).into());
+        let name = path.display();
+        return Err(anyhow!(
+            "{name} is in a database already; with --prebuilt its library is published"
+        )
+        .into());
     }
     check::is_there(path)?;
     let context = || format!("cannot read {}", path.display());

@@ -95,6 +95,21 @@ fn who_publishes_second_is_told() {
     assert!(code == 1 && stderr.contains("is at revision 1"), "{stderr}");
     let (code, _, stderr) = publish("0", "a/b");
     assert!(code == 1 && stderr.contains("no name of a module"), "{stderr}");
+    place.new_crate("second");
+    for (arguments, expected, said) in [
+        (&["second", "--dependency", "log = \"0.4\""][..], 1, "second is a crate"),
+        (&["rules.rs", "--prebuilt", "--dependency", "log = \"0.4\""], 2, "cannot be used with"),
+        (&["sqlite:modules.db#rules"], 1, "with --prebuilt"),
+        (&["absent.rs"], 1, "cannot read absent.rs"),
+        (&["-"], 1, "--name NAME"),
+    ] {
+        let publish = [&["publish", "--to", "modules.db"], arguments].concat();
+        let (code, _, stderr) = finish(&mut place.hotswap(&publish));
+        assert!(code == expected && stderr.contains(said), "{code} {stderr}");
+    }
+    let nowhere = ["publish", "rules.rs", "--to", "nowhere/modules.db"];
+    let (code, _, stderr) = finish(&mut place.hotswap(&nowhere));
+    assert!(code == 1 && stderr.contains("is its directory there?"), "{stderr}");
 }
 
 #[test]

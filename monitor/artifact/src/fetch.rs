@@ -54,6 +54,12 @@ pub trait Fetch: fmt::Debug + Send + Sync {
     /// follows the last `#`, or `/`, is the name of the module.
     fn name(&self) -> &str;
 
+    /// By what a later process knows it again, with what served last of it and what is in quarantine. The name, unless that may
+    /// stand for something else in another process.
+    fn lasting_name(&self) -> Cow<'_, str> {
+        self.name().into()
+    }
+
     /// What lies there now; `None` when there is no such module. Cheap, since it is asked at every look, and the truth: as long
     /// as it is the same, nothing is fetched.
     ///

@@ -17,6 +17,12 @@ pub const ARCHIVE_FILES_MAX: usize = 4_096;
 /// What lies at the top of a crate and is not part of it.
 const LEFT_OUT: [&str; 2] = ["target", ".git"];
 
+/// What an archive is made of.
+const BLOCK_BYTES: u64 = 512;
+
+/// How it ends: two blocks of nothing.
+const END: [u8; 1_024] = [0; 1_024];
+
 /// The files of a crate. Equal files give equal bytes: no times, no owners, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CrateArchive {
@@ -124,6 +130,12 @@ pub enum ArchiveError {
         /// The path.
         path: PathBuf,
     },
+    /// A file below which there are files.
+    #[error("{path:?} is a file and a directory")]
+    FileAndDirectory {
+        /// The path.
+        path: PathBuf,
+    },
     /// More than [`ARCHIVE_FILES_MAX`] files.
     #[error("it has more than {files_max} files")]
     TooMany {
@@ -198,9 +210,12 @@ fn read(bytes: &[u8]) -> Result<Vec<(PathBuf, Vec<u8>)>, ArchiveError> {
     let mut archive = Archive::new(bytes);
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
+    let mut end = 0;
     for entry in archive.entries().map_err(malformed)? {
         let mut entry = entry.map_err(malformed)?;
         let path = entry.path().map_err(malformed)?.into_owned();
+        let blocks = entry.size().div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES);
+        end = entry.raw_file_position().saturating_add(blocks);
         match entry.header().entry_type() {
             EntryType::Regular | EntryType::Continuous => {}
             EntryType::Directory => continue,
@@ -228,6 +243,16 @@ fn read(bytes: &[u8]) -> Result<Vec<(PathBuf, Vec<u8>)>, ArchiveError> {
             return Err(malformed(error));
         }
         files.push((name, content));
+    }
+    // Cut between two files, an archive looks like a shorter one.
+    let end = usize::try_from(end).ok().and_then(|end| bytes.get(end..)?.get(..END.len()));
+    if end != Some(&END) {
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, "its end is missing");
+        return Err(malformed(error));
+    }
+    let mut above = seen.iter().flat_map(|name| name.ancestors().skip(1));
+    if let Some(path) = above.find(|above| seen.contains(*above)) {
+        return Err(ArchiveError::FileAndDirectory { path: path.to_owned() });
     }
     files.sort();
     Ok(files)

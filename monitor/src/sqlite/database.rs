@@ -155,7 +155,7 @@ impl ModuleDatabase {
         name: &str,
         revision: Option<u64>,
     ) -> Result<(Revision, Code), DatabaseError> {
-        self.ask(|connection| code_of(connection, &ModuleName::new(name)?, revision))
+        self.ask(|connection| stored(connection, &ModuleName::new(name)?, revision)?.verify())
     }
 
     fn ask<T>(
@@ -175,7 +175,16 @@ pub(super) fn identity(path: &Path) -> Result<(u64, u64), DatabaseErrorKind> {
     }
 }
 
-pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseErrorKind> {
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseErrorKind> {
+    open_for(path, flags, BUSY_MAX)
+}
+
+/// Opens a database; who has it locked is waited for, for this long.
+pub(super) fn open_for(
+    path: &Path,
+    flags: OpenFlags,
+    busy_max: Duration,
+) -> Result<Connection, DatabaseErrorKind> {
     let is_new = match identity(path) {
         Err(DatabaseErrorKind::Missing) if flags.contains(OpenFlags::SQLITE_OPEN_CREATE) => true,
         found => found.map(|_| false)?,
@@ -183,7 +192,7 @@ pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Database
     // No name with a meaning of its own, and each connection is used by one thread at a time.
     let mut connection =
         Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(BUSY_MAX)?;
+    connection.busy_timeout(busy_max)?;
     // A publication that was told is not lost to a power failure, and a constraint is one.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -199,11 +208,15 @@ pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A number as SQLite gives it back.
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
 const COLUMNS: &str =
     "revision, kind, length(code), sha256, published_ms, published_by, reason, dependencies";
 
 fn revision(row: &Row<'_>) -> rusqlite::Result<Revision> {
-    let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
     Ok(Revision {
         number: unsigned(row.get(0)?),
         kind: text(row, 1)?,
@@ -217,7 +230,7 @@ fn revision(row: &Row<'_>) -> rusqlite::Result<Revision> {
 }
 
 /// A text for people, whatever its bytes are.
-fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
+pub(super) fn text(row: &Row<'_>, index: usize) -> rusqlite::Result<String> {
     Ok(match row.get_ref(index)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
             String::from_utf8_lossy(bytes).into_owned()
@@ -248,12 +261,12 @@ pub(super) fn revision_of(
     found.ok_or_else(|| DatabaseErrorKind::NoRevision { name: name.to_string(), revision })
 }
 
-/// A revision with its code, after comparing that with what was published.
-pub(super) fn code_of(
+/// A revision and the bytes that are stored as its code, by default the one that runs.
+pub(super) fn stored(
     connection: &Connection,
     name: &ModuleName,
     number: Option<u64>,
-) -> Result<(Revision, Code), DatabaseErrorKind> {
+) -> Result<Stored, DatabaseErrorKind> {
     // One snapshot: length, digest and code are of the same revision.
     let transaction = connection.unchecked_transaction()?;
     let revision = revision_of(&transaction, name, number)?;
@@ -264,7 +277,7 @@ pub(super) fn code_of(
             bytes_max: CODE_BYTES_MAX,
         });
     }
-    let bytes: Vec<u8> = transaction.query_row(
+    let bytes = transaction.query_row(
         "SELECT code FROM revision WHERE module = ?1 AND revision = ?2",
         params![name.as_str(), self::number(revision.number)],
         |row| {
@@ -274,22 +287,36 @@ pub(super) fn code_of(
             })
         },
     )?;
-    drop(transaction);
-    let damaged = |what| DatabaseErrorKind::Damaged {
-        name: name.to_string(),
-        revision: revision.number,
-        what,
-    };
-    if ContentHash::of(&bytes).to_string() != revision.sha256 {
-        return Err(damaged("its code has another SHA-256 than what was published"));
-    }
-    let code = match revision.kind.as_str() {
-        "text" => {
-            Code::Text(String::from_utf8(bytes).map_err(|_| damaged("its text is not UTF-8"))?)
+    Ok(Stored { name: name.clone(), revision, bytes })
+}
+
+/// What a database holds of a revision; what it is worth is not known yet.
+pub(super) struct Stored {
+    name: ModuleName,
+    revision: Revision,
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    /// The code, if it is what was published. Takes a while for large code, and no connection.
+    pub(super) fn verify(self) -> Result<(Revision, Code), DatabaseErrorKind> {
+        let Self { name, revision, bytes } = self;
+        let damaged = |what| DatabaseErrorKind::Damaged {
+            name: name.to_string(),
+            revision: revision.number,
+            what,
+        };
+        if ContentHash::of(&bytes).to_string() != revision.sha256 {
+            return Err(damaged("its code has another SHA-256 than what was published"));
         }
-        "crate" => Code::Crate(CrateArchive::read(bytes)?),
-        "library" => Code::Library(bytes),
-        _ => return Err(damaged("it is neither a text, nor a crate, nor a library")),
-    };
-    Ok((revision, code))
+        let code = match revision.kind.as_str() {
+            "text" => {
+                Code::Text(String::from_utf8(bytes).map_err(|_| damaged("its text is not UTF-8"))?)
+            }
+            "crate" => Code::Crate(CrateArchive::read(bytes)?),
+            "library" => Code::Library(bytes),
+            _ => return Err(damaged("it is neither a text, nor a crate, nor a library")),
+        };
+        Ok((revision, code))
+    }
 }

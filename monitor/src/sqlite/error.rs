@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hotswap_artifact::FetchError;
 use rusqlite::ErrorCode;
 
 use super::{ArchiveError, NameError};
@@ -72,7 +73,8 @@ pub enum DatabaseErrorKind {
     },
     /// Somebody else was quicker.
     #[error(
-        "{name} is at revision {found} by {by}, not at {expected}; look at that one and publish again"
+        "{name} is at revision {found}{}, not at {expected}; look at that one and publish again",
+        by_whom(by)
     )]
     Conflict {
         /// The module.
@@ -81,8 +83,16 @@ pub enum DatabaseErrorKind {
         expected: u64,
         /// What is there; 0 for no module.
         found: u64,
-        /// Who published it.
+        /// Who published it, if they said so.
         by: String,
+    },
+    /// Dependencies are named for what has a manifest of its own, or is built already.
+    #[error("{name} is a {kind}; only a single file is told what it depends on")]
+    Dependencies {
+        /// The module.
+        name: String,
+        /// What it is: `crate` or `library`.
+        kind: &'static str,
     },
     /// The code is too long.
     #[error("the code of {name} has {bytes} bytes, more than {bytes_max}")]
@@ -109,6 +119,45 @@ pub enum DatabaseErrorKind {
     Archive(#[from] ArchiveError),
 }
 
+fn by_whom(by: &str) -> String {
+    if by.is_empty() { String::new() } else { format!(" by {by}") }
+}
+
+impl DatabaseErrorKind {
+    /// Whether it is the database that cannot be used; else it is what was published.
+    pub(super) fn is_about_the_database(&self) -> bool {
+        match self {
+            Self::Missing | Self::Io(_) | Self::Sqlite(_) | Self::Foreign | Self::Newer { .. } => {
+                true
+            }
+            Self::Name(_)
+            | Self::NoModule { .. }
+            | Self::NoRevision { .. }
+            | Self::Conflict { .. }
+            | Self::Dependencies { .. }
+            | Self::TooLarge { .. }
+            | Self::Damaged { .. }
+            | Self::Archive(_) => false,
+        }
+    }
+
+    /// Whether another connection has it locked.
+    pub(super) fn is_locked(&self) -> bool {
+        matches!(self, Self::Sqlite(failure) if failure.is_locked())
+    }
+}
+
+impl From<DatabaseErrorKind> for FetchError {
+    /// Whoever tells it names the database and the module.
+    fn from(kind: DatabaseErrorKind) -> Self {
+        if kind.is_about_the_database() {
+            Self::unavailable(kind.to_string())
+        } else {
+            Self::refused(kind.to_string())
+        }
+    }
+}
+
 impl From<rusqlite::Error> for DatabaseErrorKind {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(SqliteFailure(error))
@@ -119,11 +168,19 @@ impl From<rusqlite::Error> for DatabaseErrorKind {
 #[derive(Debug)]
 pub struct SqliteFailure(rusqlite::Error);
 
+impl SqliteFailure {
+    fn is_locked(&self) -> bool {
+        let code = self.0.sqlite_error_code();
+        matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+}
+
 impl fmt::Display for SqliteFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                write!(f, "it is locked by another process ({})", self.0)
+            _ if self.is_locked() => write!(f, "it is locked by another process ({})", self.0),
+            Some(ErrorCode::CannotOpen) => {
+                write!(f, "it can neither be opened nor made; is its directory there? ({})", self.0)
             }
             Some(ErrorCode::NotADatabase) => write!(f, "it is no SQLite database ({})", self.0),
             Some(ErrorCode::DatabaseCorrupt) => write!(f, "it is damaged ({})", self.0),

@@ -30,6 +30,8 @@
 //! - What is fetched is what was published: its SHA-256 is compared. That is a guard against damage, not against people who may
 //!   write to the database: whoever may write there decides what runs.
 //! - Readers never wait for a publisher (write-ahead log); publishers wait for each other for [`BUSY_MAX`].
+//! - All sources of one database in a process share one connection. While nobody writes, a look reads no row; when somebody did,
+//!   one query reads what is current of all modules, and only those that are another are fetched.
 //! - A database that is locked, damaged, of a newer schema, deleted or replaced keeps what runs, and is asked again.
 //!
 //! # Limits
@@ -43,9 +45,11 @@ mod archive;
 mod collection;
 mod database;
 mod error;
+mod listing;
 mod name;
 mod publication;
 mod schema;
+mod shared;
 mod source;
 
 pub use archive::{ARCHIVE_FILES_MAX, ArchiveError, CrateArchive};

@@ -115,8 +115,8 @@ impl ModuleDatabase {
     ///
     /// # Errors
     ///
-    /// [`Conflict`](DatabaseErrorKind::Conflict) when somebody else was quicker; a name or a length that is not taken; what
-    /// SQLite says. The database is what it was.
+    /// [`Conflict`](DatabaseErrorKind::Conflict) when somebody else was quicker; a name, a length or dependencies that are not
+    /// taken; what SQLite says. The database is what it was.
     pub fn publish(&mut self, publication: &Publication) -> Result<Revision, DatabaseError> {
         publish(&mut self.connection, publication)
             .map_err(|kind| DatabaseError::new(&self.path, kind))
@@ -155,6 +155,10 @@ fn publish(
             bytes_max: CODE_BYTES_MAX,
         });
     }
+    let kind = publication.code.kind();
+    if !publication.dependencies.is_empty() && !matches!(publication.code, Code::Text(_)) {
+        return Err(DatabaseErrorKind::Dependencies { name: name.to_string(), kind });
+    }
     let sha256 = ContentHash::of(bytes).to_string();
     let since = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let published_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
@@ -178,7 +182,7 @@ fn publish(
         params![
             name.as_str(),
             number(new),
-            publication.code.kind(),
+            kind,
             bytes,
             sha256,
             published_ms,
@@ -211,6 +215,6 @@ fn conflict(
     found: u64,
 ) -> DatabaseErrorKind {
     let by = revision_of(transaction, name, Some(found)).map(|revision| revision.by);
-    let by = by.ok().filter(|by| !by.is_empty()).unwrap_or_else(|| "nobody".to_owned());
+    let by = by.unwrap_or_default();
     DatabaseErrorKind::Conflict { name: name.to_string(), expected, found, by }
 }

@@ -27,6 +27,23 @@ const MIGRATIONS: &[&str] = &[
      ) STRICT;",
     // 2: what a single file depends on, one line each.
     "ALTER TABLE revision ADD COLUMN dependencies TEXT NOT NULL DEFAULT '';",
+    // 3: the code stands last. What stands behind it is read through all of its pages, at every look that somebody wrote before.
+    "CREATE TABLE revision_3 (
+        module       TEXT NOT NULL REFERENCES module (name),
+        revision     INTEGER NOT NULL,
+        kind         TEXT NOT NULL,
+        sha256       TEXT NOT NULL,
+        published_ms INTEGER NOT NULL,
+        published_by TEXT NOT NULL,
+        reason       TEXT NOT NULL,
+        dependencies TEXT NOT NULL DEFAULT '',
+        code         BLOB NOT NULL,
+        PRIMARY KEY (module, revision)
+     ) STRICT;
+     INSERT INTO revision_3
+        SELECT module, revision, kind, sha256, published_ms, published_by, reason, dependencies, code FROM revision;
+     DROP TABLE revision;
+     ALTER TABLE revision_3 RENAME TO revision;",
 ];
 
 /// The version that this program writes.
@@ -92,10 +109,12 @@ mod tests {
                 .unwrap();
             migrate(&mut connection).unwrap();
             assert_eq!(version(&connection).unwrap(), newest());
-            let lines: String = connection
-                .query_row("SELECT dependencies FROM revision", [], |row| row.get(0))
+            let kept: (String, Vec<u8>, String) = connection
+                .query_row("SELECT dependencies, code, reason FROM revision", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
                 .unwrap();
-            assert_eq!(lines, "", "from {older}");
+            assert_eq!(kept, (String::new(), vec![0], "b".to_owned()), "from {older}");
         }
     }
 

@@ -1,17 +1,17 @@
 //! A module of a database, as a monitor sees it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hotswap_artifact::{
-    Fetch, FetchError, Fetched, Fingerprint, FingerprintHasher, Pause, Source, Woken,
-};
+use hotswap_artifact::{Fetch, FetchError, Fetched, Fingerprint, Pause, Source, Woken};
 use hotswap_system::fs;
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags};
 
-use super::database::{code_of, identity, open, revision_of};
-use super::{Code, DatabaseError, DatabaseErrorKind, ModuleName, NameError, Revision};
+use super::database::stored;
+use super::listing::Listed;
+use super::shared::SharedDatabase;
+use super::{Code, ModuleName, NameError};
 
 /// Into how many parts the pause between two looks is divided, at whose ends is asked whether the database was written to.
 ///
@@ -24,27 +24,16 @@ const PART_MAX: Duration = Duration::from_millis(100);
 
 /// One module of a database: a source like a directory.
 ///
-/// The database need not be there yet. What is said about it is cheap while nobody writes to it: `PRAGMA data_version` tells
-/// whether anybody did, and then the revision decides.
+/// The database need not be there yet. All sources of one database in a process share a connection, and what it says: while
+/// nobody writes, which `PRAGMA data_version` tells cheaply, no row is read for any of them.
 #[derive(Debug)]
 pub struct SqliteSource {
-    path: PathBuf,
+    database: Arc<SharedDatabase>,
     module: ModuleName,
     /// `modules.db#greet`, with an absolute path.
     name: String,
-    state: Mutex<Option<Open>>,
-}
-
-/// A connection, and what it said.
-#[derive(Debug)]
-struct Open {
-    connection: Connection,
-    /// Device and inode of the file.
-    identity: (u64, u64),
-    /// Whose answer that is.
-    data_version: i64,
-    /// `None` before the first answer.
-    answer: Option<Option<Fingerprint>>,
+    /// What was said last; `None` before.
+    answered: Mutex<Option<Option<Listed>>>,
 }
 
 impl SqliteSource {
@@ -58,43 +47,19 @@ impl SqliteSource {
         let path = path.as_ref();
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let name = format!("{}#{module}", path.display());
-        Ok(Self { path, module, name, state: Mutex::default() })
+        let database = SharedDatabase::of(&path);
+        Ok(Self { database, module, name, answered: Mutex::default() })
     }
 
-    /// Asks the database; after a failure it is opened anew the next time.
-    fn ask<T>(
-        &self,
-        question: impl FnOnce(&mut Open) -> Result<T, DatabaseErrorKind>,
-    ) -> Result<T, DatabaseError> {
-        let mut state = self.state.lock();
-        let answer = || {
-            let identity = identity(&self.path)?;
-            let open = match state.take() {
-                // Replaced, or removed and made again: the old one is not what lies there.
-                Some(open) if open.identity == identity => open,
-                _ => Open {
-                    connection: open(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?,
-                    identity,
-                    data_version: 0,
-                    answer: None,
-                },
-            };
-            question(state.insert(open))
-        };
-        let answer = answer();
-        if answer.as_ref().is_err_and(is_about_the_database) {
-            *state = None;
-        }
-        answer.map_err(|kind| DatabaseError::new(&self.path, kind))
+    #[cfg(test)]
+    pub(super) fn database(&self) -> &SharedDatabase {
+        &self.database
     }
 
-    /// Whether anybody wrote to the database since it was last asked.
-    fn is_written(&self) -> bool {
-        let state = self.state.lock();
-        state.as_ref().is_some_and(|open| {
-            open.answer.is_some()
-                && data_version(&open.connection).is_ok_and(|found| found != open.data_version)
-        })
+    /// Whether the module is another than what was said last. Of others nobody is woken.
+    fn is_published(&self) -> bool {
+        let Some(answered) = *self.answered.lock() else { return false };
+        self.database.listed(&self.module).is_ok_and(|listed| listed != answered)
     }
 }
 
@@ -114,29 +79,15 @@ impl Fetch for SqliteSource {
     }
 
     fn fingerprint(&self) -> Result<Option<Fingerprint>, FetchError> {
-        self.ask(|open| {
-            let data_version = data_version(&open.connection)?;
-            if let Some(answer) = open.answer
-                && data_version == open.data_version
-            {
-                return Ok(answer);
-            }
-            let answer = match revision_of(&open.connection, &self.module, None) {
-                Ok(revision) => Some(fingerprint(&revision)),
-                Err(DatabaseErrorKind::NoModule { .. }) => None,
-                Err(kind) => return Err(kind),
-            };
-            // Of before the answer: what was written since is asked about again.
-            (open.data_version, open.answer) = (data_version, Some(answer));
-            Ok(answer)
-        })
-        .map_err(|error| self.failed(error))
+        let listed = self.database.listed(&self.module)?;
+        *self.answered.lock() = Some(listed);
+        Ok(listed.map(|listed| listed.fingerprint(&self.module)).transpose()?)
     }
 
     fn fetch(&self, directory: &Path) -> Result<Fetched, FetchError> {
-        let (revision, code) = self
-            .ask(|open| code_of(&open.connection, &self.module, None))
-            .map_err(|error| self.failed(error))?;
+        let stored = self.database.ask(|connection| stored(connection, &self.module, None))?;
+        // The others need not wait for this.
+        let (revision, code) = stored.verify()?;
         let place = directory.join(self.module.as_str());
         let (source, written) = match &code {
             Code::Text(text) => {
@@ -158,7 +109,7 @@ impl Fetch for SqliteSource {
             FetchError::unavailable(format!("cannot write {}", directory.display()))
                 .caused_by(error)
         })?;
-        let mut fetched = Fetched::new(fingerprint(&revision), source);
+        let mut fetched = Fetched::new(revision.fingerprint(), source);
         fetched.note = revision.to_string();
         fetched.dependencies = revision.dependencies;
         Ok(fetched)
@@ -173,51 +124,10 @@ impl Fetch for SqliteSource {
                 Woken::ByTime => left -= time,
                 woken => return woken,
             }
-            if self.is_written() {
+            if self.is_published() {
                 return Woken::ByChange;
             }
         }
         Woken::ByTime
     }
-}
-
-impl SqliteSource {
-    fn failed(&self, error: DatabaseError) -> FetchError {
-        let message = format!("no code of {}", self.module);
-        if is_about_the_database(&error.kind) {
-            FetchError::unavailable(message).caused_by(error)
-        } else {
-            FetchError::refused(message).caused_by(error)
-        }
-    }
-}
-
-/// Whether it is the database that cannot be used; else it is what was published.
-fn is_about_the_database(kind: &DatabaseErrorKind) -> bool {
-    !matches!(
-        kind,
-        DatabaseErrorKind::Damaged { .. }
-            | DatabaseErrorKind::TooLarge { .. }
-            | DatabaseErrorKind::Archive(_)
-            | DatabaseErrorKind::NoModule { .. }
-            | DatabaseErrorKind::NoRevision { .. }
-            | DatabaseErrorKind::Conflict { .. }
-            | DatabaseErrorKind::Name(_)
-    )
-}
-
-/// The revision decides, so that publishing the same again is seen, and what it holds, so that a database in the place of another
-/// is noticed.
-fn fingerprint(revision: &Revision) -> Fingerprint {
-    let mut hasher = FingerprintHasher::new();
-    hasher.piece(&revision.number.to_le_bytes());
-    hasher.piece(revision.kind.as_bytes());
-    hasher.piece(revision.sha256.as_bytes());
-    revision.dependencies.iter().for_each(|line| hasher.piece(line.as_bytes()));
-    hasher.finish()
-}
-
-/// A number that differs when another connection has written. *Source*: sqlite.org/pragma.html#pragma_data_version.
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "data_version", |row| row.get(0))
 }

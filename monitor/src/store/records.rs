@@ -12,17 +12,14 @@ use hotswap_artifact::{Artifact, ContentHash, Fingerprint, FingerprintHasher, Or
 use hotswap_system::fs;
 use serde_json::{Value, json};
 
-use super::{Found, find, keep, trim, trim_libraries, whole};
+use super::{Found, SOURCES_MAX, find, keep, trim, trim_libraries, whole};
 use crate::BuildSettings;
 use crate::project::features;
 use crate::scan::absolute;
+use crate::supply::Supply;
 
 /// How many libraries that served are remembered of one source: as far back as anybody goes after a restart.
 const SERVED_MAX: usize = 8;
-
-/// Of how many sources in one target directory it is remembered what served. What each served last is not trimmed: a store
-/// may have that many libraries more.
-const SOURCES_MAX: usize = 32;
 
 /// How many fingerprints are in quarantine in one target directory; the oldest are forgotten.
 const QUARANTINED_MAX: usize = 256;
@@ -80,19 +77,19 @@ impl Records {
     /// What earlier processes noted about a source that is built with these settings.
     ///
     /// Where no target directory is chosen, the source may be gone, and with it the knowledge where its workspace was: the
-    /// nearest `target/hotswap` beside or above it that knows the source counts.
+    /// nearest `target/hotswap` beside or above it that knows the source counts. For what is fetched it is the one in the
+    /// working directory.
     #[must_use]
     pub fn of(source: &Source, settings: &BuildSettings) -> Self {
         let source = absolute(source);
         let key = key(&source, settings);
         let chosen = settings.target_dir.as_ref().map(|path| path.join("store"));
         let is_chosen = chosen.is_some();
-        let beside = source.location().ancestors().map(|path| path.join("target/hotswap/store"));
         let knows = |store: &PathBuf| read_served(store, &key).is_some();
-        // Nothing is built for a prebuilt library.
-        let is_built = !matches!(source, Source::Prebuilt(_));
-        let found = || is_built.then(|| beside.into_iter().find(knows)).flatten();
-        let store = chosen.or_else(found);
+        let found = || places(&source).into_iter().find(knows);
+        // What is fetched has a place of its own.
+        let own = || Supply::new(&source, settings).map(|supply| supply.target_dir().join("store"));
+        let store = chosen.or_else(found).or_else(own);
         let served = store.as_deref().and_then(|store| read_served(store, &key));
         Self { key, is_chosen, store, served: served.unwrap_or_default() }
     }
@@ -116,7 +113,7 @@ impl Records {
     /// Notes that this serves from now on. Where it is nobody's own build, `copy`, a file of the same bytes that nobody
     /// writes, is put into the store first; then the result is where it lies.
     ///
-    /// Nothing is noted of what has no store: a prebuilt library, unless a target directory was chosen.
+    /// Nothing is noted of what has no store: a prebuilt library that is not fetched, unless a target directory was chosen.
     ///
     /// # Errors
     ///
@@ -171,7 +168,7 @@ impl Records {
         fs::create_dir_all(&directory)?;
         whole::write(&path, render_quarantined(why).as_bytes())?;
         whole::sweep(&directory);
-        trim(&directory, &[path], QUARANTINED_MAX);
+        trim(&directory, &[path].into(), QUARANTINED_MAX);
         if self.served.iter().any(|served| served.fingerprint == why.fingerprint) {
             let good = self.served.iter().filter(|served| served.fingerprint != why.fingerprint);
             let good = good.copied().collect();
@@ -219,7 +216,7 @@ impl Records {
         fs::create_dir_all(&directory)?;
         whole::write(&path, render_served(&served).as_bytes())?;
         whole::sweep(&directory);
-        trim(&directory, &[path], SOURCES_MAX);
+        trim(&directory, &[path].into(), SOURCES_MAX);
         self.served = served;
         Ok(())
     }
@@ -232,6 +229,11 @@ impl Records {
 const SERVED: &str = "served";
 const QUARANTINE: &str = "quarantine";
 
+/// Of how many sources of a store it is known what served.
+pub(super) fn sources(store: &Path) -> usize {
+    fs::read_dir(store.join(SERVED)).map_or(0, Iterator::count)
+}
+
 /// What each source of a store served last.
 pub(super) fn latest_of_all(store: &Path) -> Vec<ContentHash> {
     let entries = fs::read_dir(store.join(SERVED)).into_iter().flatten().flatten();
@@ -243,11 +245,38 @@ pub(super) fn latest_of_all(store: &Path) -> Vec<ContentHash> {
 fn key(source: &Source, settings: &BuildSettings) -> String {
     let mut key = FingerprintHasher::new();
     key.piece(FORMAT.as_bytes());
-    key.piece(format!("{source:?} {:?}", settings.profile).as_bytes());
+    key.piece(format!("{} {:?}", lasting_name(source), settings.profile).as_bytes());
     for argument in features(settings) {
         key.piece(argument.as_bytes());
     }
     key.finish().to_string()
+}
+
+/// Names a source as the next process names it, whatever lies there.
+fn lasting_name(source: &Source) -> String {
+    match source {
+        Source::Fetched(fetched) => {
+            format!("{} {:?}", fetched.fetch().kind(), fetched.fetch().lasting_name())
+        }
+        Source::Chain(chain) => {
+            chain.links().iter().map(|link| lasting_name(&absolute(&link.source)) + "\n").collect()
+        }
+        local => format!("{local:?}"),
+    }
+}
+
+/// Where the store of a source may be, when nobody chose a place.
+fn places(source: &Source) -> Vec<PathBuf> {
+    match source {
+        Source::Chain(chain) => {
+            chain.links().iter().flat_map(|link| places(&absolute(&link.source))).collect()
+        }
+        Source::Crate(path) | Source::File(path) => {
+            path.ancestors().map(|path| path.join("target/hotswap/store")).collect()
+        }
+        // Nothing is built for a prebuilt library; what is fetched lies elsewhere.
+        _ => Vec::new(),
+    }
 }
 
 /// Puts a library that somebody else wrote into a store.
@@ -331,6 +360,24 @@ mod tests {
 
     fn records(target_dir: &Path) -> Records {
         Records::of(&Source::from("/s/game"), &settings(target_dir))
+    }
+
+    #[test]
+    fn what_is_fetched_is_known_by_its_name_and_noted_where_it_is_fetched_to() {
+        let source = Source::string("// one");
+        let of = |source: Source| Records::of(&source, &BuildSettings::default());
+        let before = of((&source).into());
+        source.set("// two");
+        assert_eq!(of((&source).into()).key, before.key, "it is the same source");
+        let here = std::env::current_dir().unwrap().join("target/hotswap/store");
+        assert_eq!(before.store, Some(here.clone()));
+        let other = Source::string("// two");
+        assert_ne!(of((&other).into()).key, before.key);
+        let chain = |sources: [Source; 2]| of(Source::chain(sources).into());
+        let files = || Source::from("/nowhere/at/all.rs");
+        let records = chain([(&source).into(), files()]);
+        assert_eq!(records.store, Some(here));
+        assert_ne!(records.key, chain([files(), (&source).into()]).key);
     }
 
     fn built(target_dir: &Path, text: &str) -> Artifact {
@@ -445,6 +492,28 @@ mod tests {
             built(directory.path(), &number.to_string());
         }
         assert!(records.library(&records.served()[0]).is_some());
+    }
+
+    #[test]
+    fn of_a_hundred_sources_each_keeps_what_it_served_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let of = |number: u64| {
+            Records::of(&Source::from(format!("/s/game{number}")), &settings(directory.path()))
+        };
+        for round in 0..2 {
+            for number in 0..100 {
+                let artifact = built(directory.path(), &format!("{round} {number}"));
+                of(number).note_served(&artifact, Path::new("")).unwrap();
+            }
+        }
+        for number in 0..100 {
+            let served = of(number).served()[0];
+            assert_eq!(served.fingerprint, Fingerprint::of(format!("1 {number}").as_bytes()));
+            assert!(of(number).library(&served).is_some(), "{number}");
+        }
+        // And of all that they served before, some.
+        let libraries = fs::read_dir(directory.path().join("store")).unwrap().count();
+        assert!((100..100 + 2 * STORE_FILES_MAX).contains(&libraries), "{libraries}");
     }
 
     #[test]

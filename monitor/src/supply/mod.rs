@@ -129,6 +129,11 @@ impl Supply {
         })
     }
 
+    /// Where builds of what is fetched go.
+    pub(crate) fn target_dir(&self) -> &Path {
+        &self.target_dir
+    }
+
     /// Gives the bell to all who can ring it.
     pub(crate) fn attach(&self, bell: &Bell) {
         for member in &self.members {

@@ -36,8 +36,16 @@ pub enum Source {
 }
 
 /// A source of somebody's own; a clone is the same. Equal when kind and name are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FetchedSource(Arc<dyn Fetch>);
+
+impl fmt::Debug for FetchedSource {
+    /// Which it is. What lies there may be long, and changes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = self.identity();
+        f.debug_tuple(kind).field(&name).finish()
+    }
+}
 
 impl FetchedSource {
     /// What fetches it.

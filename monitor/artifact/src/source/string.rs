@@ -1,5 +1,6 @@
 //! Rust source that a program has in its hands.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,8 @@ pub struct StringSource(Arc<Shared>);
 struct Shared {
     /// `string-1`: by this name the log knows it.
     name: String,
+    /// What it began with.
+    first: Fingerprint,
     content: Mutex<Content>,
     bells: Mutex<Vec<Bell>>,
 }
@@ -47,8 +50,10 @@ impl StringSource {
     pub(super) fn new(text: &str) -> Self {
         // Relaxed: only the number counts.
         let name = format!("string-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let content = Mutex::new(Content::new(text.into(), Vec::new()));
-        Self(Arc::new(Shared { name, content, bells: Mutex::default() }))
+        let content = Content::new(text.into(), Vec::new());
+        let first = content.fingerprint;
+        let (content, bells) = (Mutex::new(content), Mutex::default());
+        Self(Arc::new(Shared { name, first, content, bells }))
     }
 
     /// Adds a line of a `[dependencies]` table: `serde = "1"`. The engine's own crate for modules is always there.
@@ -89,6 +94,11 @@ impl Fetch for StringSource {
 
     fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// In another process the first string may be another module: what it begins with tells.
+    fn lasting_name(&self) -> Cow<'_, str> {
+        format!("{} {}", self.0.name, self.0.first).into()
     }
 
     fn fingerprint(&self) -> Result<Option<Fingerprint>, FetchError> {
@@ -136,6 +146,16 @@ mod tests {
         let (one, other) = (StringSource::new(""), StringSource::new(""));
         assert_ne!(crate::Source::from(&one), crate::Source::from(other));
         assert_eq!(crate::Source::from(&one), crate::Source::from(one));
+    }
+
+    #[test]
+    fn a_later_process_knows_it_by_what_it_began_with() {
+        let source = StringSource::new("// one");
+        let known = source.lasting_name().into_owned();
+        source.set("// two");
+        assert_eq!(source.lasting_name(), known);
+        assert!(known.starts_with(source.name()));
+        assert_ne!(StringSource::new("// two").0.first, source.0.first);
     }
 
     #[test]
