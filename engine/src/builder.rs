@@ -35,10 +35,11 @@ use crate::journal::{Journal, Unwritten};
 use crate::opening::Opening;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
+use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::state::{Cells, StateSettings};
 use crate::swapper::{
-    Channels, Fallback, FirstAnswer, Handover, Keeping, Swapper, provides, provides_named,
+    Channels, Crew, Fallback, FirstAnswer, Handover, Keeping, Swapper, provides, provides_named,
 };
 use crate::verdict::Verdict;
 use crate::version::{Provenance, Version};
@@ -102,6 +103,7 @@ pub struct EngineBuilder {
     keeping: Keeping,
     control: Option<PathBuf>,
     watch: WatchSettings,
+    shared: Option<Shared>,
 }
 
 impl EngineBuilder {
@@ -125,7 +127,14 @@ impl EngineBuilder {
             keeping: Keeping::default(),
             control: None,
             watch: WatchSettings::default(),
+            shared: None,
         }
+    }
+
+    /// Opens the engine with threads that it has together with others.
+    pub(crate) fn on(mut self, shared: &Shared) -> Self {
+        self.shared = Some(shared.clone());
+        self
     }
 
     /// The engine's name in the log; by default the last part of the source's path.
@@ -371,10 +380,14 @@ impl EngineBuilder {
                 Watch::start(&mut swapper, &source, self.watch).map_err(&fail)?;
             }
         }
-        // From here on the handle's drop ends the thread.
-        swapper.start().map_err(|error| {
-            fail(OpenErrorKind::Thread { thread: "swapper", error: Arc::new(error) })
-        })?;
+        let crew = match self.shared {
+            Some(shared) => shared.crew,
+            None => Crew::of_one(&core.name).map_err(|error| {
+                fail(OpenErrorKind::Thread { thread: "swapper", error: Arc::new(error) })
+            })?,
+        };
+        // From here on the handle's drop ends the swapper.
+        crew.add(swapper);
         let control = self.control.map(|path| control(&core, path)).transpose();
         // Ends what was started when nobody can be let in.
         let engine = Engine::new(core);

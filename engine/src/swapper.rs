@@ -5,6 +5,7 @@
 
 mod abort;
 mod admission;
+mod crew;
 mod crowd;
 mod handover;
 mod hooks;
@@ -28,16 +29,16 @@ use hotswap_artifact::{
     Artifact, Cause, Fingerprint, Notification, Origin, Stage, Ticket, Trigger,
 };
 use hotswap_system::clock::{self, Timer};
-use hotswap_system::thread;
 
 use self::admission::Admitted;
 pub(crate) use self::admission::{provides, provides_named};
+pub(crate) use self::crew::Crew;
 pub(crate) use self::handover::Handover;
 use self::hooks::HookRuns;
 use self::lineage::Lineage;
 use self::newcomer::Newcomer;
 use self::refusals::Refusals;
-use self::retire::Closing;
+use self::retire::{Closing, Ending};
 use self::rollback::Left;
 pub(crate) use self::standing::Fallback;
 use crate::audit::Line;
@@ -104,11 +105,9 @@ pub(crate) struct Swapper {
     overdue: Timer,
     /// Has a message when a call may run past its deadline.
     calls_due: Timer,
-    /// Whether the last handle is gone.
-    is_closing: bool,
-    /// Who waits for the end of this thread.
-    done: Option<Sender<()>>,
-    /// Images that are mapped, so that the thread knows when nothing is left to unmap.
+    /// How far the end has come, once the last handle is gone.
+    ending: Option<Ending>,
+    /// Images that are mapped, so that it is known when nothing is left to unmap.
     pub(crate) mapped_count: usize,
     /// How many of them may be there that nobody wants.
     cap: Cap,
@@ -187,20 +186,12 @@ impl Swapper {
             drain_deadline: keeping.drain_deadline,
             overdue: clock::never(),
             calls_due: clock::never(),
-            is_closing: false,
-            done: None,
+            ending: None,
             mapped_count: 0,
             cap: keeping.cap,
             staged: Vec::new(),
             homes: Vec::new(),
         }
-    }
-
-    /// Starts the thread. It ends after `Close`, when nothing of this engine is mapped any more.
-    pub(crate) fn start(self) -> std::io::Result<()> {
-        let name = format!("hotswap-{}", self.core.name);
-        thread::spawn(name, move || self.run())?;
-        Ok(())
     }
 
     fn serve(&mut self, request: Request) {
