@@ -10,6 +10,7 @@
 mod artifact;
 mod build_error;
 mod fetch;
+mod group;
 mod hash;
 mod notification;
 mod source;
@@ -18,6 +19,7 @@ mod under_way;
 pub use artifact::{Artifact, Origin};
 pub use build_error::{BuildError, BuildErrorKind, Diagnostics};
 pub use fetch::{Bell, Fetch, FetchError, FetchErrorKind, Fetched, Pause, Woken};
+pub use group::{Group, MemberId};
 pub use hash::{ContentHash, ContentHasher, Fingerprint, FingerprintHasher, ParseHashError};
 pub use notification::{Cause, Notification, Outcome, ScanError, Ticket, Trigger};
 pub use source::{Chain, ChainLink, FetchedSource, Source, StringSource, WhenDown};

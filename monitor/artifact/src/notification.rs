@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{Artifact, BuildError, Fingerprint, UnderWay};
+use crate::{Artifact, BuildError, Fingerprint, Group, UnderWay};
 
 /// One message from the monitor: what lies in the source now.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Notification {
     pub cause: Cause,
     /// What became of it.
     pub outcome: Outcome,
+    /// What changed together with it, where anything did.
+    pub group: Option<Arc<Group>>,
 }
 
 impl Notification {
@@ -38,7 +40,13 @@ impl Notification {
         outcome: Outcome,
     ) -> Self {
         let (change, under_way) = change.unzip();
-        Self { change, under_way, trigger, through, cause, outcome }
+        Self { change, under_way, trigger, through, cause, outcome, group: None }
+    }
+
+    /// The same message, of a source that changed together with others.
+    #[must_use]
+    pub fn with_group(self, group: Arc<Group>) -> Self {
+        Self { group: Some(group), ..self }
     }
 }
 
