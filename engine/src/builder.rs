@@ -7,7 +7,7 @@ mod state_settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, never, unbounded};
@@ -41,6 +41,7 @@ use crate::state::{Cells, StateSettings};
 use crate::swapper::{
     Channels, Crew, Fallback, FirstAnswer, Handover, Keeping, Swapper, provides, provides_named,
 };
+use crate::testing::Seat;
 use crate::verdict::Verdict;
 use crate::version::{Provenance, Version};
 use crate::version_id::VersionId;
@@ -104,6 +105,7 @@ pub struct EngineBuilder {
     control: Option<PathBuf>,
     watch: WatchSettings,
     shared: Option<Shared>,
+    seat: Option<Seat>,
 }
 
 impl EngineBuilder {
@@ -128,12 +130,19 @@ impl EngineBuilder {
             control: None,
             watch: WatchSettings::default(),
             shared: None,
+            seat: None,
         }
     }
 
     /// Opens the engine with threads that it has together with others.
     pub(crate) fn on(mut self, shared: &Shared) -> Self {
         self.shared = Some(shared.clone());
+        self
+    }
+
+    /// Has tests say which changes belong together.
+    pub(crate) fn seat(mut self, seat: Seat) -> Self {
+        self.seat = Some(seat);
         self
     }
 
@@ -339,6 +348,7 @@ impl EngineBuilder {
             cells: Cells::new(),
             state: self.state,
             state_path: self.state_path,
+            member: OnceLock::new(),
             requests,
             is_closed: AtomicBool::new(false),
             process_id: process::id(),
@@ -378,6 +388,11 @@ impl EngineBuilder {
                 let fallback = self.fallback;
                 swapper.first = Some(FirstAnswer { reply, waits_for_repair, fallback });
                 Watch::start(&mut swapper, &source, self.watch).map_err(&fail)?;
+                if let Some(seat) = self.seat {
+                    seat.take(&mut swapper).map_err(|error| {
+                        fail(OpenErrorKind::Thread { thread: "seat", error: Arc::new(error) })
+                    })?;
+                }
             }
         }
         let crew = match self.shared {

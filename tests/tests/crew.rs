@@ -76,7 +76,7 @@ fn an_engine_that_ends_slowly_holds_up_no_other() {
     });
     receive(&entered, "the hook");
     let swapped = other.clone();
-    within(PATIENCE, "another engine's swap", move || swapped.offer(&prebuilt::numbered(2)))
+    within(PATIENCE, "another engine's swap", move || swapped.offer(prebuilt::numbered(2)))
         .expect("swaps");
     assert_eq!(version(&other), 2);
     let third = open(&crew, &prebuilt::numbered(1));
@@ -100,7 +100,7 @@ fn an_engine_may_be_dropped_by_the_thread_that_serves_it() {
         matches!(event, Event::Stopped).then_some(())
     });
     let other = open(&crew, &prebuilt::numbered(1));
-    other.offer(&prebuilt::numbered(2)).expect("the thread goes on");
+    other.offer(prebuilt::numbered(2)).expect("the thread goes on");
 }
 
 #[test]

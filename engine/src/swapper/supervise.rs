@@ -129,7 +129,7 @@ impl Swapper {
         match self.notifications.try_recv() {
             Ok(notification) => {
                 turn = Turn::Busy;
-                self.consider(notification);
+                self.receive(notification);
             }
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => {
@@ -157,7 +157,7 @@ impl Swapper {
     }
 
     /// Says that a turn panicked, and answers everybody who waits: nobody knows for which the answer is lost.
-    fn panicked(&mut self, message: String) -> ReloadError {
+    pub(super) fn panicked(&mut self, message: String) -> ReloadError {
         let line = Line::error("swapper.panic").field("err", "panic").field("msg", &message);
         self.core.journal.write(None, line);
         let error = self.error(ReloadErrorKind::Panicked { message });
@@ -173,13 +173,21 @@ impl Swapper {
         newcomer: &mut Newcomer,
         id: VersionId,
     ) -> Result<Admitted, Refusal> {
+        self.survive(|swapper| swapper.admit(newcomer, id))
+    }
+
+    /// Takes a step with a newcomer; a panic on the way is a refusal.
+    pub(super) fn survive<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         // Unwind safety: what was staged and loaded is dropped, which undoes it.
-        let admitted = catch_unwind(AssertUnwindSafe(|| {
-            let admitted = self.admit(newcomer, id)?;
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            let taken = step(self)?;
             fault::point(Operation::Pass);
-            Ok(admitted)
+            Ok(taken)
         }));
-        admitted.unwrap_or_else(|payload| {
+        taken.unwrap_or_else(|payload| {
             let message = panic_text(payload);
             Err((LoadErrorKind::Panicked { message }, "load.refused"))
         })
@@ -193,9 +201,8 @@ impl Swapper {
     fn try_again(&mut self) {
         self.retry = clock::never();
         let is_paused = self.core.history.lock().is_paused;
-        if let Some(newcomer) = self.held_back.take_if(|held| !is_paused && held.failures > 0) {
-            // The verdict is in the log and in the events; nobody waits for it.
-            let _ = self.swap(newcomer);
+        if !is_paused && self.held_back.as_ref().is_some_and(|held| held.failures > 0) {
+            self.swap_held();
         }
     }
 }

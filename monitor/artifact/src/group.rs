@@ -1,7 +1,7 @@
 //! Sources that change together.
 
-/// Identifies a source among those of one shared monitor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Identifies a source among those of one shared monitor; 0 where a source has a monitor to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MemberId(pub u64);
 
 /// Sources that changed together, because of something that they share.
