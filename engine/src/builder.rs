@@ -7,7 +7,7 @@ mod state_settings;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded, never, unbounded};
@@ -36,11 +36,13 @@ use crate::modules::member::Member;
 use crate::opening::Opening;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
+use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::state::{Cells, StateSettings};
 use crate::swapper::{
-    Channels, Fallback, FirstAnswer, Handover, Keeping, Swapper, provides, provides_named,
+    Channels, Crew, Fallback, FirstAnswer, Handover, Keeping, Swapper, provides, provides_named,
 };
+use crate::testing::Seat;
 use crate::verdict::Verdict;
 use crate::version::{Provenance, Version};
 use crate::version_id::VersionId;
@@ -104,6 +106,8 @@ pub struct EngineBuilder {
     control: Option<PathBuf>,
     watch: WatchSettings,
     member: Option<Weak<Member>>,
+    shared: Option<Shared>,
+    seat: Option<Seat>,
 }
 
 impl EngineBuilder {
@@ -128,7 +132,21 @@ impl EngineBuilder {
             control: None,
             watch: WatchSettings::default(),
             member: None,
+            shared: None,
+            seat: None,
         }
+    }
+
+    /// Opens the engine with threads that it has together with others.
+    pub(crate) fn on(mut self, shared: &Shared) -> Self {
+        self.shared = Some(shared.clone());
+        self
+    }
+
+    /// Has tests say which changes belong together.
+    pub(crate) fn seat(mut self, seat: Seat) -> Self {
+        self.seat = Some(seat);
+        self
     }
 
     /// The engine's name in the log; by default the last part of the source's path.
@@ -339,6 +357,7 @@ impl EngineBuilder {
             cells: Cells::new(),
             state: self.state,
             state_path: self.state_path,
+            member_id: OnceLock::new(),
             requests,
             is_closed: AtomicBool::new(false),
             process_id: process::id(),
@@ -379,12 +398,21 @@ impl EngineBuilder {
                 let fallback = self.fallback;
                 swapper.first = Some(FirstAnswer { reply, waits_for_repair, fallback });
                 Watch::start(&mut swapper, &source, self.watch).map_err(&fail)?;
+                if let Some(seat) = self.seat {
+                    seat.take(&mut swapper).map_err(|error| {
+                        fail(OpenErrorKind::Thread { thread: "seat", error: Arc::new(error) })
+                    })?;
+                }
             }
         }
-        // From here on the handle's drop ends the thread.
-        swapper.start().map_err(|error| {
-            fail(OpenErrorKind::Thread { thread: "swapper", error: Arc::new(error) })
-        })?;
+        let crew = match self.shared {
+            Some(shared) => shared.crew,
+            None => Crew::of_one(&core.name).map_err(|error| {
+                fail(OpenErrorKind::Thread { thread: "swapper", error: Arc::new(error) })
+            })?,
+        };
+        // From here on the handle's drop ends the swapper.
+        crew.add(swapper);
         let control = self.control.map(|path| control(&core, path)).transpose();
         // Ends what was started when nobody can be let in.
         let engine = Engine::new(core);

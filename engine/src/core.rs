@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use hotswap_artifact::Trigger;
+use hotswap_artifact::{MemberId, Trigger};
 use hotswap_module::__private::{RawCall, Status as ShimStatus, with_linked_context};
 use hotswap_module::{CallError, CallErrorKind, Signature};
 use hotswap_system::clock;
@@ -63,6 +63,8 @@ pub(crate) struct Core {
     pub(crate) state: StateSettings,
     /// Where they are saved.
     pub(crate) state_path: Option<PathBuf>,
+    /// By which its source is known among those that are watched together, once it is.
+    pub(crate) member_id: OnceLock<MemberId>,
     /// To the swapper.
     pub(crate) requests: Sender<Request>,
     pub(crate) is_closed: AtomicBool,
@@ -209,6 +211,11 @@ impl Core {
             trigger: Trigger::Manual,
             answer: Some(Answer { reply, forces: false }),
         })
+    }
+
+    /// By which its source is known among those that are watched together; none where it has a monitor to itself.
+    pub(crate) fn member_id(&self) -> MemberId {
+        self.member_id.get().copied().unwrap_or_default()
     }
 
     /// Whether this is a forked child: the swapper stayed behind, and nobody would answer.

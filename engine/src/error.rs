@@ -131,6 +131,16 @@ pub enum ReloadErrorKind {
     /// what was built waits for one of them to go, or to be asked for again.
     #[error("{0}")]
     Crowded(Crowd),
+    /// It changes together with others, by what they share, and one of them cannot become current: none of them did. What was
+    /// built waits, and is tried again together when that one has something newer.
+    #[error("it changes together with {member}, which cannot become current")]
+    Group {
+        /// The name of that engine.
+        member: String,
+        /// Why it cannot.
+        #[source]
+        error: Arc<ReloadError>,
+    },
     /// Nothing changes what runs any more: [`Engine::freeze`](crate::Engine::freeze) was called.
     #[error("the engine is frozen")]
     Frozen,
@@ -206,6 +216,7 @@ impl ReloadError {
             ReloadErrorKind::NoSource => "no_source".to_owned(),
             ReloadErrorKind::Paused => "paused".to_owned(),
             ReloadErrorKind::Crowded(_) => "crowded".to_owned(),
+            ReloadErrorKind::Group { .. } => "group".to_owned(),
             ReloadErrorKind::Frozen => "frozen".to_owned(),
             ReloadErrorKind::RolledBack { .. } => "rolled_back".to_owned(),
             ReloadErrorKind::Aborted => "aborted".to_owned(),

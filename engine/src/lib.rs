@@ -70,12 +70,15 @@ mod properties;
 mod provide;
 mod request;
 mod services;
+mod shared;
 mod slot;
 mod stage;
 mod state;
 mod status;
 mod swapper;
 mod sync;
+#[doc(hidden)]
+pub mod testing;
 mod unload;
 mod verdict;
 mod verify;

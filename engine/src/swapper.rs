@@ -5,12 +5,15 @@
 
 mod abort;
 mod admission;
+mod bonded;
+mod crew;
 mod crowd;
 mod handover;
 mod hooks;
 mod lineage;
 mod newcomer;
 mod notified;
+mod publish;
 mod refusals;
 mod retire;
 mod rollback;
@@ -20,7 +23,6 @@ mod supervise;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, never};
@@ -28,16 +30,17 @@ use hotswap_artifact::{
     Artifact, Cause, Fingerprint, Notification, Origin, Stage, Ticket, Trigger,
 };
 use hotswap_system::clock::{self, Timer};
-use hotswap_system::thread;
 
-use self::admission::Admitted;
+use self::admission::{Admitted, Refusal};
 pub(crate) use self::admission::{provides, provides_named};
+use self::bonded::Bonded;
+pub(crate) use self::crew::Crew;
 pub(crate) use self::handover::Handover;
 use self::hooks::HookRuns;
 use self::lineage::Lineage;
 use self::newcomer::Newcomer;
 use self::refusals::Refusals;
-use self::retire::Closing;
+use self::retire::{Closing, Ending};
 use self::rollback::Left;
 pub(crate) use self::standing::Fallback;
 use crate::audit::Line;
@@ -45,13 +48,11 @@ use crate::cap::Cap;
 use crate::core::Core;
 use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, SwapReason};
-use crate::history::Transition;
 use crate::hook::HOOK_DEADLINE;
 use crate::journal::Tx;
 use crate::load_error::LoadError;
-use crate::pin::{Holds, PinKind};
+use crate::pin::Holds;
 use crate::request::{Answer, Reply, Request};
-use crate::slot;
 use crate::slot::draining::Draining;
 use crate::stage;
 use crate::verdict::Verdict;
@@ -104,11 +105,11 @@ pub(crate) struct Swapper {
     overdue: Timer,
     /// Has a message when a call may run past its deadline.
     calls_due: Timer,
-    /// Whether the last handle is gone.
-    is_closing: bool,
-    /// Who waits for the end of this thread.
-    done: Option<Sender<()>>,
-    /// Images that are mapped, so that the thread knows when nothing is left to unmap.
+    /// What it has to do with other engines.
+    bonds: Bonded,
+    /// How far the end has come, once the last handle is gone.
+    ending: Option<Ending>,
+    /// Images that are mapped, so that it is known when nothing is left to unmap.
     pub(crate) mapped_count: usize,
     /// How many of them may be there that nobody wants.
     cap: Cap,
@@ -187,20 +188,13 @@ impl Swapper {
             drain_deadline: keeping.drain_deadline,
             overdue: clock::never(),
             calls_due: clock::never(),
-            is_closing: false,
-            done: None,
+            bonds: Bonded::default(),
+            ending: None,
             mapped_count: 0,
             cap: keeping.cap,
             staged: Vec::new(),
             homes: Vec::new(),
         }
-    }
-
-    /// Starts the thread. It ends after `Close`, when nothing of this engine is mapped any more.
-    pub(crate) fn start(self) -> std::io::Result<()> {
-        let name = format!("hotswap-{}", self.core.name);
-        thread::spawn(name, move || self.run())?;
-        Ok(())
     }
 
     fn serve(&mut self, request: Request) {
@@ -226,11 +220,8 @@ impl Swapper {
                 self.core.history.lock().is_paused = false;
                 self.core.journal.write(None, Line::info("manual.resume"));
                 self.core.tell(&Event::Resumed);
-                if let Some(newcomer) = self.held_back.take() {
-                    // The verdict is in the log and in the events; nobody waits for it.
-                    let _ = self.swap(newcomer);
-                }
-                let _ = done.send(());
+                self.swap_held();
+                self.bonds.answer_when_tried(done);
             }
             Request::RollBack { target, reply } => {
                 let verdict = self.roll_back(target, Left::Quarantined);
@@ -321,20 +312,8 @@ impl Swapper {
     /// The whole path from a library on disk to the current version. Until the pointer is
     /// written, every failure leaves what is current as it was.
     fn swap(&mut self, mut newcomer: Newcomer) -> Result<Verdict, ReloadError> {
-        let is_frozen = {
-            let mut history = self.core.history.lock();
-            history.queued = None;
-            history.is_frozen
-        };
-        if is_frozen {
-            let line = Line::warn("swap.refused").field("fp", Sha1(newcomer.artifact.fingerprint));
-            let error = self.error(ReloadErrorKind::Frozen);
-            self.core.journal.write(Some(&newcomer.tx), line.failure(&error.code(), &error));
-            // Whoever asks again is told again.
-            if newcomer.reason != SwapReason::Offered {
-                self.held_back = Some(newcomer);
-            }
-            return Err(error);
+        if self.is_frozen() {
+            return Err(self.hold_frozen(newcomer));
         }
         let id = self.next_id();
         match self.admit_or_refuse(&mut newcomer, id) {
@@ -342,35 +321,59 @@ impl Swapper {
                 Ok(self.publish(version, &newcomer, handover))
             }
             Ok(Admitted::Crowded(crowd)) => Err(self.hold_up(newcomer, crowd)),
-            Ok(Admitted::Same(current)) => {
-                self.core.history.lock().fallback = None;
-                self.lineage.is_same(current, newcomer.artifact);
-                Ok(Verdict::Unchanged { current })
-            }
-            Err((kind, event)) => {
-                // What was loaded and refused is gone before anybody is told.
-                self.unload_retired();
-                let is_passing = kind.is_passing();
-                let is_of_the_machine = kind.is_of_the_machine();
-                let path = newcomer.artifact.path.clone();
-                let error =
-                    self.turn_away(&newcomer.tx, LoadError { version: id, path, kind }, event);
-                match newcomer.reason {
-                    SwapReason::Offered => {}
-                    // No fault of the source: asked again, it is judged again, without a build.
-                    _ if is_passing => {
-                        newcomer.failures += 1;
-                        newcomer.under_way.enter(Stage::Waiting);
-                        if is_of_the_machine {
-                            self.retry_after(newcomer.failures);
-                        }
-                        self.held_back = Some(newcomer);
-                    }
-                    _ => self.quarantine(&newcomer, &error),
-                }
-                Err(error)
-            }
+            Ok(Admitted::Same(current)) => Ok(self.stay_the_same(current, newcomer)),
+            Err(refusal) => Err(self.refuse(newcomer, id, refusal)),
         }
+    }
+
+    /// Whether nothing may become current. From here on nothing waits for room.
+    fn is_frozen(&mut self) -> bool {
+        let mut history = self.core.history.lock();
+        history.queued = None;
+        history.is_frozen
+    }
+
+    fn hold_frozen(&mut self, newcomer: Newcomer) -> ReloadError {
+        let line = Line::warn("swap.refused").field("fp", Sha1(newcomer.artifact.fingerprint));
+        let error = self.error(ReloadErrorKind::Frozen);
+        self.core.journal.write(Some(&newcomer.tx), line.failure(&error.code(), &error));
+        // Whoever asks again is told again.
+        if newcomer.reason != SwapReason::Offered {
+            self.held_back = Some(newcomer);
+        }
+        error
+    }
+
+    /// What a newcomer is runs already.
+    fn stay_the_same(&mut self, current: VersionId, newcomer: Newcomer) -> Verdict {
+        self.core.history.lock().fallback = None;
+        self.lineage.is_same(current, newcomer.artifact);
+        Verdict::Unchanged { current }
+    }
+
+    /// Says why a newcomer was refused, and what becomes of it: quarantine, or another attempt.
+    fn refuse(&mut self, mut newcomer: Newcomer, id: VersionId, refusal: Refusal) -> ReloadError {
+        let (kind, event) = refusal;
+        // What was loaded and refused is gone before anybody is told.
+        self.unload_retired();
+        let is_passing = kind.is_passing();
+        let is_of_the_machine = kind.is_of_the_machine();
+        let path = newcomer.artifact.path.clone();
+        let error = self.turn_away(&newcomer.tx, LoadError { version: id, path, kind }, event);
+        match newcomer.reason {
+            SwapReason::Offered => {}
+            // No fault of the source: asked again, it is judged again, without a build.
+            _ if is_passing => {
+                newcomer.failures += 1;
+                newcomer.under_way.enter(Stage::Waiting);
+                if is_of_the_machine {
+                    self.retry_after(newcomer.failures);
+                }
+                self.held_back = Some(newcomer);
+            }
+            _ => self.quarantine(&newcomer, &error),
+        }
+        error
     }
 
     fn turn_away(&mut self, tx: &Tx, error: LoadError, event: &'static str) -> ReloadError {
@@ -385,92 +388,6 @@ impl Swapper {
     fn quarantine(&mut self, newcomer: &Newcomer, error: &ReloadError) {
         self.refusals.remember(newcomer.artifact.clone(), error);
         self.note_quarantined(&newcomer.tx, &newcomer.artifact, error);
-    }
-
-    /// The one write that makes a version current.
-    fn publish(
-        &mut self,
-        version: Arc<Version>,
-        newcomer: &Newcomer,
-        handover: Handover,
-    ) -> Verdict {
-        let Newcomer { tx, reason, cause, .. } = newcomer;
-        let to = version.id;
-        let provenance = version.provenance.clone();
-        let before = self.core.current();
-        let from = (before != NO_VERSION).then_some(before);
-        let numbers =
-            |line: Line| line.maybe("from", from.map(VersionId::number)).field("to", to.number());
-        let done = match reason {
-            SwapReason::RolledBack => {
-                // Goes on where it cannot be written down: it must be possible in any case.
-                self.core.journal.intent(Some(tx), numbers(Line::info("rollback.intent")));
-                "rollback.done"
-            }
-            _ => "swap.commit",
-        };
-        {
-            let mut history = self.core.history.lock();
-            history.became_current(&version);
-            history.fallback = None;
-            let (at, cause) = (clock::wall(), cause.clone());
-            history.changed(Transition { at, from, to, reason: *reason, cause });
-        }
-        // Relaxed: read again only by the drop of the last reference, which orders itself after this.
-        version.was_current.store(true, Ordering::Relaxed);
-        self.last = self.last.max(to);
-        self.lineage.became_current(&version, newcomer.artifact.clone());
-        let file = version.image.as_ref().map(|image| image.path().to_owned());
-        let migrate_time = handover.time;
-        handover.bind(&self.core, &version);
-        let start = clock::now();
-        let current = Arc::clone(&version);
-        let old = self.core.slot.publish(version);
-        let publish_time = clock::since(start);
-        handover.finish();
-        self.core.note_restore_points();
-        let held_by = old.holds.list();
-        // A version counts what is not a call, and our own reference; the numbers are for the log.
-        let calls_old = slot::callers(Arc::as_ptr(&old)).len();
-        let threads = held_by.iter().filter(|pin| pin.kind == PinKind::Thread).count();
-        let users = calls_old + threads + Arc::strong_count(&old) - 1;
-        let line = numbers(Line::info(done))
-            .maybe("fp", provenance.fingerprint.map(Sha1))
-            .maybe("sha256", provenance.content)
-            .field("cause", CausePath(cause))
-            .field("trig", reason)
-            .field("build_ms", provenance.build_time.as_millis())
-            .field("load_us", provenance.load_time.as_micros())
-            .field("migrate_us", migrate_time.as_micros())
-            .field("swap_us", publish_time.as_micros())
-            .field("calls_old", calls_old)
-            .field("outcome", "ok")
-            .field("msg", format!("{to} is current"));
-        self.core.journal.write(Some(tx), line);
-        self.core.tell(&Event::Swapped {
-            from,
-            to,
-            reason: *reason,
-            build_time: provenance.build_time,
-            publish_time,
-        });
-        if let Some(from) = from.filter(|_| users > 0) {
-            let pins: Vec<_> = held_by.iter().map(ToString::to_string).collect();
-            let line = Line::info("version.draining").field("version", from.number());
-            self.core
-                .journal
-                .write(Some(tx), line.field("calls", calls_old).field("pins", pins.join(", ")));
-            self.core.tell(&Event::Draining { version: from, held_by });
-        }
-        self.keep_or_drain(tx, old);
-        self.watch_drain();
-        self.after_swap(current, from);
-        // What nobody used is gone before anybody is told that the swap is done.
-        self.unload_retired();
-        if let Some(file) = file {
-            self.note_served(tx, to, &newcomer.artifact, &file);
-        }
-        Verdict::Swapped { from, to }
     }
 }
 

@@ -16,6 +16,7 @@ pub mod fuzz;
 mod isolated;
 mod log_lines;
 pub mod maps;
+pub mod members;
 pub mod mutation;
 pub mod origin;
 pub mod place;

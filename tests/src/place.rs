@@ -43,6 +43,15 @@ impl Place {
         fs::write(&self.source, text_of(number)).expect("writable");
     }
 
+    /// Has it compile to nothing.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    pub fn break_source(&self) {
+        fs::write(&self.source, "broken\n").expect("writable");
+    }
+
     /// Its compiler.
     #[must_use]
     pub fn compiler(&self) -> FakeCompiler {

@@ -19,6 +19,7 @@ use hotswap_tests::counted;
 use hotswap_tests::deadline::until;
 use hotswap_tests::fake_compiler::{FakeCompiler, text_of};
 use hotswap_tests::fault_world::FaultWorld;
+use hotswap_tests::members::Members;
 use hotswap_tests::plugins::Plugins;
 use hotswap_tests::prebuilt::{self, Kind, library};
 use hotswap_tests::{isolated, log_lines};
@@ -47,6 +48,7 @@ fn every_event_is_written_with_its_keys() {
             a_hanging_log,
             late_calls,
             a_registry,
+            groups,
         ];
         for session in sessions {
             let directory = tempfile::tempdir().expect("a temporary directory");
@@ -362,6 +364,14 @@ fn late_calls(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// A module that fails to clean up, while there is no room for another.
+fn groups(directory: &Path) -> Vec<PathBuf> {
+    let mut members = Members::open(2);
+    assert!(members.change_all(2).iter().all(Result::is_ok));
+    let log = directory.join("groups.log");
+    fs::copy(members.log(), &log).expect("ours");
+    vec![log]
+}
+
 fn modules(directory: &Path) -> Vec<PathBuf> {
     let log = directory.join("hotswap.log");
     let hook = "\n#[hotswap_module::before_unload]\nfn cleans_up() {\n    std::mem::forget(vec![1_u8; 100]);\n    \

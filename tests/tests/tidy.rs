@@ -480,7 +480,11 @@ fn one_thread_publishes_and_unmaps() {
         |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(
         files_with("slot.publish("),
-        only(&["engine/src/builder.rs", "engine/src/swapper.rs", "engine/src/swapper/retire.rs"])
+        only(&[
+            "engine/src/builder.rs",
+            "engine/src/swapper/publish.rs",
+            "engine/src/swapper/retire.rs"
+        ])
     );
     assert_eq!(files_with("image.unload()"), only(&["engine/src/swapper/retire.rs"]));
     assert_eq!(files_with("library.close()"), only(&["engine/src/image.rs"]));

@@ -117,7 +117,12 @@ pub const EVENTS: &[LogEvent] = &[
     event(
         "swap.refused",
         &["engine", "tx", "fp", "err", "msg"],
-        "the engine is frozen, or too many versions are in use",
+        "the engine is frozen, too many versions are in use, or what changed with it cannot become current",
+    ),
+    event(
+        "group.intent",
+        &["engine", "tx", "group", "members"],
+        "it is about to become current together with what changed with it, or not at all",
     ),
     event("swap.intent", &["engine", "tx", "to"], "it is about to become current"),
     event("swap.abort", &["engine", "tx", "outcome", "err", "msg"], "it did not, after all"),

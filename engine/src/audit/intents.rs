@@ -12,6 +12,20 @@ const OUTCOMES: &[(&str, &[&str])] = &[
     ("build.intent", &["build.ok", "build.fail", "build.cancel"]),
     ("load.intent", &["load.ok", "load.refused", "swap.abort", "rollback.impossible"]),
     ("migrate.intent", &["migrate.ok", "migrate.fail", "swap.abort", "rollback.impossible"]),
+    (
+        "group.intent",
+        &[
+            "swap.commit",
+            "swap.abort",
+            "swap.refused",
+            "swap.queued",
+            "build.same",
+            "verify.refused",
+            "stage.refused",
+            "load.refused",
+            "migrate.fail",
+        ],
+    ),
     ("swap.intent", &["swap.commit", "swap.abort"]),
     ("rollback.intent", &["rollback.done", "rollback.impossible"]),
     (

@@ -23,6 +23,7 @@ impl Swapper {
 
     /// Drops what waits, if it was aborted.
     pub(super) fn drop_aborted(&mut self) {
+        self.bonds.is_told_to_end = self.bonds.is_bonded;
         let Some(newcomer) = self.held_back.take_if(|held| held.under_way.is_aborted()) else {
             return;
         };
@@ -32,6 +33,7 @@ impl Swapper {
         if newcomer.reason != SwapReason::Offered {
             self.quarantine(&newcomer, &error);
         }
+        self.bonds.lost = Some(error);
     }
 
     /// Lets what was aborted before it was built be built again; how much that is.

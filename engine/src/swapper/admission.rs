@@ -45,10 +45,13 @@ pub(super) struct Taken {
     read_time: Duration,
 }
 
+/// What a newcomer turns out to be, once it is loaded, before it takes over state: then with no more to it.
+pub(super) type Loaded = Admitted<()>;
+
 /// What a newcomer turns out to be.
-pub(super) enum Admitted {
+pub(super) enum Admitted<H = Handover> {
     /// Loaded and checked: it may become current.
-    Ready(Arc<Version>, Handover),
+    Ready(Arc<Version>, H),
     /// What runs already, in this version: only a comment was edited, say.
     Same(VersionId),
     /// Too many versions are still in use to load another.
@@ -91,6 +94,22 @@ impl Swapper {
         newcomer: &mut Newcomer,
         id: VersionId,
     ) -> Result<Admitted, Refusal> {
+        let version = match self.prepare(newcomer, id)? {
+            Loaded::Ready(version, ()) => version,
+            Loaded::Same(current) => return Ok(Admitted::Same(current)),
+            Loaded::Crowded(crowd) => return Ok(Admitted::Crowded(crowd)),
+        };
+        let handover = self.take_over(&version, newcomer)?;
+        self.commit(&version, newcomer)?;
+        Ok(Admitted::Ready(version, handover))
+    }
+
+    /// Checks a newcomer and loads it.
+    pub(super) fn prepare(
+        &mut self,
+        newcomer: &mut Newcomer,
+        id: VersionId,
+    ) -> Result<Loaded, Refusal> {
         newcomer.under_way.enter(Stage::Loading);
         newcomer.goes_on()?;
         let Newcomer { artifact, taken, tx, reason, .. } = newcomer;
@@ -125,7 +144,7 @@ impl Swapper {
         {
             let line = Line::info("build.same").field("version", current.number());
             self.core.journal.write(Some(tx), line);
-            return Ok(Admitted::Same(current));
+            return Ok(Loaded::Same(current));
         }
         if !matches!(newcomer.reason, SwapReason::First | SwapReason::RolledBack)
             && let Some(crowd) = self.crowd()
@@ -133,7 +152,7 @@ impl Swapper {
             self.tell_crowd(newcomer, &crowd);
             if crowd.policy != CapPolicy::Warn {
                 newcomer.taken = Some(Taken { file, contents, stage_time, read_time });
-                return Ok(Admitted::Crowded(crowd));
+                return Ok(Loaded::Crowded(crowd));
             }
         }
         let Newcomer { tx, .. } = newcomer;
@@ -142,19 +161,30 @@ impl Swapper {
         self.core.journal.write(Some(tx), line.field("stage_us", stage_time.as_micros()));
         newcomer.goes_on()?;
         let version = self.load(&verified, file, newcomer, id)?;
-        let handover = self.hand_over(&version, newcomer).map_err(|kind| match kind {
+        Ok(Loaded::Ready(version, ()))
+    }
+
+    /// Prepares the state that a version takes over.
+    pub(super) fn take_over(
+        &mut self,
+        version: &Arc<Version>,
+        newcomer: &Newcomer,
+    ) -> Result<Handover, Refusal> {
+        self.hand_over(version, newcomer).map_err(|kind| match kind {
             LoadErrorKind::Aborted => (kind, "swap.abort"),
             kind => (kind, "migrate.fail"),
-        })?;
+        })
+    }
+
+    /// The last thing that may keep a version out: nothing but an abort at this very moment, and a log that cannot be written.
+    pub(super) fn commit(&self, version: &Version, newcomer: &Newcomer) -> Result<(), Refusal> {
         if newcomer.reason != SwapReason::RolledBack {
-            // Nothing else may refuse it, but for an abort at this very moment.
             let from = Some(self.core.current()).filter(|current| *current != NO_VERSION);
             let line = Line::info("swap.intent").maybe("from", from.map(VersionId::number));
-            let line = line.field("to", id.number());
+            let line = line.field("to", version.id.number());
             self.announce(newcomer, line).map_err(|kind| (kind, "swap.abort"))?;
         }
-        newcomer.commit()?;
-        Ok(Admitted::Ready(version, handover))
+        newcomer.commit()
     }
 
     /// Writes down what is about to happen. What cannot be written down does not happen, unless the host wants it to; a way

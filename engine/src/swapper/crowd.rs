@@ -69,13 +69,8 @@ impl Swapper {
             let history = self.core.history.lock();
             !history.is_paused && !history.is_frozen
         };
-        if is_queued
-            && may_swap
-            && self.crowd().is_none()
-            && let Some(newcomer) = self.held_back.take()
-        {
-            // The verdict is in the log and in the events; nobody waits for it.
-            let _ = self.swap(newcomer);
+        if is_queued && may_swap && self.crowd().is_none() {
+            self.swap_held();
         }
         self.note_queued();
     }

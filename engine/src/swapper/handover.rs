@@ -29,7 +29,7 @@ use crate::version::Version;
 pub(crate) struct Handover {
     moves: Vec<Move>,
     /// How long it took.
-    pub(super) time: Duration,
+    time: Duration,
 }
 
 /// A cell that another takes the place of. As long as this lives the old one is locked.
@@ -344,11 +344,12 @@ impl Handover {
         context.cells.set(entries.collect());
     }
 
-    /// The version is current: what it took over in another form is not written any more.
-    pub(super) fn finish(mut self) {
+    /// The version is current: what it took over in another form is not written any more. How long all of it took.
+    pub(super) fn finish(mut self) -> Duration {
         for moved in &mut self.moves {
             moved.is_done = true;
         }
+        self.time
     }
 }
 

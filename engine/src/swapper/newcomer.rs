@@ -21,6 +21,8 @@ pub(super) struct Newcomer {
     pub(super) failures: u32,
     /// Whether it waits for a version to go.
     pub(super) is_queued: bool,
+    /// Whether it was told that it waits for others.
+    pub(super) was_told: bool,
 }
 
 impl Newcomer {
@@ -35,6 +37,7 @@ impl Newcomer {
             under_way,
             failures: 0,
             is_queued: false,
+            was_told: false,
         }
     }
 }

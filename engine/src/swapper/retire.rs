@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded, never, select};
+use crossbeam_channel::{Sender, bounded, never};
 use hotswap_system::clock::{self, Timer};
 use hotswap_system::thread::panic_text;
 
@@ -37,6 +37,25 @@ pub(super) struct Closing {
     id: VersionId,
     image: Image,
     was_current: bool,
+}
+
+/// How far the end of an engine has come.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Who dropped it waits.
+    Awaited(Sender<()>),
+    /// Nobody waits; something is mapped still.
+    Told,
+}
+
+impl Ending {
+    /// Who waits.
+    pub(super) fn into_waiter(self) -> Option<Sender<()>> {
+        match self {
+            Self::Awaited(done) => Some(done),
+            Self::Told => None,
+        }
+    }
 }
 
 impl Swapper {
@@ -165,13 +184,13 @@ impl Swapper {
         let context = Arc::clone(image.context());
         let closing = Closing { id, image, was_current };
         if context.kept_by().is_some() {
-            context.let_go(!self.is_closing);
+            context.let_go(!self.is_closing());
             // Its code may run at any time: what it left on threads stays, until they end.
             return self.unmap(closing);
         }
         self.closing.push(closing);
         // An engine that has ended has no use for its state.
-        context.let_go(!self.is_closing);
+        context.let_go(!self.is_closing());
         self.asked = 0;
         self.look_at_leftovers();
     }
@@ -260,10 +279,10 @@ impl Swapper {
         self.core.tell(&Event::Leaked { version, bytes });
     }
 
-    /// Ends the engine: no more changes, no more calls by name; what guards and threads hold
-    /// stays until they let go, and this thread unmaps it then.
+    /// Begins the end of the engine: no more changes, no more calls by name; what guards and threads hold
+    /// stays until they let go, and is unmapped then.
     pub(super) fn close(&mut self, done: Sender<()>) {
-        self.is_closing = true;
+        self.ending = Some(Ending::Awaited(done));
         self.watch = None;
         self.notifications = never();
         self.held_back = None;
@@ -275,40 +294,42 @@ impl Swapper {
         self.drain(old);
         self.lineage.end().into_iter().for_each(|version| self.drain(version));
         self.unload_retired();
-        while self.hooks.delay_the_end() {
-            self.closing_turn();
-        }
-        self.unloads.clear();
-        self.core.journal.write(None, Line::info("engine.stop").field("mapped", self.mapped_count));
-        self.core.tell(&Event::Stopped);
-        self.leave();
-        self.waiters.clear();
-        // Requests that came too late are answered by dropping their replies.
-        let requests = std::mem::replace(&mut self.requests, never());
-        drop(requests);
-        if self.mapped_count == 0 && self.draining.is_empty() {
-            // Nothing is left to do: answered when everything of this thread's is gone, the log too.
-            self.done = Some(done);
-            return;
-        }
-        let _ = done.send(());
-        while self.mapped_count > 0 || !self.draining.is_empty() {
-            self.closing_turn();
-        }
     }
 
-    /// Waits for one message and deals with it, where nothing can become current any more.
-    fn closing_turn(&mut self) {
-        select! {
-            // This thread has a sender.
-            recv(self.retired) -> retired => retired.into_iter().for_each(|retired| self.unload(retired)),
-            recv(self.rung) -> _ => self.answer_bell(),
-            recv(self.ask_again) -> _ => self.look_at_leftovers(),
-            recv(self.hooks.finished) -> finished => {
-                finished.into_iter().for_each(|finished| self.hooks_finished(finished));
+    /// Whether the engine is closed: nothing can become current any more.
+    pub(super) fn is_closing(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Goes on with the end, as far as that is possible without waiting; whether nothing is left to do.
+    pub(super) fn has_ended(&mut self) -> bool {
+        if let Some(Ending::Awaited(done)) = &self.ending {
+            if self.hooks.delay_the_end() {
+                return false;
             }
-            recv(self.hooks.overdue) -> _ => self.tell_late_hooks(),
+            let done = done.clone();
+            self.unloads.clear();
+            let line = Line::info("engine.stop").field("mapped", self.mapped_count);
+            self.core.journal.write(None, line);
+            self.core.tell(&Event::Stopped);
+            self.leave();
+            self.waiters.clear();
+            // Requests that came too late are answered by dropping their replies.
+            let requests = std::mem::replace(&mut self.requests, never());
+            drop(requests);
+            if self.is_empty() {
+                // Answered when everything of this swapper's is gone, the log too.
+                return true;
+            }
+            let _ = done.send(());
+            self.ending = Some(Ending::Told);
         }
+        self.is_empty()
+    }
+
+    /// Whether nothing is mapped, and no call is in anything that was.
+    fn is_empty(&self) -> bool {
+        self.mapped_count == 0 && self.draining.is_empty()
     }
 
     /// Leaves no file behind, whatever is still mapped: a mapping needs no name.

@@ -137,7 +137,10 @@ impl Swapper {
         let error = self.error(ReloadErrorKind::RolledBack { version: left });
         for artifact in self.lineage.artifacts(left).to_vec() {
             let fingerprint = artifact.fingerprint;
-            self.held_back.take_if(|held| held.artifact.fingerprint == fingerprint);
+            let held = self.held_back.take_if(|held| held.artifact.fingerprint == fingerprint);
+            if held.is_some() {
+                self.bonds.lost = Some(error.clone());
+            }
             self.refusals.remember(artifact.clone(), &error);
             self.note_quarantined(tx, &artifact, &error);
         }

@@ -10,6 +10,7 @@ use hotswap_artifact::{Artifact, ContentHash, Fingerprint};
 use hotswap_system::thread::panic_text;
 
 use super::admission::Admitted;
+use super::notified::Found;
 use super::rollback::Left;
 use super::{Newcomer, Sha1, Swapper};
 use crate::audit::Line;
@@ -136,20 +137,16 @@ impl Swapper {
     }
 
     /// What is in quarantine does not run; unless an earlier process put it there, and nothing else can run.
-    pub(super) fn keep_out(
-        &mut self,
-        newcomer: Newcomer,
-        error: ReloadError,
-    ) -> Result<Verdict, ReloadError> {
+    pub(super) fn keep_out(&mut self, newcomer: Newcomer, error: ReloadError) -> Found {
         let is_of_before = matches!(error.kind, ReloadErrorKind::Quarantined { .. });
         if self.core.current() != NO_VERSION || !is_of_before {
-            return Err(error);
+            return Found::Verdict(Err(error));
         }
         if let Some(verdict) = self.start_with_last_good(&error) {
-            return Ok(verdict);
+            return Found::Verdict(Ok(verdict));
         }
         self.refusals.forget(newcomer.artifact.fingerprint);
-        self.swap(newcomer)
+        Found::Newcomer(newcomer.into())
     }
 
     /// Goes back to what served before the first version of this process.

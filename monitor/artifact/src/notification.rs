@@ -43,6 +43,12 @@ impl Notification {
         let (change, under_way) = change.unzip();
         Self { change, under_way, trigger, through, cause, outcome, group: None }
     }
+
+    /// The same message, of a source that changed together with others.
+    #[must_use]
+    pub fn with_group(self, group: Arc<Group>) -> Self {
+        Self { group: Some(group), ..self }
+    }
 }
 
 /// What became of a scan.

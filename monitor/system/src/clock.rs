@@ -60,33 +60,41 @@ pub fn backoff(first: Duration, failures: u32, longest: Duration) -> Duration {
 pub fn after(time: Duration) -> Timer {
     #[cfg(feature = "simulation")]
     if let Some((channel, entry)) = stepped::timer(time) {
-        return Timer { channel, _entry: Some(entry) };
+        return Timer { channel, is_set: true, _entry: Some(entry) };
     }
-    Timer::of(crossbeam_channel::after(time))
+    Timer::of(crossbeam_channel::after(time), true)
 }
 
 /// A timer that never goes off.
 #[must_use]
 pub fn never() -> Timer {
-    Timer::of(crossbeam_channel::never())
+    Timer::of(crossbeam_channel::never(), false)
 }
 
 /// A channel that gets one message when a time has come: `recv(timer)` in a `select!`. Who drops it waits no more.
 #[derive(Debug)]
 pub struct Timer {
     channel: Receiver<Instant>,
+    is_set: bool,
     /// Takes it off a stepped clock.
     #[cfg(feature = "simulation")]
     _entry: Option<stepped::Entry>,
 }
 
 impl Timer {
-    fn of(channel: Receiver<Instant>) -> Self {
+    fn of(channel: Receiver<Instant>, is_set: bool) -> Self {
         Self {
             channel,
+            is_set,
             #[cfg(feature = "simulation")]
             _entry: None,
         }
+    }
+
+    /// Whether it can go off, or could until it did.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.is_set
     }
 }
 
