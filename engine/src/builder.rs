@@ -397,7 +397,8 @@ impl EngineBuilder {
                 let waits_for_repair = self.waits_for_repair;
                 let fallback = self.fallback;
                 swapper.first = Some(FirstAnswer { reply, waits_for_repair, fallback });
-                Watch::start(&mut swapper, &source, self.watch).map_err(&fail)?;
+                let shared = self.shared.as_ref().and_then(|shared| shared.watch.as_ref());
+                Watch::start(&mut swapper, &source, self.watch, shared).map_err(&fail)?;
                 if let Some(seat) = self.seat {
                     seat.take(&mut swapper).map_err(|error| {
                         fail(OpenErrorKind::Thread { thread: "seat", error: Arc::new(error) })

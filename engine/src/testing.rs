@@ -31,7 +31,7 @@ impl Together {
     ///
     /// When the system gives no thread.
     pub fn start() -> io::Result<Self> {
-        Ok(Self(Shared { crew: Crew::start()? }))
+        Ok(Self(Shared { crew: Crew::start()?, watch: None }))
     }
 
     /// Has an engine be one of those.

@@ -7,15 +7,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hotswap_artifact::{Collection, ModuleName, Source, Trigger};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::calls::{Link, ModuleCalls};
 use super::member::Member;
 use super::{ModuleError, ModuleErrorKind, ModuleStatus};
 use crate::builder::EngineBuilder;
 use crate::engine::Engine;
-use crate::error::ReloadError;
+use crate::error::{OpenError, ReloadError};
 use crate::request::{Answer, Request};
+use crate::shared::Shared;
 use crate::verdict::Verdict;
 use crate::version_id::VersionId;
 
@@ -35,6 +36,8 @@ pub(crate) struct Registry {
     collection: Box<dyn Collection>,
     settings: ModuleSettings,
     table: RwLock<Table>,
+    /// The threads that serve all of them; started for the first.
+    shared: Mutex<Option<Shared>>,
     is_closed: AtomicBool,
     /// For its modules, which do not keep it.
     this: Weak<Self>,
@@ -56,6 +59,7 @@ impl Registry {
             collection,
             settings,
             table: RwLock::default(),
+            shared: Mutex::default(),
             is_closed: AtomicBool::new(false),
             this: Weak::clone(this),
         })
@@ -144,11 +148,23 @@ impl Registry {
         member
     }
 
+    /// The threads that serve all engines.
+    fn shared(&self, source: &Source) -> Result<Shared, ModuleErrorKind> {
+        let mut shared = self.shared.lock();
+        if let Some(shared) = &*shared {
+            return Ok(shared.clone());
+        }
+        let started = Shared::start(self.settings.poll_every);
+        let started = started
+            .map_err(|kind| ModuleErrorKind::Open(OpenError::new(source.to_string(), kind)))?;
+        Ok(shared.insert(started).clone())
+    }
+
     /// Opens the engine of a module.
     pub(super) fn open(&self, member: &Arc<Member>) -> Result<Engine, ModuleErrorKind> {
         let engine = Engine::builder(member.source().clone())
             .name(member.name())
-            .poll_every(self.settings.poll_every)
+            .on(&self.shared(member.source())?)
             .member(Arc::downgrade(member));
         let engine = match &self.settings.log {
             Some(path) => engine.log_file(path),

@@ -17,6 +17,16 @@ pub(crate) enum Watch {}
 #[derive(Debug)]
 pub(crate) enum WatchHold {}
 
+/// There is nothing to share.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedWatch;
+
+impl SharedWatch {
+    pub(crate) fn start(_poll_every: Duration) -> Result<Self, OpenErrorKind> {
+        Ok(Self)
+    }
+}
+
 /// Settings that have no effect here.
 #[derive(Debug, Default)]
 pub(crate) struct WatchSettings {
@@ -102,6 +112,7 @@ impl Watch {
         swapper: &mut Swapper,
         source: &Source,
         _settings: WatchSettings,
+        _shared: Option<&SharedWatch>,
     ) -> Result<(), OpenErrorKind> {
         let Source::Prebuilt(path) = source else {
             return Err(OpenErrorKind::NoMonitor);

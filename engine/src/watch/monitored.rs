@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotswap_artifact::{BuildError, BuildErrorKind, Fingerprint, Source, Ticket, Trigger};
-use hotswap_monitor::{BuildBackend, BuildSettings, Monitor, Observation, Step};
+use hotswap_monitor::{BuildBackend, BuildSettings, Monitor, Observation, SharedMonitor, StartError, Step};
 pub(crate) use hotswap_monitor::{Quarantined, Records, Served, build_report};
 
 use crate::audit::Line;
@@ -20,6 +20,17 @@ pub(crate) struct Watch(Monitor);
 
 /// Keeps a monitor from building.
 pub(crate) type WatchHold = hotswap_monitor::Hold;
+
+/// A monitor that many engines share.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedWatch(SharedMonitor);
+
+impl SharedWatch {
+    /// Starts one that looks at all sources after this period.
+    pub(crate) fn start(poll_every: Duration) -> Result<Self, OpenErrorKind> {
+        SharedMonitor::start(poll_every).map(Self).map_err(|error| refused(&error))
+    }
+}
 
 /// Settings of the monitor.
 #[derive(Debug)]
@@ -46,11 +57,12 @@ impl Default for WatchSettings {
 }
 
 impl Watch {
-    /// Starts the monitor. Its first look answers `open`.
+    /// Starts the monitor, or has the shared one look at the source too. Its first look answers `open`.
     pub(crate) fn start(
         swapper: &mut Swapper,
         source: &Source,
         settings: WatchSettings,
+        shared: Option<&SharedWatch>,
     ) -> Result<(), OpenErrorKind> {
         let core = &swapper.core;
         let mut build = settings.build;
@@ -73,16 +85,23 @@ impl Watch {
             builder = builder.backend(backend);
         }
         swapper.records = Some(Records::of(source, &build));
-        let (monitor, notifications) = builder
+        let builder = builder
             .poll_every(settings.poll_every)
             .build(build)
             .observe(move |observation| {
                 if let Some(core) = observed.upgrade() {
                     record(&core, observation);
                 }
-            })
-            .start()
-            .map_err(|error| OpenErrorKind::Setting { message: error.to_string() })?;
+            });
+        let started = match shared {
+            Some(SharedWatch(shared)) => builder.start_on(shared),
+            None => builder.start(),
+        };
+        let (monitor, notifications) = started.map_err(|error| refused(&error))?;
+        if shared.is_some() {
+            // Set once: an engine has one source.
+            let _ = core.member_id.set(monitor.member());
+        }
         swapper.watch = Some(Self(monitor));
         swapper.notifications = notifications;
         Ok(())
@@ -102,6 +121,10 @@ impl Watch {
     pub(crate) fn scan(&self, trigger: Trigger) -> Ticket {
         self.0.scan(trigger)
     }
+}
+
+fn refused(error: &StartError) -> OpenErrorKind {
+    OpenErrorKind::Setting { message: error.to_string() }
 }
 
 /// How a single file names hotswap-module: by path while this crate lies in its repository, by version otherwise.
