@@ -425,6 +425,7 @@ fn link(
     }
     core.deadlines.settings.apply(&mut functions.exports);
     let Functions { exports, hooks, kinds } = functions;
+    kinds.check().map_err(|kind| refuse(kind.to_string()))?;
     let id = VersionId(1);
     core.expectations
         .check_loaded(|name| exports.find(name), id)

@@ -7,6 +7,9 @@ use std::sync::{Arc, Weak};
 use hotswap_module::__private::{Exported, Kind, Shim, step_versions};
 use hotswap_module::Signature;
 
+use super::problem::StateProblem;
+use crate::load_error::LoadErrorKind;
+
 /// The form of a cell's value: equal forms, equal layouts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Form {
@@ -117,14 +120,18 @@ impl Kinds {
         self.types.iter().find(|kind| kind.schema == schema && kind.form == *form)
     }
 
-    /// Two types of one schema and version.
-    pub(crate) fn ambiguous(&self) -> Option<&StateKind> {
-        self.types.iter().enumerate().find_map(|(index, kind)| {
-            let mut before = self.types[..index].iter();
-            before
-                .any(|other| other.schema == kind.schema && other.form.version == kind.form.version)
-                .then_some(kind)
-        })
+    /// Refuses two types of one schema and version: a cell would be taken for a value of either.
+    pub(crate) fn check(&self) -> Result<(), LoadErrorKind> {
+        for (index, StateKind { schema, form, .. }) in self.types.iter().enumerate() {
+            let version = form.version;
+            let is_it =
+                |other: &StateKind| other.schema == *schema && other.form.version == version;
+            if self.types[..index].iter().any(is_it) {
+                let problem = Box::new(StateProblem::Ambiguous { version });
+                return Err(LoadErrorKind::State { state: schema.clone(), problem });
+            }
+        }
+        Ok(())
     }
 
     /// The steps of a schema.

@@ -79,13 +79,7 @@ impl Swapper {
         newcomer: &Newcomer,
     ) -> Result<Handover, LoadErrorKind> {
         let Some(context) = version.context() else { return Ok(Handover::default()) };
-        if let Some(kind) = context.kinds().ambiguous() {
-            let problem = StateProblem::Ambiguous { version: kind.form.version };
-            return Err(LoadErrorKind::State {
-                state: kind.schema.clone(),
-                problem: problem.into(),
-            });
-        }
+        context.kinds().check()?;
         let start = clock::now();
         let settings = self.core.state;
         let change = Change {
