@@ -448,7 +448,7 @@ fn link(
         was_current: AtomicBool::new(true),
         linked: Some(Arc::clone(&context)),
     });
-    context.attach(&version);
+    context.attach(version.id, &version);
     context.declare(kinds);
     // Nobody has the engine yet, who could abort it.
     let change = VersionChange::new(None, Some(id.number()));

@@ -107,6 +107,7 @@ pub mod __private {
         Bytes, DefaultInitial, Initial, Injected, NoInitial, Operation, Outcome, StateRequest,
         StateType, StepRequest, automatic, check_step, difference, serve, skeleton, step,
     };
+    pub use crate::state::{CellLink, CellLinks, Locker};
     pub use crate::version_change::VersionChange;
     pub use ::core;
     #[cfg(feature = "state")]

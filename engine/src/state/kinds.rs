@@ -52,8 +52,8 @@ pub(crate) struct Kinds {
 /// Code that serves the values of one form, and the version that it is part of.
 #[derive(Debug, Clone)]
 pub(crate) struct Glue {
-    /// Which image, by the address of its context.
-    pub(crate) image: usize,
+    /// Which image, by its number.
+    pub(crate) image: u64,
     /// Whose, by the engine's address.
     pub(crate) engine: usize,
     pub(crate) shim: Shim,

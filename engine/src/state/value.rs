@@ -42,6 +42,11 @@ impl Value {
         Self { start: NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), layout }
     }
 
+    #[inline]
+    pub(super) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
     pub(super) fn as_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
     }

@@ -36,6 +36,7 @@ mod difference;
 mod error;
 #[cfg(feature = "state")]
 mod kind;
+mod link;
 #[cfg(feature = "state")]
 mod operation;
 #[cfg(feature = "state")]
@@ -49,6 +50,7 @@ mod step;
 
 pub(crate) use error::Ended;
 pub use error::{StateError, StateErrorKind};
+pub use link::{CellLink, CellLinks, Locker};
 
 #[cfg(feature = "state")]
 pub use self::{
