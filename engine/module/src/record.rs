@@ -416,6 +416,8 @@ mod tests {
             Kind::OnLoad,
             Kind::AfterSwap,
             Kind::BeforeUnload,
+            Kind::State,
+            Kind::Step,
         ]);
         (kind, ".{0,9}", ".{0,30}", ".{0,9}", any::<u64>(), any::<u32>()).prop_map(
             |(kind, name, signature, owner, hash, extra)| Exported {
