@@ -61,5 +61,5 @@ pub use self::{
         Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, first_value, serve,
     },
     skeleton::skeleton,
-    step::{Outcome, StepRequest, automatic, check_step, step},
+    step::{Outcome, StepRequest, automatic, automatic_back, check_step, renamed_field, step},
 };
