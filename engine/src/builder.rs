@@ -459,6 +459,7 @@ fn link(
     }
     core.deadlines.settings.apply(&mut functions.exports);
     let Functions { exports, hooks, kinds } = functions;
+    kinds.check().map_err(|kind| refuse(kind.to_string()))?;
     let id = VersionId(1);
     core.expectations
         .check_loaded(|name| exports.find(name), id)
@@ -481,7 +482,7 @@ fn link(
         was_current: AtomicBool::new(true),
         linked: Some(Arc::clone(&context)),
     });
-    context.attach(&version);
+    context.attach(version.id, &version);
     context.declare(kinds);
     // Nobody has the engine yet, who could abort it.
     let change = VersionChange::new(None, Some(id.number()));

@@ -32,7 +32,7 @@ use crate::request::{Answer, Request, is_swapper_thread};
 use crate::services::ModuleHost;
 use crate::slot::Slot;
 use crate::state::{
-    self, Cell, CellOwner, Cells, Place, SHARED, StateFileError, StateInfo, StateSettings, Torn,
+    self, Cell, CellOwner, Cells, SHARED, StateFileError, StateInfo, StateSettings, Torn, TornBy,
     TornPolicy,
 };
 use crate::status::{LastFailure, Status};
@@ -454,13 +454,16 @@ impl ModuleHost for Core {
 }
 
 impl CellOwner for Core {
-    fn torn(&self, cell: &Cell, by: &Place) -> Torn {
+    fn torn(&self, cell: &Cell, by: &TornBy) -> Torn {
         let is_restored = self.state.torn == TornPolicy::Restore;
-        let line = Line::warn("state.torn").field("state", cell.title()).field("by", by);
-        let line = line.field("version", self.current().number());
+        // Linked code has one version.
+        let version = by.version.unwrap_or_else(|| self.current());
+        let line = Line::warn("state.torn").field("state", cell.title()).field("by", &by.place);
+        let line = line.field("version", version.number());
         let becomes = if is_restored { "restored" } else { "kept" };
         self.journal.write(None, line.field("becomes", becomes));
-        self.subscribers.tell(&Event::StateTorn { state: cell.title(), by: by.to_string() });
+        let (state, by) = (cell.title(), by.place.clone());
+        self.subscribers.tell(&Event::StateTorn { state, by, version });
         if is_restored { Torn::Restored } else { Torn::Kept }
     }
 }

@@ -121,6 +121,8 @@ pub enum Event {
         state: String,
         /// Who had it locked: a function, and the place in it.
         by: String,
+        /// Whose code that is; it need not be current any more.
+        version: VersionId,
     },
     /// A hook that nothing waits for panicked, returned an `Err`, or is still running past its deadline.
     HookFailed {

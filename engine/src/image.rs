@@ -239,7 +239,7 @@ impl Functions {
         let (Some(shim), Some(signature)) = (shim, signature) else { return true };
         let hooks = match record.kind {
             Kind::Need => return true,
-            Kind::State | Kind::Step => {
+            Kind::State | Kind::Step | Kind::StepBack => {
                 self.kinds.add(record, shim, signature);
                 return true;
             }

@@ -17,6 +17,7 @@ use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::ThreadId;
 
@@ -34,6 +35,7 @@ use crate::heap::Account;
 use crate::leftovers::{self, Leftovers};
 use crate::pin::{Holds, Origin, PinKind, thread_name};
 use crate::state::{Bound, Cells, Glue, Kinds};
+use crate::version_id::VersionId;
 
 /// What modules may ask of the engine that loaded them.
 pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
@@ -74,10 +76,12 @@ pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
 /// What the host knows of one image when the image calls.
 #[derive(Debug)]
 pub(crate) struct ImageContext {
+    /// No other image ever has it, nor had it.
+    number: u64,
     engine: Weak<dyn ModuleHost>,
     holds: Arc<Holds>,
     /// Set once the version exists.
-    version: OnceLock<Weak<dyn Any + Send + Sync>>,
+    version: OnceLock<(VersionId, Weak<dyn Any + Send + Sync>)>,
     /// What it has of the heap.
     heap: Arc<Account>,
     /// What threads have of it still.
@@ -97,9 +101,14 @@ pub(crate) struct ImageContext {
 impl ImageContext {
     /// For an image of this engine, which it does not keep alive.
     pub(crate) fn of<H: ModuleHost + 'static>(engine: &Arc<H>, bell: Sender<()>) -> Self {
+        /// From 1: 0 stands for no image.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+
         let engine: Weak<H> = Arc::downgrade(engine);
         let holds = Arc::<Holds>::default();
         Self {
+            // Relaxed: only that it is another each time matters.
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
             engine,
             version: OnceLock::new(),
             leftovers: Leftovers::new(Arc::clone(&holds), bell.clone()),
@@ -124,11 +133,6 @@ impl ImageContext {
         self.kinds.get_or_init(Kinds::default)
     }
 
-    /// Which image this is.
-    pub(crate) fn address(&self) -> usize {
-        ptr::from_ref(self) as usize
-    }
-
     /// Whose image this is.
     pub(crate) fn engine_address(&self) -> usize {
         self.engine.as_ptr().cast::<()>() as usize
@@ -136,8 +140,8 @@ impl ImageContext {
 
     /// Code of it that serves cells.
     pub(crate) fn glue(&self, shim: Shim) -> Glue {
-        let version = self.version.get().map_or_else(nobody, Weak::clone);
-        Glue { image: self.address(), engine: self.engine_address(), shim, version }
+        let version = self.version.get().map_or_else(nobody, |(_, version)| Weak::clone(version));
+        Glue { image: self.number, engine: self.engine_address(), shim, version }
     }
 
     /// Once no code of it runs that nobody waits for (its threads, above all), has what it left on others destroyed: gives the
@@ -161,8 +165,7 @@ impl ImageContext {
     /// With `keeps` they stay, as bytes, for a version that has them again.
     pub(crate) fn let_go(self: &Arc<Self>, keeps: bool) {
         let mut cells = self.cells.all();
-        let address = self.address();
-        cells.retain(|cell| cell.detach(address));
+        cells.retain(|cell| cell.detach(self.number));
         if cells.is_empty() {
             return;
         }
@@ -216,10 +219,10 @@ impl ImageContext {
     }
 
     /// Notes the version that it is the image of.
-    pub(crate) fn attach<V: Any + Send + Sync>(&self, version: &Arc<V>) {
+    pub(crate) fn attach<V: Any + Send + Sync>(&self, id: VersionId, version: &Arc<V>) {
         let version: Weak<V> = Arc::downgrade(version);
         // Set once, right after the version was made.
-        let _ = self.version.set(version);
+        let _ = self.version.set((id, version));
     }
 
     /// Holds the image until the result is dropped, whatever becomes of its version; `None` when it is being closed.
@@ -293,6 +296,7 @@ const fn table(context: *const c_void) -> Services {
         call_named: modules::call_named,
         find_named: modules::find_named,
         reload,
+        state_try_lock: cells::state_try_lock,
         state_lock: cells::state_lock,
         state_unlock: cells::state_unlock,
         thread_atexit: threads::thread_atexit,

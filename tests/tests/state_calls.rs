@@ -91,13 +91,16 @@ fn a_panic_tears_a_cell_and_it_is_said() {
     engine.call_with::<u64>("increment", ()).expect("exported");
     let error = engine.call("tear").expect_err("it panics");
     assert!(matches!(error.kind, CallErrorKind::Panicked { .. }), "{error}");
-    let by = event(&events, "torn state", |event| match event {
-        Event::StateTorn { state, by } if state == "Counters" => Some(by.clone()),
+    let (by, version) = event(&events, "torn state", |event| match event {
+        Event::StateTorn { state, by, version } if state == "Counters" => {
+            Some((by.clone(), *version))
+        }
         _ => None,
     });
     assert!(by.starts_with("tear (src/lib.rs:"), "{by}");
+    assert_eq!(version, engine.version());
     let states = engine.states();
-    assert_eq!(states[0].torn_by.as_deref(), Some(&*by));
+    assert_eq!(states[0].torn_by, Some(format!("{by} in v1")));
     assert_eq!(states[0].json.as_deref(), Some(r#"{"calls":1000000}"#), "it goes on as it is");
     drop(engine);
     let lines = log_lines(&log);

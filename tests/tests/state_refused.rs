@@ -239,6 +239,70 @@ fn a_step_without_a_way_back_must_be_allowed() {
     assert_eq!(line.field("lost"), "2", "two writes are lost, and it is said");
 }
 
+/// The module of version 3 with a derived step from version 2, whose fields are these now.
+fn derived(name: &str, fields: &str) -> PathBuf {
+    counted_with(name, 3, |source| {
+        let from = source.find("#[state(name = \"Counters\", version = 3)]").expect("its type");
+        let to = source.find("#[export]").expect("what stands behind its steps");
+        format!(
+            "{}#[migrate(auto, from = 2)]\n#[state(name = \"Counters\", version = 3)]\n#[derive(Debug, Clone, Default)]\npub struct Counters3 {{\n{fields}\n}}\n\n{}",
+            &source[..from],
+            &source[to..]
+        )
+    })
+}
+
+/// Where fields were only added and renamed nobody has to write the way back.
+#[test]
+fn a_derived_step_leads_back_where_nothing_was_dropped() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = directory.path().join("hotswap.log");
+    let renamed = derived(
+        "counted_derived",
+        "    pub extra: Vec<u8>,\n    #[migrate(renamed = \"calls\")]\n    pub total: u64,\n    pub name: String,\n    pub calls: u64,",
+    );
+    let (builder, _gate) = builder(&counted(2));
+    let engine = builder.keep_versions(1).log_file(&log).open().expect("opens");
+    increment(&engine);
+    engine.offer(&renamed).expect("there is a way back, and nobody had to allow it");
+    assert_eq!(increment(&engine), 2);
+    assert_eq!(json(&engine), r#"{"extra":[],"total":2,"name":"","calls":0}"#);
+    engine.rollback().expect("by the derived step");
+    assert_eq!(json(&engine), r#"{"calls":2,"name":""}"#, "nothing is lost");
+    assert_eq!(increment(&engine), 3);
+    // And over two steps, one of each kind: the module has the type between them still.
+    engine.offer(&renamed).expect("there again");
+    engine.offer(counted(1)).expect("by the derived step, and by the one that somebody wrote");
+    assert_eq!(json(&engine), r#"{"calls":3}"#);
+    drop(engine);
+    let lines = log_lines(&log);
+    let lines: Vec<_> = lines.iter().filter(|line| line.event == "migrate.ok").collect();
+    let [up, back, _, further] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!((up.field("dropped"), up.field("from"), up.field("to")), ("0", "2", "3"));
+    assert_eq!((back.field("dropped"), back.field("fields")), ("2", "extra,new calls"));
+    assert_eq!((back.field("from"), back.field("to")), ("3", "2"));
+    assert_eq!((further.field("from"), further.field("to")), ("3", "1"));
+    assert_eq!((further.field("dropped"), further.field("fields")), ("3", "extra,new calls,name"));
+}
+
+/// What is dropped, or of another type, does not come back by itself.
+#[test]
+fn a_derived_step_that_drops_something_leads_one_way() {
+    let fields = [
+        ("counted_derived_drops", "    #[migrate(renamed = \"calls\")]\n    pub total: u64,"),
+        (
+            "counted_derived_retyped",
+            "    #[migrate(renamed = \"calls\")]\n    pub total: u64,\n    pub name: Option<String>,",
+        ),
+    ];
+    for (name, fields) in fields {
+        let engine = builder(&counted(2)).0.open().expect("opens");
+        increment(&engine);
+        let error = refused(&engine, &derived(name, fields));
+        assert!(matches!(problem(&error), StateProblem::OneWay { from: 2, to: 3 }), "{error}");
+    }
+}
+
 #[test]
 fn the_host_may_want_no_migrations_or_fresh_state() {
     let engine = builder(&counted(1)).0.state(StatePolicy::Refuse).open().expect("opens");

@@ -403,7 +403,7 @@ pub fn state(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Fields are found by name, new ones are as in the type's first value, and the names of what is dropped are in the log. A step that would change
 /// what is kept, or finds a renamed field under neither name, is an error: write a function. Several may stand on a type,
-/// one for each version. There is no derived way back, since that would need the old type.
+/// one for each version. The way back is derived too where no field is gone and none has another type.
 #[proc_macro_attribute]
 pub fn migrate(options: TokenStream, item: TokenStream) -> TokenStream {
     migrate::expand(options.into(), item.into()).into()

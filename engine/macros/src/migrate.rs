@@ -4,8 +4,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{
-    Attribute, Data, DeriveInput, Error, Fields, Item, ItemFn, LitInt, LitStr, Meta, Path, Type,
-    parse_quote, parse2,
+    Attribute, Data, DeriveInput, Error, Fields, Ident, Item, ItemFn, LitInt, LitStr, Meta, Path,
+    Type, parse_quote, parse2,
 };
 
 use crate::attributes::shared;
@@ -277,7 +277,7 @@ fn no_names(span: Span) -> Error {
 }
 
 impl Derived {
-    /// The record of the step to `item`, whose version is `to`.
+    /// The records of the step to `item`, whose version is `to`, and of its way back.
     pub(crate) fn record(&self, item: &DeriveInput, to: u16) -> syn::Result<TokenStream> {
         let from = self.from;
         if from >= to {
@@ -287,7 +287,22 @@ impl Derived {
             ));
         }
         let ident = ours(&item.ident);
+        let up = self.step(&ident, to);
+        let back = self.back(item, &ident, to);
+        let shared = shared(&item.attrs);
+        Ok(quote! {
+            #shared const _: () = { #up };
+            #shared const _: () = { #back };
+        })
+    }
+
+    fn pairs(&self) -> TokenStream {
         let renamed = self.renamed.iter().map(|(old, new)| quote!((#old, #new)));
+        quote!(&[#(#renamed),*])
+    }
+
+    fn step(&self, ident: &Ident, to: u16) -> TokenStream {
+        let (from, renamed) = (self.from, self.pairs());
         // SAFETY of the call of `automatic` that is quoted here: the engine keeps to its contract for shims of this kind.
         let record = Record {
             kind: quote!(Step),
@@ -299,13 +314,49 @@ impl Derived {
             parameter: quote!(__hotswap::Packed1<__hotswap::StepRequest>),
             result: quote!(__hotswap::core::result::Result<(), __hotswap::std::string::String>),
             body: quote! {
-                unsafe {
-                    __hotswap::automatic::<#ident>(borrowed_for_this_call, &[#(#renamed),*])
-                }
+                unsafe { __hotswap::automatic::<#ident>(borrowed_for_this_call, #renamed) }
             },
         };
-        let record = record.written();
-        let shared = shared(&item.attrs);
-        Ok(quote!(#shared const _: () = { #record };))
+        record.written()
+    }
+
+    /// The way back, which is taken where the old type had no other fields than these, under the names that they had.
+    fn back(&self, item: &DeriveInput, ident: &Ident, to: u16) -> TokenStream {
+        let (from, renamed) = (self.from, self.pairs());
+        let fields = match &item.data {
+            Data::Struct(data) => data.fields.iter().collect(),
+            Data::Enum(_) | Data::Union(_) => Vec::new(),
+        };
+        let fields = fields.iter().enumerate().map(|(index, field)| {
+            let name = field.ident.as_ref().map(|ident| ident.unraw().to_string());
+            let name = name.unwrap_or_default();
+            let had = match self.renamed.iter().find(|(_, new)| *new == name) {
+                Some((old, _)) => old.clone(),
+                // Another had that name, which this one is not to be taken for.
+                None if self.renamed.iter().any(|(old, _)| *old == name) => format!("new {name}"),
+                None => name,
+            };
+            quote!(__hotswap::renamed_field(<#ident as __hotswap::Abi>::DESC, #index, #had))
+        });
+        // SAFETY of the call of `automatic_back` that is quoted here: the engine keeps to its contract for shims of this kind.
+        let record = Record {
+            kind: quote!(StepBack),
+            name: quote!(<#ident as __hotswap::StateType>::SCHEMA),
+            extra: quote!(__hotswap::step_extra(#to, #from)),
+            signature: quote! {{
+                const FIELDS: &[__hotswap::Field] = &[#(#fields),*];
+                const HAD: &__hotswap::Desc = &__hotswap::Desc {
+                    body: __hotswap::Body::Struct(FIELDS),
+                    ..*<#ident as __hotswap::Abi>::DESC
+                };
+                __hotswap::Signature { arguments: &[<#ident as __hotswap::Abi>::DESC], result: HAD }
+            }},
+            parameter: quote!(__hotswap::Packed1<__hotswap::StepRequest>),
+            result: quote!(__hotswap::core::result::Result<(), __hotswap::std::string::String>),
+            body: quote! {
+                unsafe { __hotswap::automatic_back(borrowed_for_this_call, #renamed) }
+            },
+        };
+        record.written()
     }
 }

@@ -182,11 +182,19 @@ impl Whole {
                 }
             }
         });
+        // SAFETY of the implementation that is quoted here: the engine refuses a module with two types of one schema and version
+        // (`Kinds::check`); a type without parameters has its function, and so its static, to itself.
         quote! {
             #[automatically_derived]
-            impl __hotswap::StateType for #ident {
+            unsafe impl __hotswap::StateType for #ident {
                 const SCHEMA: &'static __hotswap::core::primitive::str = #schema;
                 const VERSION: __hotswap::core::primitive::u16 = #version;
+
+                #[inline]
+                fn links() -> &'static __hotswap::CellLinks {
+                    static LINKS: __hotswap::CellLinks = __hotswap::CellLinks::new();
+                    &LINKS
+                }
 
                 fn initial() -> __hotswap::core::option::Option<Self> {
                     #initial

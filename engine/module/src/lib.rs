@@ -107,8 +107,10 @@ pub mod __private {
     #[cfg(feature = "state")]
     pub use crate::state::{
         Bytes, DefaultInitial, Initial, Injected, NoInitial, Operation, Outcome, StateRequest,
-        StateType, StepRequest, automatic, check_step, difference, serve, skeleton, step,
+        StateType, StepRequest, automatic, automatic_back, check_step, difference, renamed_field,
+        serve, skeleton, step,
     };
+    pub use crate::state::{CellLink, CellLinks, Locker};
     pub use crate::version_change::VersionChange;
     pub use ::core;
     #[cfg(feature = "state")]

@@ -61,6 +61,9 @@ pub enum Kind {
     /// A step of a migration. The name is the schema, `extra` says from and to which version, the argument of the
     /// signature is the old layout and its result the new one; a derived step has no argument.
     Step = 7,
+    /// The way back of a derived step, from the new type to one whose fields are all among its own. `extra` says from and to
+    /// which version, the argument of the signature is the new layout, and its result the same with the names that fields had.
+    StepBack = 8,
 }
 
 /// Everything before the inline texts.
@@ -295,6 +298,7 @@ fn read_one(bytes: &[u8], offset: usize) -> Result<(Exported, usize), MalformedR
         5 => Kind::BeforeUnload,
         6 => Kind::State,
         7 => Kind::Step,
+        8 => Kind::StepBack,
         _ => return Err(malformed("its kind is unknown")),
     };
     let mut start = size_of::<Header>();
@@ -416,6 +420,9 @@ mod tests {
             Kind::OnLoad,
             Kind::AfterSwap,
             Kind::BeforeUnload,
+            Kind::State,
+            Kind::Step,
+            Kind::StepBack,
         ]);
         (kind, ".{0,9}", ".{0,30}", ".{0,9}", any::<u64>(), any::<u32>()).prop_map(
             |(kind, name, signature, owner, hash, extra)| Exported {

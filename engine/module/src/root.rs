@@ -11,7 +11,7 @@ pub type Needs = &'static [&'static [Requirement]];
 
 /// The number of this boundary. It changes whenever a record, a service or the
 /// meaning of one changes; host and module must have the same.
-pub const ABI_NUMBER: u32 = 4;
+pub const ABI_NUMBER: u32 = 5;
 
 /// The compiler that built this crate, as `rustc -vV` names it.
 pub const RUSTC: &str = env!("HOTSWAP_RUSTC");

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
+use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
 use crate::error::CallError;
 use crate::signature::Signature;
-use crate::state::StateError;
+use crate::state::{CellLinks, Locker, StateError};
 
 /// A text that is borrowed for the length of a call.
 #[repr(C)]
@@ -81,12 +82,10 @@ pub struct CellQuery {
     pub schema: Text,
     /// Its name; empty for the one without.
     pub name: Text,
-    /// The export that asks; empty where that is not known.
-    pub function: Text,
-    /// The source file that asks.
-    pub file: Text,
-    /// And the line.
-    pub line: u32,
+    /// Who asks.
+    pub by: Locker,
+    /// Where it is noted, to be found from then on; null for linked code, which may be called by several engines.
+    pub links: *const CellLinks,
     /// The version of the schema.
     pub version: u16,
     /// Whether it is the process's cell and not the engine's.
@@ -165,6 +164,15 @@ pub struct Services {
     /// Asks the engine to look at its source now and waits for the verdict: writes the current version's
     /// number and answers 0, or writes an error and answers 1.
     pub reload: unsafe extern "C" fn(*const c_void, *mut u64, *mut CallError) -> u32,
+    /// Locks a cell that was found before, if nothing is in the way, and answers where its value is; null where
+    /// `state_lock` has to see to it. The last two are what a `Locker` has: so they travel in registers.
+    pub state_try_lock: unsafe extern "C" fn(
+        *const c_void,
+        *const c_void,
+        Access,
+        Text,
+        &'static Location<'static>,
+    ) -> *mut u8,
     /// Locks a cell: writes where its value is, or an error. The texts of the query are constants of the image.
     pub state_lock: unsafe extern "C" fn(
         *const c_void,
@@ -172,8 +180,8 @@ pub struct Services {
         *mut LockedCell,
         *mut Option<StateError>,
     ),
-    /// Unlocks a cell on the thread that locked it; the last number is 1 while a panic unwinds.
-    pub state_unlock: unsafe extern "C" fn(*const c_void, Access, u32),
+    /// Unlocks a cell on the thread that locked it; the last number is 1 while a panic unwinds. The context may be null.
+    pub state_unlock: unsafe extern "C" fn(*const c_void, *const c_void, Access, u32),
     /// `__cxa_thread_atexit_impl`: destructor, object.
     pub thread_atexit: unsafe extern "C" fn(
         *const c_void,
@@ -235,6 +243,7 @@ thread_local! {
 }
 
 /// The services, if this image was loaded or linked by an engine.
+#[inline]
 pub(crate) fn services() -> Option<&'static Services> {
     // Acquire pairs with the Release in `connect`: who sees the pointer sees the table.
     let services = SERVICES.load(Ordering::Acquire);

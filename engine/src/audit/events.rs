@@ -162,7 +162,7 @@ pub const EVENTS: &[LogEvent] = &[
     event(
         "state.torn",
         &["engine", "state", "by", "version", "becomes"],
-        "a panic left it half written, maybe",
+        "a panic of this version left it half written, maybe",
     ),
     event("state.loaded", &["engine", "path", "cells"], "what was saved is there again"),
     event("state.saved", &["engine", "path", "cells", "bytes", "save_us"], "state is on the disk"),

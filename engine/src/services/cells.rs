@@ -1,16 +1,32 @@
 //! Cells that modules lock.
 
 use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
 
-use hotswap_module::__private::{Access, CellQuery, LockedCell};
+use hotswap_module::__private::{Access, CellQuery, LockedCell, Locker, Text};
 use hotswap_module::{StateError, StateErrorKind};
 
 use super::{ImageContext, context_of};
 use crate::failure;
-use crate::state::{Cell, Entry, Place};
+use crate::state::{By, Cell, CellKey, Entry};
+
+pub(super) unsafe extern "C" fn state_try_lock(
+    context: *const c_void,
+    cell: *const c_void,
+    access: Access,
+    function: Text,
+    place: &'static Location<'static>,
+) -> *mut u8 {
+    // SAFETY: the context of a live image.
+    let Some(known) = (unsafe { context_of(context) }) else { return ptr::null_mut() };
+    // SAFETY: what `Bound` linked to the image: its cells are kept as long as itself.
+    let cell = unsafe { &*cell.cast::<Cell>() };
+    let Some(value) = cell.try_lock_for_module(access) else { return ptr::null_mut() };
+    cell.locked(access, By::image(known.number, Locker { function, place }));
+    value.as_ptr()
+}
 
 pub(super) unsafe extern "C" fn state_lock(
     context: *const c_void,
@@ -21,14 +37,15 @@ pub(super) unsafe extern "C" fn state_lock(
     // SAFETY: the module's record lives for the length of this call.
     let query = unsafe { &*query };
     // SAFETY: the texts are constants of the image that calls.
-    let [schema, name, function, file] =
-        [query.schema, query.name, query.function, query.file].map(|text| unsafe { text.as_str() });
+    let [schema, name] = [query.schema, query.name].map(|text| unsafe { text.as_str() });
     // SAFETY: the context of a live image.
     let known = unsafe { context_of(context) };
     let work = || {
-        let cell = known.ok_or(StateErrorKind::NoEngine)?.cell(schema, name, query)?;
-        let by = Place::new(function, file, query.line);
-        let value = cell.lock_for_module(query.access, query.timeout, &by)?;
+        let known = known.ok_or(StateErrorKind::NoEngine)?;
+        let cell = known.cell(CellKey { schema, name, is_shared: query.is_shared }, query)?;
+        let by = By::image(known.number, query.by);
+        // SAFETY: it is the image that calls.
+        let value = unsafe { cell.lock_for_module(query.access, query.timeout, by) }?;
         Ok(LockedCell { value, cell: ptr::from_ref(cell).cast() })
     };
     let answer = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
@@ -50,10 +67,22 @@ pub(super) unsafe extern "C" fn state_lock(
     }
 }
 
-pub(super) unsafe extern "C" fn state_unlock(cell: *const c_void, access: Access, panicked: u32) {
-    // SAFETY: what `state_lock` gave this thread: cells are kept as long as the images that use them.
+pub(super) unsafe extern "C" fn state_unlock(
+    context: *const c_void,
+    cell: *const c_void,
+    access: Access,
+    panicked: u32,
+) {
+    // SAFETY: what was locked on this thread: cells are kept as long as the images that use them.
     let cell = unsafe { &*cell.cast::<Cell>() };
-    cell.unlock_for_module(access, panicked != 0);
+    if panicked != 0 {
+        // SAFETY: the context of a live image, or null.
+        let known = unsafe { context_of(context) };
+        let version = known.and_then(|known| known.version.get()).map(|(id, _)| *id);
+        // SAFETY: 1. this thread locked it for the module that calls.
+        unsafe { cell.panicked(access, version) };
+    }
+    cell.unlock_for_module(access);
 }
 
 pub(super) unsafe extern "C" fn state_failed(_context: *const c_void, error: *const StateError) {
@@ -63,37 +92,36 @@ pub(super) unsafe extern "C" fn state_failed(_context: *const c_void, error: *co
 
 impl ImageContext {
     /// The cell that is asked for.
-    fn cell(&self, schema: &str, name: &str, query: &CellQuery) -> Result<&Cell, StateErrorKind> {
+    fn cell(&self, key: CellKey<'_>, query: &CellQuery) -> Result<&Cell, StateErrorKind> {
         if !self.cells.is_ready() {
             return Err(StateErrorKind::NotCurrent);
         }
-        let cell = match self.cells.find(schema, name, query.is_shared) {
+        let cell = match self.cells.find(key) {
             Some(cell) => &**cell,
-            None => self.new_cell(schema, name, query)?,
+            None => self.new_cell(key)?,
         };
-        match cell.form.version == query.version {
-            true => Ok(cell),
-            false => Err(StateErrorKind::OtherVersion {
-                wanted: query.version,
-                found: cell.form.version,
-            }),
+        if cell.form.version != query.version {
+            let found = cell.form.version;
+            return Err(StateErrorKind::OtherVersion { wanted: query.version, found });
         }
+        // SAFETY: null, or a static of the image that calls.
+        if let Some(links) = unsafe { query.links.as_ref() } {
+            // SAFETY: 1. all cells of a schema that an image uses are of the one type that has their version there; the
+            // image's context, which `self.cells` is part of, outlives the image.
+            unsafe { self.cells.link(links, key) };
+        }
+        Ok(cell)
     }
 
     /// A cell that this image did not use before.
     #[cold]
-    fn new_cell(
-        &self,
-        schema: &str,
-        name: &str,
-        query: &CellQuery,
-    ) -> Result<&Cell, StateErrorKind> {
+    fn new_cell(&self, key: CellKey<'_>) -> Result<&Cell, StateErrorKind> {
+        let CellKey { schema, name, is_shared } = key;
         let engine = self.engine.upgrade().ok_or(StateErrorKind::NoEngine)?;
         let kind = self.kinds().wanted_of(schema).ok_or(StateErrorKind::NoEngine)?;
         let glue = self.glue(kind.shim);
-        let cell = engine.cells(query.is_shared).find_or_add(schema, name, &kind.form, glue)?;
-        self.cells.add(Entry { is_shared: query.is_shared, cell });
-        let added = self.cells.find(schema, name, query.is_shared);
-        added.map(Arc::as_ref).ok_or(StateErrorKind::NoEngine)
+        let cell = engine.cells(is_shared).find_or_add(schema, name, &kind.form, glue)?;
+        self.cells.add(Entry { is_shared, cell });
+        self.cells.find(key).map(Arc::as_ref).ok_or(StateErrorKind::NoEngine)
     }
 }

@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -20,9 +20,10 @@ use parking_lot::lock_api::{
 };
 use parking_lot::{Mutex, RawRwLock};
 
-use super::held::{self, Held, Place};
+use super::held::{self, By};
 use super::kinds::{Form, Glue};
 use super::value::{NOTHING, Resting, Value, operate, resting_of};
+use crate::version_id::VersionId;
 
 /// A cell. Its value is reached with its lock held only.
 pub(crate) struct Cell {
@@ -36,7 +37,7 @@ pub(crate) struct Cell {
     /// Whether another cell, of another form, took its place.
     is_superseded: AtomicBool,
     /// Who panicked while it was locked for writing.
-    torn: Mutex<Option<String>>,
+    torn: Mutex<Option<TornBy>>,
     /// Who is told of that; `None` for cells that engines share.
     owner: Option<Weak<dyn CellOwner>>,
     /// How often it was locked for writing.
@@ -54,7 +55,25 @@ pub(crate) struct Cell {
 /// Who is told of what happens to a cell.
 pub(crate) trait CellOwner: fmt::Debug + Send + Sync {
     /// A panic left it half written, maybe.
-    fn torn(&self, cell: &Cell, by: &Place) -> Torn;
+    fn torn(&self, cell: &Cell, by: &TornBy) -> Torn;
+}
+
+/// Whose panic left a cell half written, maybe.
+#[derive(Debug, Clone)]
+pub(crate) struct TornBy {
+    /// The function, and the place in it.
+    pub(crate) place: String,
+    /// Whose code that is; `None` for linked code outside of calls.
+    pub(crate) version: Option<VersionId>,
+}
+
+impl fmt::Display for TornBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.version {
+            Some(version) => write!(f, "{} in {version}", self.place),
+            None => f.write_str(&self.place),
+        }
+    }
 }
 
 /// What becomes of a torn cell.
@@ -159,21 +178,50 @@ impl Cell {
         self.glue.lock().iter().find_map(|glue| Some((glue.shim, glue.hold()?)))
     }
 
+    /// Locks it for code of a module, if it is free and nothing else is in the way; to be noted by `locked`. `None` where
+    /// `lock_for_module` has to see to it.
+    ///
+    /// Whether this thread has it locked already need not be asked first: then it is not free.
+    #[inline]
+    pub(crate) fn try_lock_for_module(&self, access: Access) -> Option<NonNull<u8>> {
+        let is_locked = match access {
+            Access::Read => self.lock.try_lock_shared(),
+            Access::Write => self.lock.try_lock_exclusive(),
+        };
+        if !is_locked {
+            return None;
+        }
+        // SAFETY: locked, for reading at least.
+        match unsafe { &*self.content.get() } {
+            Content::Live(value) if !self.is_over(access) => Some(value.start()),
+            _ => self.lock_no_more(access),
+        }
+    }
+
+    #[cold]
+    fn lock_no_more<T>(&self, access: Access) -> Option<T> {
+        self.release(access);
+        None
+    }
+
     /// Locks it for code of a module, and gives the address of its value.
-    pub(crate) fn lock_for_module(
+    ///
+    /// # Safety
+    ///
+    /// The image of `by` is mapped.
+    pub(crate) unsafe fn lock_for_module(
         &self,
         access: Access,
         timeout: Duration,
-        by: &Place,
+        by: By,
     ) -> Result<*mut u8, StateErrorKind> {
-        let known = held::access(self.address());
+        let known = held::find(self.address());
         if let Some(known) = known
-            && (known == Access::Write || access == Access::Write)
+            && (known.access == Access::Write || access == Access::Write)
         {
-            return Err(StateErrorKind::Held {
-                holder: held::holder(self.address()).to_string(),
-                wanted: by.to_string(),
-            });
+            let holder = self.text_of(known.by, by);
+            // SAFETY: the contract.
+            return Err(StateErrorKind::Held { holder, wanted: unsafe { by.text() } });
         }
         // Before it waits, and after.
         self.may(access)?;
@@ -186,29 +234,48 @@ impl Cell {
         }
         // SAFETY: locked, for reading at least.
         if let Content::Live(value) = unsafe { &*self.content.get() } {
-            let value = value.as_ptr();
-            return Ok(self.locked(value, access, by));
+            self.locked(access, by);
+            return Ok(value.as_ptr());
         }
         self.release(access);
         self.lock_first(access, timeout, by)
     }
 
-    /// Notes that this thread has it locked.
-    fn locked(&self, value: *mut u8, access: Access, by: &Place) -> *mut u8 {
-        held::add(Held { cell: self.address(), access, by: *by });
-        if access == Access::Write {
-            // Relaxed: a number for people.
-            self.writes.fetch_add(1, Ordering::Relaxed);
+    /// The text of a holder: it may have been forgotten by code that is unmapped by now. `here` is code that runs.
+    fn text_of(&self, holder: By, here: By) -> String {
+        let number = holder.image_number();
+        let glue = self.glue.lock();
+        let theirs = glue.iter().find(|glue| number == Some(glue.image)).cloned();
+        // What holds a version may be the last to do so, and is not dropped with a lock held.
+        drop(glue);
+        let held = theirs.and_then(|glue| glue.hold());
+        if number.is_none() || number == here.image_number() || held.is_some() {
+            // SAFETY: the engine's own code, or code that runs or is held: its image is mapped. Numbers are not given twice.
+            unsafe { holder.text() }
+        } else {
+            "code that is gone".to_owned()
         }
-        value
+    }
+
+    /// Notes that this thread has it locked.
+    #[inline]
+    pub(crate) fn locked(&self, access: Access, by: By) {
+        held::add(self.address(), access, by);
+        if access == Access::Write {
+            // Relaxed: a number for people; who has it locked alone counts alone.
+            self.writes.store(self.writes() + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it must not be locked so any more.
+    #[inline]
+    fn is_over(&self, access: Access) -> bool {
+        // Acquire pairs with the Release in `supersede`; what it guards is the lock's business.
+        access == Access::Write && self.is_superseded.load(Ordering::Acquire)
     }
 
     fn may(&self, access: Access) -> Result<(), StateErrorKind> {
-        // Acquire pairs with the Release in `supersede`; what it guards is the lock's business.
-        match access == Access::Write && self.is_superseded.load(Ordering::Acquire) {
-            true => Err(StateErrorKind::StateSuperseded),
-            false => Ok(()),
-        }
+        if self.is_over(access) { Err(StateErrorKind::StateSuperseded) } else { Ok(()) }
     }
 
     /// Locks a cell that has no value yet, and makes it.
@@ -217,16 +284,16 @@ impl Cell {
         &self,
         access: Access,
         timeout: Duration,
-        by: &Place,
+        by: By,
     ) -> Result<*mut u8, StateErrorKind> {
         if !self.acquire(Access::Write, timeout, false) {
             return Err(StateErrorKind::Busy);
         }
         // While its first value is made this thread may want it again.
-        held::add(Held { cell: self.address(), access: Access::Write, by: *by });
+        held::add(self.address(), Access::Write, by);
         // SAFETY: locked exclusively.
         let made = unsafe { self.awake() };
-        held::remove(self.address(), Access::Write);
+        held::remove(self.address());
         let value = made.and_then(|value| self.may(access).map(|()| value));
         match value {
             Err(kind) => {
@@ -238,7 +305,8 @@ impl Cell {
                     // SAFETY: locked exclusively, by this thread.
                     unsafe { self.lock.downgrade() };
                 }
-                Ok(self.locked(value, access, by))
+                self.locked(access, by);
+                Ok(value)
             }
         }
     }
@@ -290,6 +358,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     fn release(&self, access: Access) {
         match access {
             // SAFETY: whoever calls this holds it so.
@@ -299,27 +368,39 @@ impl Cell {
         }
     }
 
-    /// Unlocks it on the thread that `lock_for_module` locked it on.
-    pub(crate) fn unlock_for_module(&self, access: Access, panicked: bool) {
-        if panicked && access == Access::Write {
-            let by = held::holder(self.address());
-            *self.torn.lock() = Some(by.to_string());
-            let owner = self.owner.as_ref().and_then(Weak::upgrade);
-            let owner = owner.as_deref();
-            if let Some(owner) = owner
-                && owner.torn(self, &by) == Torn::Restored
-            {
-                // SAFETY: this thread holds it exclusively.
-                unsafe { self.restore() };
-            }
-        }
-        held::remove(self.address(), access);
+    /// Unlocks it on the thread that locked it for a module.
+    #[inline]
+    pub(crate) fn unlock_for_module(&self, access: Access) {
+        held::remove(self.address());
         self.release(access);
+    }
+
+    /// Notes that code of this version panicked and has it locked.
+    ///
+    /// # Safety
+    ///
+    /// 1. This thread has it locked for a module, with this access, and stays in that module until this returns.
+    #[cold]
+    pub(crate) unsafe fn panicked(&self, access: Access, version: Option<VersionId>) {
+        if access == Access::Read {
+            return;
+        }
+        // SAFETY: 1 of the contract: its image is mapped.
+        let place = held::find(self.address()).map(|held| unsafe { held.by.text() });
+        let place = place.unwrap_or_else(|| "a thread that was ending".to_owned());
+        let by = TornBy { place, version };
+        let owner = self.owner.as_ref().and_then(Weak::upgrade);
+        let becomes = owner.as_deref().map(|owner| owner.torn(self, &by));
+        *self.torn.lock() = Some(by);
+        if becomes == Some(Torn::Restored) {
+            // SAFETY: 1 of the contract: for writing, so exclusively.
+            unsafe { self.restore() };
+        }
     }
 
     /// Who tore it, until it is put right.
     pub(crate) fn torn(&self) -> Option<String> {
-        self.torn.lock().clone()
+        self.torn.lock().as_ref().map(TornBy::to_string)
     }
 
     /// Locks it exclusively for the engine.
@@ -356,15 +437,14 @@ impl Cell {
         timeout: Duration,
         wants_json: bool,
     ) -> Option<Result<Resting, String>> {
-        let is_mine = held::access(self.address()).is_some();
+        let is_mine = held::find(self.address()).is_some();
         if is_mine || !self.acquire(Access::Read, timeout, false) {
             return None;
         }
-        let by = Place::new("hotswap", "", 0);
-        held::add(Held { cell: self.address(), access: Access::Read, by });
+        held::add(self.address(), Access::Read, By::engine());
         // SAFETY: locked for reading.
         let resting = unsafe { self.resting(wants_json) };
-        held::remove(self.address(), Access::Read);
+        held::remove(self.address());
         self.release(Access::Read);
         resting
     }
@@ -389,7 +469,7 @@ impl Cell {
     }
 
     /// This image serves it no longer; whether it was the last that could.
-    pub(crate) fn detach(&self, image: usize) -> bool {
+    pub(crate) fn detach(&self, image: u64) -> bool {
         let mut glue = self.glue.lock();
         let before = glue.len();
         glue.retain(|glue| glue.image != image);

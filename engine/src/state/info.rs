@@ -26,7 +26,7 @@ pub struct StateInfo {
     pub json: Option<String>,
     /// How often it was locked for writing since it came into use in this form.
     pub writes: u64,
-    /// Who panicked while it was locked for writing, if anybody.
+    /// Who panicked while it was locked for writing, if anybody: the function, the place in it, and the version.
     pub torn_by: Option<String>,
 }
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, Weak};
 use hotswap_module::__private::{Bytes, Packed1, Shim, StepRequest};
 
 use super::cell::{Cell, CellOwner, Content};
-use super::kinds::StateKind;
+use super::kinds::{StateKind, shape};
 use super::plan::{Plan, Whose};
-use super::value::{Resting, Value, decode, told};
+use super::value::{Resting, Value, decode, find, resting_of, told};
 
 /// One value to be brought to another form.
 #[derive(Debug)]
@@ -58,16 +58,16 @@ pub(crate) fn migrate(job: &Job, is_abandoned: &Arc<AtomicBool>) -> Result<Migra
         }
         let step = &leg.step;
         let versions = Some((step.from, step.to));
-        let input = match step.old {
-            Some(_) => &value.bytes,
-            None if value.json.is_empty() => {
+        let input = match step.reads_json() {
+            false => &value.bytes,
+            true if value.json.is_empty() => {
                 let message = "a derived step needs the old value as JSON, which cannot carry all of it; write the step by hand";
                 return Err(failed(versions)(message.to_owned()));
             }
-            None => &value.json,
+            true => &value.json,
         };
         let is_last = index + 1 == plan.legs.len() && leg.whose == Whose::Newcomer;
-        if is_last {
+        if is_last && leg.lands.is_none() {
             let written = Value::make(wanted.form.layout, |room| {
                 let request = StepRequest {
                     bytes: Bytes::new(input),
@@ -87,13 +87,18 @@ pub(crate) fn migrate(job: &Job, is_abandoned: &Arc<AtomicBool>) -> Result<Migra
                 bytes: Bytes::new(input),
                 value: ptr::null_mut(),
                 out: &raw mut out,
-                wants_json: next.is_some_and(|leg| leg.step.old.is_none()),
+                wants_json: next.is_some_and(|leg| leg.step.reads_json()),
                 dropped: &raw mut dropped,
             };
             // SAFETY: the step is of a held version; both vectors are ours.
             unsafe { take(step.shim, request) }.map_err(failed(versions))?;
             let [bytes, json] = out;
             value = Resting { bytes, json };
+            if let Some(kind) = &leg.lands {
+                let wants_json = next.is_some_and(|leg| leg.step.reads_json());
+                value = landed(kind, &value.json, wants_json).map_err(failed(versions))?;
+                dropped.extend(step.dropped(&shape(&kind.form.text)));
+            }
         }
     }
     let made = match made {
@@ -108,6 +113,16 @@ pub(crate) fn migrate(job: &Job, is_abandoned: &Arc<AtomicBool>) -> Result<Migra
         return Err(failed(None)(format!("its check says: {message}")));
     }
     Ok(Migrated { cell: Arc::new(cell), dropped, bytes })
+}
+
+/// A value that fields become, as bytes.
+fn landed(kind: &StateKind, json: &[u8], wants_json: bool) -> Result<Resting, String> {
+    let value = find(kind.shim, kind.form.layout, json)?;
+    // SAFETY: 1. the type is of a version that is held by who runs the job. 2. the value was just made.
+    let resting = unsafe { resting_of(kind.shim, value.as_ptr(), wants_json) };
+    // SAFETY: 1. as above. 2. as above; it is dropped once.
+    unsafe { value.end(kind.shim) };
+    resting
 }
 
 /// Runs one step.

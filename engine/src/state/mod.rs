@@ -17,10 +17,10 @@ mod settings;
 mod value;
 mod worker;
 
-pub(crate) use bound::{Bound, Entry};
-pub(crate) use cell::{Cell, CellOwner, Content, Exclusive, Snapshot, Torn};
+pub(crate) use bound::{Bound, CellKey, Entry};
+pub(crate) use cell::{Cell, CellOwner, Content, Exclusive, Snapshot, Torn, TornBy};
 pub(crate) use cells::{Cells, SHARED};
-pub(crate) use held::Place;
+pub(crate) use held::By;
 pub use info::StateInfo;
 pub(crate) use kinds::{Glue, Kinds, StateKind};
 pub(crate) use migration::{Failed, Job, Migrated, migrate};

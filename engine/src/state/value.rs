@@ -42,6 +42,11 @@ impl Value {
         Self { start: NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), layout }
     }
 
+    #[inline]
+    pub(super) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
     pub(super) fn as_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
     }
@@ -156,9 +161,23 @@ pub(super) unsafe fn resting_of(
 
 /// Makes a value of a type from bytes, to be put into a cell of its form.
 pub(super) fn decode(shim: Shim, layout: Layout, bytes: &[u8]) -> Result<Value, String> {
+    made_from(Operation::Decode, shim, layout, bytes)
+}
+
+/// Makes a value of a type from JSON that has its fields, and others maybe.
+pub(super) fn find(shim: Shim, layout: Layout, json: &[u8]) -> Result<Value, String> {
+    made_from(Operation::Among, shim, layout, json)
+}
+
+fn made_from(
+    operation: Operation,
+    shim: Shim,
+    layout: Layout,
+    bytes: &[u8],
+) -> Result<Value, String> {
     Value::make(layout, |value| {
         let bytes = Bytes::new(bytes);
-        let request = StateRequest { operation: Operation::Decode, value, bytes, ..NOTHING };
+        let request = StateRequest { operation, value, bytes, ..NOTHING };
         // SAFETY: 1. who calls this has the shim of the layout's type, mapped. 2. there is room; the bytes are borrowed.
         unsafe { operate(shim, request) }
     })

@@ -293,7 +293,7 @@ impl Swapper {
             was_current: AtomicBool::new(false),
             linked: None,
         });
-        context.attach(&version);
+        context.attach(version.id, &version);
         context.declare(functions.kinds);
         // A refusal from here on drops the version, which sends its image back to be unmapped.
         let core = &self.core;

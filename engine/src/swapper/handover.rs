@@ -79,13 +79,7 @@ impl Swapper {
         newcomer: &Newcomer,
     ) -> Result<Handover, LoadErrorKind> {
         let Some(context) = version.context() else { return Ok(Handover::default()) };
-        if let Some(kind) = context.kinds().ambiguous() {
-            let problem = StateProblem::Ambiguous { version: kind.form.version };
-            return Err(LoadErrorKind::State {
-                state: kind.schema.clone(),
-                problem: problem.into(),
-            });
-        }
+        context.kinds().check()?;
         let start = clock::now();
         let settings = self.core.state;
         let change = Change {
@@ -221,7 +215,8 @@ impl Change<'_> {
         let line = numbers(Line::info("migrate.intent"));
         let line = line.field("steps", source.plan.versions(from));
         self.core.journal.write(tx, line);
-        let one_way = source.plan.one_way(&wanted.schema, self.context.kinds()).is_some();
+        let one_way =
+            source.plan.one_way(&cell.form, &wanted.schema, self.context.kinds()).is_some();
         let snapshot = (one_way && !self.is_back())
             .then(|| Snapshot { form: cell.form.clone(), resting: source.resting.clone() });
         let start = clock::now();
@@ -261,12 +256,12 @@ impl Change<'_> {
         };
         if !self.core.state.allows_one_way
             && !self.is_back()
-            && let Some((from, to)) = plan.one_way(&wanted.schema, kinds)
+            && let Some((from, to)) = plan.one_way(&cell.form, &wanted.schema, kinds)
         {
             return Err(refuse(cell, StateProblem::OneWay { from, to }));
         }
         // Only a derived step needs to know fields by name.
-        let wants_json = plan.legs.first().is_some_and(|leg| leg.step.old.is_none());
+        let wants_json = plan.legs.first().is_some_and(|leg| leg.step.reads_json());
         let unreadable = |message: String| {
             let message = format!("version {from} of it cannot be copied: {message}");
             refuse(cell, StateProblem::Value { message })

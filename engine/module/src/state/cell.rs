@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 use std::fmt;
-use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{Location, resume_unwind};
 use std::ptr::{self, NonNull};
@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use super::error::{Ended, StateError, StateErrorKind};
 use super::kind::StateType;
+use super::link::Locker;
 use super::standalone::{Reading, Standalone, Writing};
-use crate::services::{Access, CellQuery, LockedCell, Services, Text, services_here};
+use crate::services::{Access, CellQuery, LockedCell, Text, services, services_here};
 
 /// A cell of the engine that calls: its value outlives the version.
 ///
@@ -73,12 +74,14 @@ macro_rules! reaches {
     ($handle:ident, $is_shared:literal) => {
         impl<T: StateType> $handle<T> {
             /// The cell without a name. Nothing is looked for before it is locked.
+            #[inline]
             #[must_use]
             pub const fn get() -> Self {
                 Self::named("")
             }
 
             /// The cell of this name.
+            #[inline]
             #[must_use]
             pub const fn named(name: &'static str) -> Self {
                 Self(Reach { name, function: "", is_shared: $is_shared, standalone: None })
@@ -103,10 +106,10 @@ macro_rules! reaches {
             ///
             /// [`CallErrorKind::StateSuperseded`]: crate::CallErrorKind::StateSuperseded
             /// [`CallErrorKind::StateHeld`]: crate::CallErrorKind::StateHeld
+            #[inline]
             #[track_caller]
             pub fn lock(&self) -> StateMut<T> {
-                let locked = self.0.lock(Access::Write, Duration::MAX);
-                StateMut(locked.unwrap_or_else(|error| end(error)))
+                StateMut(self.0.lock_or_end(Access::Write))
             }
 
             /// Locks the cell for reading, beside other readers. Waits for who has it locked for writing.
@@ -117,10 +120,10 @@ macro_rules! reaches {
             /// # Errors
             ///
             /// As [`Self::lock`].
+            #[inline]
             #[track_caller]
             pub fn read(&self) -> StateRef<T> {
-                let locked = self.0.lock(Access::Read, Duration::MAX);
-                StateRef(locked.unwrap_or_else(|error| end(error)))
+                StateRef(self.0.lock_or_end(Access::Read))
             }
 
             /// As [`Self::lock`], without waiting and without ending the call.
@@ -128,6 +131,7 @@ macro_rules! reaches {
             /// # Errors
             ///
             /// [`StateErrorKind::Busy`] when others have it locked, and what else is in the way.
+            #[inline]
             #[track_caller]
             pub fn try_lock(&self) -> Result<StateMut<T>, StateError> {
                 self.try_lock_for(Duration::ZERO)
@@ -138,6 +142,7 @@ macro_rules! reaches {
             /// # Errors
             ///
             /// As [`Self::try_lock`].
+            #[inline]
             #[track_caller]
             pub fn try_lock_for(&self, timeout: Duration) -> Result<StateMut<T>, StateError> {
                 self.0.lock(Access::Write, timeout).map(StateMut)
@@ -148,6 +153,7 @@ macro_rules! reaches {
             /// # Errors
             ///
             /// As [`Self::try_lock`].
+            #[inline]
             #[track_caller]
             pub fn try_read(&self) -> Result<StateRef<T>, StateError> {
                 self.0.lock(Access::Read, Duration::ZERO).map(StateRef)
@@ -155,6 +161,7 @@ macro_rules! reaches {
         }
 
         impl<T: StateType> Injected for $handle<T> {
+            #[inline]
             fn injected(function: &'static str) -> Self {
                 Self(Reach { name: "", function, is_shared: $is_shared, standalone: None })
             }
@@ -180,6 +187,7 @@ reaches!(State, false);
 reaches!(Shared, true);
 
 /// Ends the call. No panic: the hook hears nothing of it.
+#[cold]
 fn end(error: StateError) -> ! {
     resume_unwind(Box::new(Ended(error)))
 }
@@ -192,26 +200,78 @@ impl<T: StateType> Reach<T> {
         }
     }
 
+    #[inline(always)]
     #[track_caller]
-    fn lock(&self, access: Access, timeout: Duration) -> Result<Locked<T>, StateError> {
+    fn lock_or_end(self, access: Access) -> Locked<T> {
         let place = Location::caller();
+        match self.lock_free(access, place) {
+            Some(locked) => locked,
+            None => match self.lock_slowly(access, Duration::MAX, place) {
+                Ok(locked) => locked,
+                Err(error) => end(error),
+            },
+        }
+    }
+
+    #[inline]
+    #[track_caller]
+    fn lock(self, access: Access, timeout: Duration) -> Result<Locked<T>, StateError> {
+        let place = Location::caller();
+        match self.lock_free(access, place) {
+            Some(locked) => Ok(locked),
+            None => self.lock_slowly(access, timeout, place),
+        }
+    }
+
+    /// Locks a cell that was locked before, by nobody right now.
+    #[inline(always)]
+    fn lock_free(self, access: Access, place: &'static Location<'static>) -> Option<Locked<T>> {
+        if self.standalone.is_some() {
+            return None;
+        }
+        let cell = T::links().find(self.name, self.is_shared)?.as_ptr().cast_const();
+        let services = services()?;
+        let function = Text::new(self.function);
+        // SAFETY: the host linked it to this image; name and place are constants of this image.
+        let value =
+            unsafe { (services.state_try_lock)(services.context, cell, access, function, place) };
+        let value = NonNull::new(value.cast::<T>())?;
+        Some(Locked { value, cell, access, standalone: ManuallyDrop::new(None) })
+    }
+
+    /// Locks any cell: finds it, waits for it, or says what is in the way.
+    #[cold]
+    #[inline(never)]
+    fn lock_slowly(
+        self,
+        access: Access,
+        timeout: Duration,
+        place: &'static Location<'static>,
+    ) -> Result<Locked<T>, StateError> {
+        let refused = |kind| StateError { state: self.title(), kind };
         if let Some(cell) = self.standalone {
-            let held = match access {
-                Access::Read => cell.read(timeout, place).map(Held::Read),
-                Access::Write => cell.write(timeout, place).map(Held::Write),
-            };
-            let held = held.map_err(|kind| StateError { state: self.title(), kind })?;
-            return Ok(Locked { held, _not_sent: PhantomData });
+            return match access {
+                Access::Read => cell.read(timeout, place).map(|reading| {
+                    let value = NonNull::from_ref(&*reading.guard);
+                    Locked::standalone(value, access, Guard::Read(reading))
+                }),
+                Access::Write => cell.write(timeout, place).map(|mut writing| {
+                    let value = NonNull::from_mut(&mut *writing.guard);
+                    Locked::standalone(value, access, Guard::Write(writing))
+                }),
+            }
+            .map_err(refused);
         }
         let Some((services, context)) = services_here() else {
-            return Err(StateError { state: self.title(), kind: StateErrorKind::NoEngine });
+            return Err(refused(StateErrorKind::NoEngine));
         };
+        let is_linked = services.context.is_null();
+        let is_found = T::links().find(self.name, self.is_shared).is_some();
         let query = CellQuery {
             schema: Text::new(T::SCHEMA),
             name: Text::new(self.name),
-            function: Text::new(self.function),
-            file: Text::new(place.file()),
-            line: place.line(),
+            by: Locker { function: Text::new(self.function), place },
+            links: if is_linked || is_found { ptr::null() } else { T::links() },
             version: T::VERSION,
             is_shared: self.is_shared,
             access,
@@ -225,55 +285,68 @@ impl<T: StateType> Reach<T> {
         };
         match (error, NonNull::new(locked.value.cast::<T>())) {
             (None, Some(value)) => {
-                let held = Held::Host { value, cell: locked.cell, services, access };
-                Ok(Locked { held, _not_sent: PhantomData })
+                let standalone = ManuallyDrop::new(None);
+                Ok(Locked { value, cell: locked.cell, access, standalone })
             }
-            (error, _) => Err(error.unwrap_or_else(|| StateError {
-                state: self.title(),
-                kind: StateErrorKind::NoEngine,
-            })),
+            (error, _) => Err(error.unwrap_or_else(|| refused(StateErrorKind::NoEngine))),
         }
     }
 }
 
-/// A cell that is locked. It is unlocked by the thread that locked it: the pointer keeps it from being sent.
+/// A cell that is locked. It is unlocked by the thread that locked it: the pointers keep it from being sent.
 struct Locked<T: 'static> {
-    held: Held<T>,
-    _not_sent: PhantomData<*const ()>,
+    /// The value, until this is dropped.
+    value: NonNull<T>,
+    /// The host's cell; null for a standalone one.
+    cell: *const c_void,
+    access: Access,
+    /// What unlocks it then.
+    standalone: ManuallyDrop<Option<Box<Guard<T>>>>,
 }
 
-enum Held<T: 'static> {
-    /// By the host.
-    Host {
-        value: NonNull<T>,
-        cell: *const c_void,
-        services: &'static Services,
-        access: Access,
-    },
-    /// A standalone one.
-    Read(Reading<T>),
-    Write(Writing<T>),
+/// What unlocks a standalone cell when it is dropped.
+enum Guard<T: 'static> {
+    Read(#[expect(dead_code, reason = "it is dropped")] Reading<T>),
+    Write(#[expect(dead_code, reason = "it is dropped")] Writing<T>),
 }
 
 impl<T: 'static> Locked<T> {
+    fn standalone(value: NonNull<T>, access: Access, guard: Guard<T>) -> Self {
+        let standalone = ManuallyDrop::new(Some(Box::new(guard)));
+        Self { value, cell: ptr::null(), access, standalone }
+    }
+
+    #[inline]
     fn value(&self) -> &T {
-        match &self.held {
-            // SAFETY: the host gave out a `T` (its layout was compared), locked for at least reading until `drop`.
-            Held::Host { value, .. } => unsafe { value.as_ref() },
-            Held::Read(reading) => &reading.guard,
-            Held::Write(writing) => &writing.guard,
-        }
+        // SAFETY: a `T` (the host compared its layout), locked for reading at least until `drop`.
+        unsafe { self.value.as_ref() }
     }
 }
 
 impl<T> Drop for Locked<T> {
+    #[inline]
     fn drop(&mut self) {
-        if let Held::Host { cell, services, access, .. } = self.held {
-            let panicked = u32::from(std::thread::panicking());
-            // SAFETY: this thread locked that cell with that access, and unlocks it once.
-            unsafe { (services.state_unlock)(cell, access, panicked) };
+        let Self { cell, access, .. } = *self;
+        if cell.is_null() {
+            // SAFETY: it is dropped once, here.
+            return drop_cold(unsafe { ManuallyDrop::take(&mut self.standalone) });
         }
+        let Some(services) = services() else { return };
+        let panicked = std::thread::panicking();
+        // Only then is it asked who it was. Of linked code the engine is known as long as its call runs.
+        let context = if panicked { context_here() } else { services.context };
+        // SAFETY: this thread locked that cell with that access, and unlocks it once.
+        unsafe { (services.state_unlock)(context, cell, access, u32::from(panicked)) };
     }
+}
+
+/// Kept out of the way of the host's cells.
+#[cold]
+fn drop_cold<T>(_: T) {}
+
+#[cold]
+fn context_here() -> *const c_void {
+    services_here().map_or(ptr::null(), |(_, context)| context)
 }
 
 /// A cell locked for writing; unlocked when dropped.
@@ -287,25 +360,24 @@ pub struct StateRef<T: 'static>(Locked<T>);
 impl<T> Deref for StateMut<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         self.0.value()
     }
 }
 
 impl<T> DerefMut for StateMut<T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        match &mut self.0.held {
-            // SAFETY: as in `value`; locked for writing, and borrowed exclusively here.
-            Held::Host { value, .. } => unsafe { value.as_mut() },
-            Held::Write(writing) => &mut writing.guard,
-            Held::Read(_) => unreachable!("a StateMut is locked for writing"),
-        }
+        // SAFETY: as in `value`; locked for writing, as every `StateMut` is, and borrowed exclusively here.
+        unsafe { self.0.value.as_mut() }
     }
 }
 
 impl<T> Deref for StateRef<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         self.0.value()
     }

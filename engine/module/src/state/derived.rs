@@ -44,6 +44,53 @@ pub(super) fn value<New: StateType>(
     Ok((new, dropped))
 }
 
+/// A new value as JSON, with the names that its fields had.
+///
+/// # Errors
+///
+/// When it is no JSON of a struct.
+pub(super) fn back(new: &[u8], renamed: &[(&str, &str)]) -> Result<Vec<u8>, String> {
+    let new: Map<String, Value> =
+        serde_json::from_slice(new).map_err(|error| format!("the new value: {error}"))?;
+    let mut old = Map::new();
+    for (name, value) in new {
+        match renamed.iter().find(|(_, new_name)| *new_name == name) {
+            Some((old_name, _)) => old.insert((*old_name).to_owned(), value),
+            // Another had that name.
+            None if renamed.iter().any(|(old_name, _)| *old_name == name) => None,
+            None => old.insert(name, value),
+        };
+    }
+    serde_json::to_vec(&old).map_err(|error| error.to_string())
+}
+
+/// A value of which all fields are there by name, among others maybe.
+///
+/// # Errors
+///
+/// When one is not there, or would not be what it was.
+pub(super) fn among<T: StateType>(
+    all: &[u8],
+    fields: impl Iterator<Item = &'static str>,
+) -> Result<T, String> {
+    let mut all: Map<String, Value> =
+        serde_json::from_slice(all).map_err(|error| format!("the new value: {error}"))?;
+    let mut own = Map::new();
+    for name in fields {
+        let value = all.remove(name).ok_or_else(|| by_hand(&format!("there is no {name}")))?;
+        own.insert(name.to_owned(), value);
+    }
+    let own = Value::Object(own);
+    let value: T =
+        serde_json::from_value(own.clone()).map_err(|error| by_hand(&error.to_string()))?;
+    let mut dropped = Vec::new();
+    compare(&own, &as_json(&value)?, "", &mut dropped)?;
+    match dropped.first() {
+        None => Ok(value),
+        Some(path) => Err(by_hand(&format!("{path} would be lost"))),
+    }
+}
+
 /// Through text, as old values come: a number is then written and read alike on both sides.
 fn as_json<T: StateType>(value: &T) -> Result<Value, String> {
     let text = serde_json::to_vec(value).map_err(|error| error.to_string())?;
@@ -101,4 +148,19 @@ fn compare(
 
 fn by_hand(why: &str) -> String {
     format!("{why}; write the step by hand")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_go_back_to_the_names_that_they_had() {
+        let renamed = [("calls", "total"), ("name", "title")];
+        let new = r#"{"calls":1,"total":2,"title":"t","more":[3]}"#;
+        let old = back(new.as_bytes(), &renamed).expect("a struct");
+        let old: Value = serde_json::from_slice(&old).expect("JSON");
+        assert_eq!(old, serde_json::json!({"calls": 2, "name": "t", "more": [3]}));
+        assert!(back(b"[]", &renamed).expect_err("no struct").starts_with("the new value: "));
+    }
 }

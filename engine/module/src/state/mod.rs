@@ -36,6 +36,7 @@ mod difference;
 mod error;
 #[cfg(feature = "state")]
 mod kind;
+mod link;
 #[cfg(feature = "state")]
 mod operation;
 #[cfg(feature = "state")]
@@ -49,6 +50,7 @@ mod step;
 
 pub(crate) use error::Ended;
 pub use error::{StateError, StateErrorKind};
+pub use link::{CellLink, CellLinks, Locker};
 
 #[cfg(feature = "state")]
 pub use self::{
@@ -59,5 +61,5 @@ pub use self::{
         Bytes, DefaultInitial, Initial, NoInitial, Operation, StateRequest, first_value, serve,
     },
     skeleton::skeleton,
-    step::{Outcome, StepRequest, automatic, check_step, step},
+    step::{Outcome, StepRequest, automatic, automatic_back, check_step, renamed_field, step},
 };

@@ -6,7 +6,9 @@ use std::mem;
 use std::ptr;
 use std::slice;
 
+use super::derived;
 use super::kind::StateType;
+use super::step::fields;
 use crate::arguments::Packed1;
 use crate::crossing::Crossing;
 
@@ -26,6 +28,8 @@ pub enum Operation {
     Json = 5,
     /// Say whether `value` is what it should be.
     Check = 6,
+    /// Write to `value` what `bytes` say, which are JSON with all its fields, and others maybe.
+    Among = 7,
 }
 
 /// Bytes that are borrowed for the length of a call.
@@ -79,8 +83,8 @@ impl Crossing for Packed1<StateRequest> {
 ///
 /// # Safety
 ///
-/// 1. `value` points at a `T` that nobody else changes for `Drop` (which consumes it), `Encode`, `Json` and `Check`; at room for one for `Initial`
-///    and `Decode`, which write there exactly when the answer is `Ok`.
+/// 1. `value` points at a `T` that nobody else changes for `Drop` (which consumes it), `Encode`, `Json` and `Check`; at room for one for `Initial`,
+///    `Decode` and `Among`, which write there exactly when the answer is `Ok`.
 /// 2. `bytes` are borrowed until this returns; `out` points at a vector that nobody else uses for `Encode` and `Json`.
 ///
 /// # Errors
@@ -111,6 +115,13 @@ pub unsafe fn serve<T: StateType>(request: Packed1<StateRequest>) -> Result<(), 
             let decoded = decode::<T>(unsafe { bytes.get() })?;
             // SAFETY: 1 of the contract: there is room.
             unsafe { value.write(decoded) };
+        }
+        Operation::Among => {
+            // SAFETY: 2 of the contract.
+            let bytes = unsafe { bytes.get() };
+            let found = derived::among::<T>(bytes, fields::<T>())?;
+            // SAFETY: 1 of the contract: there is room.
+            unsafe { value.write(found) };
         }
         Operation::Json => {
             // SAFETY: 1 of the contract.

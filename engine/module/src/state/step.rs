@@ -6,7 +6,7 @@ use super::derived;
 
 use super::kind::StateType;
 use super::operation::{Bytes, decode, encode, to_json};
-use crate::abi::{Abi, Body};
+use crate::abi::{Abi, Body, Desc, Field};
 use crate::arguments::Packed1;
 use crate::crossing::Crossing;
 
@@ -78,6 +78,40 @@ pub unsafe fn automatic<New: StateType>(
     let (new, dropped) = derived::value::<New>(bytes, renamed)?;
     // SAFETY: 2 of the contract.
     unsafe { give(request, new, dropped.into_iter()) }
+}
+
+/// Runs the way back of a step that is derived: gives the value as JSON, with the names that its fields had.
+///
+/// # Safety
+///
+/// 1. `bytes` are JSON, borrowed until this returns.
+/// 2. `out` points at two vectors that nobody else uses.
+///
+/// # Errors
+///
+/// When the bytes are no JSON of a struct.
+pub unsafe fn automatic_back(
+    request: Packed1<StepRequest>,
+    renamed: &[(&str, &str)],
+) -> Result<(), String> {
+    let Packed1(request) = request;
+    // SAFETY: 1 of the contract.
+    let back = derived::back(unsafe { request.bytes.get() }, renamed)?;
+    // SAFETY: 2 of the contract.
+    let [_, json] = unsafe { &mut *request.out };
+    *json = back;
+    Ok(())
+}
+
+/// A field of a derived type's description, under the name that it had.
+///
+/// # Panics
+///
+/// At compile time, when the type has no such field.
+#[must_use]
+pub const fn renamed_field(desc: &'static Desc, index: usize, name: &'static str) -> Field {
+    let Body::Struct(fields) = desc.body else { panic!("only a struct has a derived step") };
+    Field { name, offset: fields[index].offset, ty: fields[index].ty }
 }
 
 /// What a step that somebody wrote returns: the new value, or a `Result` of it.
@@ -167,7 +201,7 @@ unsafe fn give<New: StateType>(
 }
 
 /// The names of a type's own fields.
-fn fields<T: Abi>() -> impl Iterator<Item = &'static str> {
+pub(super) fn fields<T: Abi>() -> impl Iterator<Item = &'static str> {
     let fields = match <T as Abi>::DESC.body {
         Body::Struct(fields) => fields,
         _ => &[],
