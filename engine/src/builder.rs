@@ -103,7 +103,7 @@ pub struct EngineBuilder {
     keeping: Keeping,
     control: Option<PathBuf>,
     watch: WatchSettings,
-    member: Option<Weak<Member>>,
+    module: Option<Weak<Member>>,
 }
 
 impl EngineBuilder {
@@ -127,7 +127,7 @@ impl EngineBuilder {
             keeping: Keeping::default(),
             control: None,
             watch: WatchSettings::default(),
-            member: None,
+            module: None,
         }
     }
 
@@ -138,8 +138,8 @@ impl EngineBuilder {
     }
 
     /// The engine is that of a module of a registry.
-    pub(crate) fn member(mut self, member: Weak<Member>) -> Self {
-        self.member = Some(member);
+    pub(crate) fn module(mut self, module: Weak<Member>) -> Self {
+        self.module = Some(module);
         self
     }
 
@@ -342,7 +342,7 @@ impl EngineBuilder {
             requests,
             is_closed: AtomicBool::new(false),
             process_id: process::id(),
-            member: self.member,
+            module: self.module,
         });
         let owner: Weak<Core> = Arc::downgrade(&core);
         core.cells.belong_to(owner);

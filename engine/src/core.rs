@@ -69,7 +69,7 @@ pub(crate) struct Core {
     /// The process whose threads serve this engine.
     pub(crate) process_id: u32,
     /// What it is in a registry of modules; `None` of an engine by itself.
-    pub(crate) member: Option<Weak<Member>>,
+    pub(crate) module: Option<Weak<Member>>,
 }
 
 impl Core {
@@ -256,11 +256,11 @@ impl Core {
     }
 
     /// What this engine is in its registry of modules, to call another of them.
-    fn member(&self, module: &str) -> Result<Arc<Member>, CallError> {
+    fn as_module(&self, module: &str) -> Result<Arc<Member>, CallError> {
         if hook::refuses_calls() {
             return Err(from_hook(module));
         }
-        let member = self.member.as_ref().ok_or(ModuleErrorKind::NoRegistry);
+        let member = self.module.as_ref().ok_or(ModuleErrorKind::NoRegistry);
         let member = member.and_then(|member| member.upgrade().ok_or(ModuleErrorKind::Closed));
         member.map_err(|kind| calls::no_module(module, &kind))
     }
@@ -412,13 +412,13 @@ impl ModuleHost for Core {
     }
 
     unsafe fn call_named(&self, module: &str, call: RawCall<'_>) -> Result<(), Box<CallError>> {
-        let member = self.member(module)?;
+        let member = self.as_module(module)?;
         // SAFETY: the caller's promises are handed on as they are.
         unsafe { calls::call(&member, module, call) }
     }
 
     fn find_named(&self, module: &str) -> Result<(), CallError> {
-        calls::find(&*self.member(module)?, module)
+        calls::find(&*self.as_module(module)?, module)
     }
 
     unsafe fn call_host(&self, call: RawCall<'_>) -> Result<(), CallError> {

@@ -149,7 +149,7 @@ impl Registry {
         let engine = Engine::builder(member.source().clone())
             .name(member.name())
             .poll_every(self.settings.poll_every)
-            .member(Arc::downgrade(member));
+            .module(Arc::downgrade(member));
         let engine = match &self.settings.log {
             Some(path) => engine.log_file(path),
             None => engine.without_log(),
