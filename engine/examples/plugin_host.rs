@@ -29,12 +29,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let plugins = directory.path();
     write(plugins, "quote", "format!(\"<{request}>\")")?;
     // This one asks another, by its name.
-    let quote =
-        "hotswap_module::engine_named(\"quote\").unwrap().call_with(\"answer\", (request,))";
+    let quote = "hotswap_module::engine_named(\"quote\").and_then(|quote| quote.call_with(\"answer\", (request,)))";
     write(
         plugins,
         "greet",
-        &format!("let quoted: String = {quote}.unwrap();\n    \"hello \".to_owned() + &quoted"),
+        &format!(
+            "let quoted: String = {quote}.expect(\"it is there\");\n    \"hello \".to_owned() + &quoted"
+        ),
     )?;
 
     let modules = Modules::builder(plugins)

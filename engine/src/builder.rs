@@ -105,9 +105,9 @@ pub struct EngineBuilder {
     keeping: Keeping,
     control: Option<PathBuf>,
     watch: WatchSettings,
-    member: Option<Weak<Member>>,
     shared: Option<Shared>,
     seat: Option<Seat>,
+    module: Option<Weak<Member>>,
 }
 
 impl EngineBuilder {
@@ -131,9 +131,9 @@ impl EngineBuilder {
             keeping: Keeping::default(),
             control: None,
             watch: WatchSettings::default(),
-            member: None,
             shared: None,
             seat: None,
+            module: None,
         }
     }
 
@@ -156,8 +156,8 @@ impl EngineBuilder {
     }
 
     /// The engine is that of a module of a registry.
-    pub(crate) fn member(mut self, member: Weak<Member>) -> Self {
-        self.member = Some(member);
+    pub(crate) fn module(mut self, module: Weak<Member>) -> Self {
+        self.module = Some(module);
         self
     }
 
@@ -357,11 +357,11 @@ impl EngineBuilder {
             cells: Cells::new(),
             state: self.state,
             state_path: self.state_path,
-            member_id: OnceLock::new(),
+            member: OnceLock::new(),
             requests,
             is_closed: AtomicBool::new(false),
             process_id: process::id(),
-            member: self.member,
+            module: self.module,
         });
         let owner: Weak<Core> = Arc::downgrade(&core);
         core.cells.belong_to(owner);

@@ -64,14 +64,14 @@ pub(crate) struct Core {
     /// Where they are saved.
     pub(crate) state_path: Option<PathBuf>,
     /// By which its source is known among those that are watched together, once it is.
-    pub(crate) member_id: OnceLock<MemberId>,
+    pub(crate) member: OnceLock<MemberId>,
     /// To the swapper.
     pub(crate) requests: Sender<Request>,
     pub(crate) is_closed: AtomicBool,
     /// The process whose threads serve this engine.
     pub(crate) process_id: u32,
     /// What it is in a registry of modules; `None` of an engine by itself.
-    pub(crate) member: Option<Weak<Member>>,
+    pub(crate) module: Option<Weak<Member>>,
 }
 
 impl Core {
@@ -214,8 +214,8 @@ impl Core {
     }
 
     /// By which its source is known among those that are watched together; none where it has a monitor to itself.
-    pub(crate) fn member_id(&self) -> MemberId {
-        self.member_id.get().copied().unwrap_or_default()
+    pub(crate) fn member(&self) -> MemberId {
+        self.member.get().copied().unwrap_or_default()
     }
 
     /// Whether this is a forked child: the swapper stayed behind, and nobody would answer.
@@ -263,11 +263,11 @@ impl Core {
     }
 
     /// What this engine is in its registry of modules, to call another of them.
-    fn member(&self, module: &str) -> Result<Arc<Member>, CallError> {
+    fn as_module(&self, module: &str) -> Result<Arc<Member>, CallError> {
         if hook::refuses_calls() {
             return Err(from_hook(module));
         }
-        let member = self.member.as_ref().ok_or(ModuleErrorKind::NoRegistry);
+        let member = self.module.as_ref().ok_or(ModuleErrorKind::NoRegistry);
         let member = member.and_then(|member| member.upgrade().ok_or(ModuleErrorKind::Closed));
         member.map_err(|kind| calls::no_module(module, &kind))
     }
@@ -419,13 +419,13 @@ impl ModuleHost for Core {
     }
 
     unsafe fn call_named(&self, module: &str, call: RawCall<'_>) -> Result<(), Box<CallError>> {
-        let member = self.member(module)?;
+        let member = self.as_module(module)?;
         // SAFETY: the caller's promises are handed on as they are.
         unsafe { calls::call(&member, module, call) }
     }
 
     fn find_named(&self, module: &str) -> Result<(), CallError> {
-        calls::find(&*self.member(module)?, module)
+        calls::find(&*self.as_module(module)?, module)
     }
 
     unsafe fn call_host(&self, call: RawCall<'_>) -> Result<(), CallError> {

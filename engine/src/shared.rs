@@ -20,10 +20,8 @@ impl Shared {
     pub(crate) fn start(poll_every: Duration) -> Result<Self, OpenErrorKind> {
         let watch = Some(SharedWatch::start(poll_every)?);
         let crew = Crew::start();
-        let crew = crew.map_err(|error| OpenErrorKind::Thread {
-            thread: "swapper",
-            error: Arc::new(error),
-        })?;
+        let crew = crew
+            .map_err(|error| OpenErrorKind::Thread { thread: "swapper", error: Arc::new(error) })?;
         Ok(Self { crew, watch })
     }
 }

@@ -64,7 +64,7 @@ impl Seat {
         let (to, marked) = unbounded();
         let from = std::mem::replace(&mut swapper.notifications, marked);
         // Nobody set it before: the monitor watches one source.
-        let _ = swapper.core.member_id.set(self.member);
+        let _ = swapper.core.member.set(self.member);
         let groups = self.groups;
         thread::spawn("seat", move || {
             for message in from {

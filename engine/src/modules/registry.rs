@@ -165,7 +165,7 @@ impl Registry {
         let engine = Engine::builder(member.source().clone())
             .name(member.name())
             .on(&self.shared(member.source())?)
-            .member(Arc::downgrade(member));
+            .module(Arc::downgrade(member));
         let engine = match &self.settings.log {
             Some(path) => engine.log_file(path),
             None => engine.without_log(),

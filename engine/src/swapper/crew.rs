@@ -108,7 +108,7 @@ impl Hands {
     /// Deals with what a swapper leaves to all, after its turn.
     fn attend(&mut self, at: usize) {
         let swapper = &mut self.swappers[at];
-        let member = swapper.core.member_id();
+        let member = swapper.core.member();
         let lost = swapper.bonds.lost.take();
         let is_told_to_end = std::mem::take(&mut swapper.bonds.is_told_to_end);
         let is_leaving = swapper.is_closing() || swapper.bonds.is_mute;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotswap_artifact::{BuildError, BuildErrorKind, Fingerprint, Source, Ticket, Trigger};
-use hotswap_monitor::{BuildBackend, BuildSettings, Monitor, Observation, SharedMonitor, StartError, Step};
+use hotswap_monitor::{
+    BuildBackend, BuildSettings, Monitor, Observation, SharedMonitor, StartError, Step,
+};
 pub(crate) use hotswap_monitor::{Quarantined, Records, Served, build_report};
 
 use crate::audit::Line;
@@ -85,10 +87,8 @@ impl Watch {
             builder = builder.backend(backend);
         }
         swapper.records = Some(Records::of(source, &build));
-        let builder = builder
-            .poll_every(settings.poll_every)
-            .build(build)
-            .observe(move |observation| {
+        let builder =
+            builder.poll_every(settings.poll_every).build(build).observe(move |observation| {
                 if let Some(core) = observed.upgrade() {
                     record(&core, observation);
                 }
@@ -100,7 +100,7 @@ impl Watch {
         let (monitor, notifications) = started.map_err(|error| refused(&error))?;
         if shared.is_some() {
             // Set once: an engine has one source.
-            let _ = core.member_id.set(monitor.member());
+            let _ = core.member.set(monitor.member());
         }
         swapper.watch = Some(Self(monitor));
         swapper.notifications = notifications;

@@ -68,7 +68,7 @@ mod tests {
         let mut database = ModuleDatabase::create(&path).unwrap();
         assert_eq!(modules.source(&greet).unwrap(), None);
         database.publish(&Publication::new("greet", Code::Text(String::new()))).unwrap();
-        assert_eq!(modules.names().unwrap(), [greet.clone()]);
+        assert_eq!(modules.names().unwrap(), std::slice::from_ref(&greet));
         assert_eq!(modules.source(&greet).unwrap(), modules.place(&greet));
         let nested = ModuleName::new("a/greet").unwrap();
         assert_eq!((modules.source(&nested).unwrap(), modules.place(&nested)), (None, None));

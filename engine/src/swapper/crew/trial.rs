@@ -108,7 +108,7 @@ impl Hands {
     }
 
     fn seat(&self, member: MemberId) -> Option<usize> {
-        self.swappers.iter().position(|swapper| swapper.core.member_id() == member)
+        self.swappers.iter().position(|swapper| swapper.core.member() == member)
     }
 
     /// Judges what has come, tries it together with what is held back, and tells everybody who waits.
