@@ -31,6 +31,8 @@ pub(super) enum Arrival {
     Over(MemberId),
 }
 
+pub(super) type Seats = Vec<Box<Seat>>;
+
 /// What is to be done elsewhere than on the shared thread.
 pub(super) enum Job {
     /// A round of one source, whatever others do: there is nothing that a look could be compared with.
@@ -39,7 +41,7 @@ pub(super) enum Job {
     Ask(Box<Seat>),
     /// A look at sources that differ. Those that differ by the same files are dealt with together, unless
     /// somebody who cannot be looked at now reads these files as well.
-    Look(Vec<Box<Seat>>, Vec<(MemberId, Reads)>),
+    Look(Seats, Vec<(MemberId, Reads)>),
     /// The rest of a round.
     Single(Box<Candidate>),
     /// The rest of the rounds of a group.
@@ -117,7 +119,7 @@ impl Line {
                     }
                     other => other,
                 }),
-                Job::Look(seats, witnesses) => self.look(seats, &witnesses),
+                Job::Look(seats, others) => self.look(seats, others),
                 Job::Single(candidate) => self.send(candidate.carry_out()),
                 Job::Group(candidates) => {
                     // Relaxed: nothing but the number is read.
@@ -129,11 +131,15 @@ impl Line {
         }
     }
 
-    fn look(self: &Arc<Self>, seats: Vec<Box<Seat>>, others: &[(MemberId, Reads)]) {
+    fn look(self: &Arc<Self>, seats: Seats, mut others: Vec<(MemberId, Reads)>) {
         let mut candidates = Vec::new();
         for seat in seats {
             match Candidate::find(seat) {
                 Looked::Candidate(candidate) => candidates.push(*candidate),
+                Looked::Held(seat) => {
+                    others.push((seat.member, seat.reads.clone()));
+                    self.send(Looked::Held(seat));
+                }
                 other => self.send(other),
             }
         }
@@ -154,7 +160,7 @@ impl Line {
     fn send(&self, looked: Looked) {
         let arrival = match looked {
             Looked::Candidate(candidate) => return self.send(candidate.carry_out()),
-            Looked::Back(seat) => Arrival::Back(seat),
+            Looked::Back(seat) | Looked::Held(seat) => Arrival::Back(seat),
             Looked::Over(seat) => {
                 let member = seat.member;
                 release(seat);

@@ -54,12 +54,15 @@ impl Rota {
         }
         self.dispatch_aborted();
         let is_sweep = clock::now() >= self.swept + self.poll_every;
-        let found = self.look(is_sweep);
+        // Asked once: one that is released meanwhile was not looked at all the same.
+        let held: BTreeSet<MemberId> =
+            self.members(|seat| seat.watch.is_held()).into_iter().collect();
+        let found = self.look(is_sweep, &held);
         if is_sweep {
             self.swept = clock::now();
         }
-        self.dispatch_found(found);
-        self.grant();
+        self.dispatch_found(found, &held);
+        self.grant(&held);
     }
 
     /// Waits until there may be something to do.
@@ -120,13 +123,16 @@ impl Rota {
     }
 
     /// Who has to be looked at, and why. What differs for one may differ for others: they are all looked at then.
-    fn look(&mut self, is_sweep: bool) -> BTreeMap<MemberId, Trigger> {
+    fn look(&mut self, is_sweep: bool, held: &BTreeSet<MemberId>) -> BTreeMap<MemberId, Trigger> {
         let now = clock::now();
         let mut found = BTreeMap::new();
         for member in self.members(|_| true) {
             if is_sweep {
                 // A bell that got lost in a panic costs a period.
                 self.end_if_stopped(member);
+            }
+            if held.contains(&member) {
+                continue;
             }
             let Some(trigger) = self.asked(member, now) else { continue };
             let Some(seat) = self.idle.get_mut(&member) else { continue };
@@ -140,8 +146,9 @@ impl Rota {
             return found;
         }
         let is_to_be_looked_at = |seat: &Seat| {
-            let is_parked = seat.watch.awaited() == Some(Awaited::Permit) && !seat.watch.is_held();
-            is_parked || self.is_free(seat) && !seat.watch.is_resting()
+            let is_parked = seat.watch.awaited() == Some(Awaited::Permit);
+            let is_idle = seat.watch.awaited().is_none() && seat.waits_for.is_none();
+            !held.contains(&seat.member) && (is_parked || is_idle && !seat.watch.is_resting())
         };
         let mut members = self.members(is_to_be_looked_at);
         members.retain(|member| !found.contains_key(member));
@@ -174,11 +181,11 @@ impl Rota {
     }
 
     /// Has those looked at that differ, each with those that differ by the same.
-    fn dispatch_found(&mut self, found: BTreeMap<MemberId, Trigger>) {
+    fn dispatch_found(&mut self, found: BTreeMap<MemberId, Trigger>, held: &BTreeSet<MemberId>) {
         if found.is_empty() {
             return;
         }
-        let held = self.idle.values().filter(|seat| seat.watch.is_held());
+        let held = held.iter().filter_map(|member| self.idle.get(member));
         let held = held.map(|seat| (seat.member, seat.reads.clone()));
         let away = self.away.iter().map(|(member, reads)| (*member, reads.clone()));
         let others = held.chain(away).collect();
@@ -193,7 +200,7 @@ impl Rota {
     }
 
     /// Gives the permit to the first in line, and has him go on with those that changed with him.
-    fn grant(&mut self) {
+    fn grant(&mut self, held: &BTreeSet<MemberId>) {
         let (idle, can_take) = (&self.idle, |seat: &Seat| {
             seat.watch.awaited() == Some(Awaited::Permit) && seat.waits_for.is_none()
         });
@@ -218,6 +225,7 @@ impl Rota {
         } else {
             self.dispatch_found(
                 together.into_iter().map(|member| (member, Trigger::Poll)).collect(),
+                held,
             );
         }
     }
@@ -257,8 +265,8 @@ impl Rota {
     /// Whether another one, for which it waits, cannot be looked at yet.
     fn is_waiting(&self, seat: &Seat) -> bool {
         seat.waits_for.is_some_and(|other| {
-            let is_held = |other: &Box<Seat>| other.watch.is_held();
-            self.away.contains_key(&other) || self.idle.get(&other).is_some_and(is_held)
+            let is_held = || self.idle.get(&other).is_some_and(|other| other.watch.is_held());
+            self.away.contains_key(&other) || is_held()
         })
     }
 }

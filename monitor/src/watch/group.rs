@@ -33,6 +33,8 @@ pub(crate) enum Looked {
     Candidate(Box<Candidate>),
     /// There is nothing to do, or not now.
     Back(Box<Seat>),
+    /// There is a hold: nobody looked.
+    Held(Box<Seat>),
     /// It was told to end.
     Over(Box<Seat>),
 }
@@ -48,9 +50,13 @@ impl Candidate {
         });
         match begun {
             Ok(Some(Some(found))) => Looked::Candidate(Box::new(Self { seat, round, found })),
-            Ok(Some(None) | None) | Err(Interrupted::Parked) => {
+            Ok(Some(None) | None) => {
                 seat.watch.permit = None;
                 Looked::Back(seat)
+            }
+            Err(Interrupted::Parked) => {
+                seat.watch.permit = None;
+                Looked::Held(seat)
             }
             Err(Interrupted::Stopped) => Looked::Over(seat),
         }
