@@ -17,8 +17,8 @@ use crate::monitor::{Post, WatchThread};
 use crate::observation::{Observe, Observer};
 use crate::requests::Requests;
 use crate::scan::absolute;
-use crate::shared::Seat;
 use crate::shared::bells::Doorbell;
+use crate::shared::{Reads, Seat};
 use crate::supply::Supply;
 use crate::watch::{EventsState, Memory, SettleTime, Watch};
 use crate::{
@@ -176,13 +176,16 @@ impl MonitorBuilder {
         let bell = shared.new_member();
         let member = bell.member;
         let Assembled { mut watch, alive, parts } = self.assemble(Some(bell.clone()));
-        watch.place = Some(shared.place(member));
+        let reads = Reads::default();
+        watch.place = Some(shared.place(member, reads.clone()));
         let post = Post::default();
         shared.admit(Seat {
             member,
             watch,
             trigger: Trigger::Start,
             due: None,
+            waits_for: None,
+            reads,
             post: post.clone(),
             _alive: alive,
         });
@@ -226,6 +229,7 @@ impl MonitorBuilder {
             place: None,
             permit: None,
             parked: None,
+            group: None,
             broken: None,
         };
         watch.attach();

@@ -76,6 +76,14 @@
 //! answer) holds up the looks at the others. With [`wake_on_events`](MonitorBuilder::wake_on_events) each takes a
 //! watcher of the system, of which a user has 128 as a rule; who gets none polls.
 //!
+//! Sources that differ by the same files, or by files that lead from one to the other by way of a third, change as one
+//! [`Group`]: they settle together, and are built one after the other, a module that others depend on before
+//! those. What they share is compiled once, where they build into one target directory, as members of one workspace do. Each
+//! sends exactly one notification with the group, whatever became of it, when that is known of all. Something newer begins
+//! the group anew; what did not move is not built again. A [`Hold`] on one of them, or a build of one that began before,
+//! is waited for, so that the group stays one. The first build of a source, and what was found after one of the others was
+//! told of already, belongs to no group.
+//!
 //! # Features
 //!
 //! - `events` (off): with [`wake_on_events`](MonitorBuilder::wake_on_events) the

@@ -11,7 +11,7 @@ pub(crate) mod walk;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -246,6 +246,23 @@ impl Scanner {
         self.inputs.path(name)
     }
 
+    /// The same for whoever reaches the file by another name.
+    pub(crate) fn common_path(&self, name: &Path) -> PathBuf {
+        common_path(&self.path(name))
+    }
+
+    /// What the last scan found, for others to ask.
+    pub(crate) fn witness(&self) -> Option<Witness> {
+        let found = self.previous.clone()?;
+        Some(Witness { root: self.path(Path::new("")), found })
+    }
+
+    /// Whether the package in this directory goes into the build of another one.
+    pub(crate) fn depends_on(&self, package: &Path) -> bool {
+        let is_own = self.inputs.library().is_some_and(|(own, _)| own == package);
+        !is_own && self.inputs.packages().contains_key(package)
+    }
+
     /// What the last scan found, to compare with later.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot(self.previous.clone())
@@ -378,6 +395,38 @@ impl Scanner {
 
 /// What one scan found.
 pub(crate) struct Snapshot(Option<Arc<Found>>);
+
+/// What one source reads, while it is looked at elsewhere.
+pub(crate) struct Witness {
+    root: PathBuf,
+    found: Arc<Found>,
+}
+
+impl Witness {
+    /// Whether a file is among it, by its [common path](Scanner::common_path).
+    pub(crate) fn reads(&self, path: &Path) -> bool {
+        let root = fs::canonicalize(&self.root);
+        let inside = root.as_ref().ok().and_then(|root| path.strip_prefix(root).ok());
+        if inside.is_some_and(|name| self.found.get(name).is_some()) {
+            return true;
+        }
+        let is_outside = |name: &Path| {
+            name.is_absolute() || name.components().any(|part| part == Component::ParentDir)
+        };
+        let mut files = self.found.files().iter().filter(|file| is_outside(&file.name));
+        files.any(|file| common_path(&self.root.join(&file.name)) == path)
+    }
+}
+
+/// The path of a file without links and detours.
+fn common_path(path: &Path) -> PathBuf {
+    let real = |parent| fs::canonicalize(parent).ok();
+    match (path.parent().and_then(real), path.file_name()) {
+        (Some(parent), Some(name)) => parent.join(name),
+        // It went with its directory.
+        _ => path.to_owned(),
+    }
+}
 
 /// Why a look came to nothing.
 struct Failure {

@@ -1,16 +1,19 @@
 //! Threads that exist while there is something to do, and who waits for one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::Sender;
 use hotswap_artifact::MemberId;
 use hotswap_system::thread;
 use parking_lot::Mutex;
 
-use super::Seat;
+use super::{Reads, Seat};
 use crate::watch::Interrupted;
+use crate::watch::group::{Candidate, Looked, Party};
 
 /// How many rounds go on at a time.
 ///
@@ -28,27 +31,45 @@ pub(super) enum Arrival {
     Over(MemberId),
 }
 
-/// Rounds to be made.
+pub(super) type Seats = Vec<Box<Seat>>;
+
+/// What is to be done elsewhere than on the shared thread.
+pub(super) enum Job {
+    /// A round of one source, whatever others do: there is nothing that a look could be compared with.
+    Round(Box<Seat>),
+    /// A round of one source that has most likely nothing new.
+    Ask(Box<Seat>),
+    /// A look at sources that differ. Those that differ by the same files are dealt with together, unless
+    /// somebody who cannot be looked at now reads these files as well.
+    Look(Seats, Vec<(MemberId, Reads)>),
+    /// The rest of a round.
+    Single(Box<Candidate>),
+    /// The rest of the rounds of a group.
+    Group(Vec<Candidate>),
+}
+
+/// What waits for a thread.
 pub(crate) struct Line {
     state: Mutex<State>,
     arrivals: Sender<Arrival>,
+    last_group: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
-    seats: VecDeque<Box<Seat>>,
+    jobs: VecDeque<Job>,
     workers: usize,
 }
 
 impl Line {
     pub(super) fn new(arrivals: Sender<Arrival>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), arrivals })
+        Arc::new(Self { state: Mutex::default(), arrivals, last_group: AtomicU64::new(0) })
     }
 
-    /// Has a round made. Where no thread can be had and none is there, here.
-    pub(super) fn add(self: &Arc<Self>, seat: Box<Seat>) {
+    /// Has something done. Where no thread can be had and none is there, here.
+    pub(super) fn add(self: &Arc<Self>, job: Job) {
         let mut state = self.state.lock();
-        state.seats.push_back(seat);
+        state.jobs.push_back(job);
         self.employ(&mut state);
         if state.workers == 0 {
             log::warn!("no thread could be started; all sources wait for one");
@@ -62,7 +83,7 @@ impl Line {
     pub(crate) fn aside<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
         let mut state = self.state.lock();
         state.workers -= 1;
-        if !state.seats.is_empty() {
+        if !state.jobs.is_empty() {
             self.employ(&mut state);
         }
         drop(state);
@@ -81,31 +102,99 @@ impl Line {
         }
     }
 
-    /// Makes rounds until nobody waits for one.
-    fn work(&self) {
+    /// Works until nothing waits.
+    fn work(self: &Arc<Self>) {
         loop {
             let mut state = self.state.lock();
-            let Some(seat) = state.seats.pop_front() else {
+            let Some(job) = state.jobs.pop_front() else {
                 state.workers -= 1;
                 return;
             };
             drop(state);
-            // The shared thread has ended: nobody watches any more.
-            let _over = self.arrivals.send(turn(seat));
+            match job {
+                Job::Round(seat) => self.send(turn(seat)),
+                Job::Ask(seat) => self.send(match Candidate::find(seat) {
+                    Looked::Candidate(one) if one.may_have_company() => {
+                        Looked::Back(one.postpone(None))
+                    }
+                    other => other,
+                }),
+                Job::Look(seats, others) => self.look(seats, others),
+                Job::Single(candidate) => self.send(candidate.carry_out()),
+                Job::Group(candidates) => {
+                    // Relaxed: nothing but the number is read.
+                    let number = || self.last_group.fetch_add(1, Ordering::Relaxed) + 1;
+                    let done = Party::new(candidates).carry_out(number);
+                    done.into_iter().for_each(|looked| self.send(looked));
+                }
+            }
         }
+    }
+
+    fn look(self: &Arc<Self>, seats: Seats, mut others: Vec<(MemberId, Reads)>) {
+        let mut candidates = Vec::new();
+        for seat in seats {
+            match Candidate::find(seat) {
+                Looked::Candidate(candidate) => candidates.push(*candidate),
+                Looked::Held(seat) => {
+                    others.push((seat.member, seat.reads.clone()));
+                    self.send(Looked::Held(seat));
+                }
+                other => self.send(other),
+            }
+        }
+        for (paths, mut related) in by_shared_paths(candidates) {
+            if let Some((other, _)) = others.iter().find(|(_, reads)| reads.any(&paths)) {
+                for candidate in related {
+                    self.send(Looked::Back(candidate.postpone(Some(*other))));
+                }
+                continue;
+            }
+            match related.pop() {
+                Some(one) if related.is_empty() => self.add(Job::Single(Box::new(one))),
+                last => self.add(Job::Group(related.into_iter().chain(last).collect())),
+            }
+        }
+    }
+
+    fn send(&self, looked: Looked) {
+        let arrival = match looked {
+            Looked::Candidate(candidate) => return self.send(candidate.carry_out()),
+            Looked::Back(seat) | Looked::Held(seat) => Arrival::Back(seat),
+            Looked::Over(seat) => {
+                let member = seat.member;
+                release(seat);
+                Arrival::Over(member)
+            }
+        };
+        // The shared thread has ended: nobody watches any more.
+        let _over = self.arrivals.send(arrival);
     }
 }
 
-fn turn(mut seat: Box<Seat>) -> Arrival {
-    let member = seat.member;
-    let trigger = seat.trigger;
-    let turned = seat.post.during(|| seat.watch.turn(trigger));
-    match turned {
-        Ok(()) | Err(Interrupted::Parked) => Arrival::Back(seat),
-        Err(Interrupted::Stopped) => {
-            release(seat);
-            Arrival::Over(member)
+/// Puts together what differs by the same files, also by way of others.
+fn by_shared_paths(candidates: Vec<Candidate>) -> Vec<(BTreeSet<PathBuf>, Vec<Candidate>)> {
+    let mut groups: Vec<(BTreeSet<PathBuf>, Vec<Candidate>)> = Vec::new();
+    for candidate in candidates {
+        let mut paths = candidate.shareable();
+        let mut members = vec![candidate];
+        let (related, others): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|(known, _)| !known.is_disjoint(&paths));
+        for (more_paths, more_members) in related {
+            paths.extend(more_paths);
+            members.extend(more_members);
         }
+        groups = others;
+        groups.push((paths, members));
+    }
+    groups
+}
+
+fn turn(mut seat: Box<Seat>) -> Looked {
+    let (post, trigger) = (seat.post.clone(), seat.trigger);
+    match post.during(|| seat.watch.turn(trigger)) {
+        Ok(()) | Err(Interrupted::Parked) => Looked::Back(seat),
+        Err(Interrupted::Stopped) => Looked::Over(seat),
     }
 }
 

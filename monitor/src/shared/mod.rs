@@ -10,8 +10,9 @@ pub(crate) mod line;
 pub(crate) mod queue;
 mod rota;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,9 +20,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, unbounded};
 use hotswap_artifact::{MemberId, Trigger};
 use hotswap_system::{clock, thread};
+use parking_lot::Mutex;
 
 use crate::builder::{StartError, StartErrorKind, must_be_a_period};
 use crate::monitor::Post;
+use crate::scan::Witness;
 use crate::watch::Watch;
 use crate::{StopHandle, StopSignal};
 use bells::{Bells, Doorbell};
@@ -63,10 +66,30 @@ pub(crate) struct Seat {
     pub(crate) trigger: Trigger,
     /// When it has to be looked at, if that is before all are.
     pub(crate) due: Option<Instant>,
+    /// Who has to be looked at with it, and cannot be yet.
+    pub(crate) waits_for: Option<MemberId>,
+    pub(crate) reads: Reads,
     /// On which thread something of it runs.
     pub(crate) post: Post,
     /// Disconnected, it tells the handle that all this is gone.
     pub(crate) _alive: Sender<()>,
+}
+
+/// What a source reads, by its last look: for others to ask while it is elsewhere.
+#[derive(Clone, Default)]
+pub(crate) struct Reads(Arc<Mutex<Option<Witness>>>);
+
+impl Reads {
+    pub(crate) fn set(&self, witness: Option<Witness>) {
+        *self.0.lock() = witness;
+    }
+
+    /// Whether any of these files is among it.
+    fn any(&self, paths: &BTreeSet<PathBuf>) -> bool {
+        let witness = self.0.lock();
+        let reads = |witness: &Witness| paths.iter().any(|path| witness.reads(path));
+        witness.as_ref().is_some_and(reads)
+    }
 }
 
 impl SharedMonitor {
@@ -86,6 +109,7 @@ impl SharedMonitor {
         let line = Line::new(arrivals.clone());
         let rota = Rota {
             idle: BTreeMap::new(),
+            away: BTreeMap::new(),
             line: Arc::clone(&line),
             queue: Arc::clone(&queue),
             bells: Arc::clone(&bells),
@@ -121,8 +145,8 @@ impl SharedMonitor {
     }
 
     /// Where a member stands among all.
-    pub(crate) fn place(&self, member: MemberId) -> Place {
-        Place { queue: Arc::clone(&self.0.queue), line: Arc::clone(&self.0.line), member }
+    pub(crate) fn place(&self, member: MemberId, reads: Reads) -> Place {
+        Place { queue: Arc::clone(&self.0.queue), line: Arc::clone(&self.0.line), member, reads }
     }
 
     /// Takes a watch in, and has its first round made.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hotswap_artifact::MemberId;
 use parking_lot::Mutex;
 
+use super::Reads;
 use super::bells::Bells;
 use super::line::Line;
 
@@ -21,6 +22,14 @@ struct State {
     line: VecDeque<MemberId>,
 }
 
+impl State {
+    fn wait(&mut self, member: MemberId) {
+        if !self.line.contains(&member) {
+            self.line.push_back(member);
+        }
+    }
+}
+
 /// The right to build; there is one. Dropped, it goes to the next.
 pub(crate) struct Permit(Arc<BuildQueue>);
 
@@ -29,6 +38,7 @@ pub(crate) struct Place {
     pub(crate) queue: Arc<BuildQueue>,
     pub(crate) line: Arc<Line>,
     pub(crate) member: MemberId,
+    pub(crate) reads: Reads,
 }
 
 impl Place {
@@ -39,10 +49,14 @@ impl Place {
             state.is_taken = true;
             return Some(Permit(Arc::clone(&self.queue)));
         }
-        if !state.line.contains(&self.member) {
-            state.line.push_back(self.member);
-        }
+        state.wait(self.member);
         None
+    }
+
+    /// Waits in line, whoever has the permit.
+    pub(crate) fn stand_in_line(&self) {
+        self.queue.state.lock().wait(self.member);
+        self.queue.bells.wake();
     }
 }
 
@@ -92,6 +106,7 @@ mod tests {
             queue: Arc::clone(&queue),
             line: Arc::clone(&line),
             member: MemberId(number),
+            reads: Reads::default(),
         };
         let first = place(1).ask().expect("nobody has it");
         for number in [2, 3, 2, 4] {

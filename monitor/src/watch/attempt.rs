@@ -48,8 +48,10 @@ pub(super) enum Verdict {
     Recalled { artifact: Artifact, elapsed: Duration, warnings: usize },
     /// There was a build, of what lies there.
     Built(Box<Finished>),
-    /// It was ended, after its build had begun.
-    Aborted { fingerprint: Fingerprint, elapsed: Duration },
+    /// It was ended; after so long, if its build had begun.
+    Aborted { fingerprint: Fingerprint, elapsed: Option<Duration> },
+    /// The source cannot be read any more.
+    Unreadable(ScanError),
 }
 
 /// What a build gave.
@@ -57,7 +59,7 @@ pub(super) struct Finished {
     result: Result<Stored, BuildErrorKind>,
     /// Over everything that the build was seen to read: what the next look will find.
     after: Scan,
-    elapsed: Duration,
+    pub(super) elapsed: Duration,
 }
 
 /// What a backend gave, with the library in the store.
@@ -118,8 +120,7 @@ impl Watch {
             self.tell(change, step);
             return Ok(Attempt::Discarded(after, cause));
         }
-        let is_refused = matches!(after.problem, Some(BuildErrorKind::Refused { .. }));
-        if !moved.is_empty() || is_refused {
+        if !moved.is_empty() || after.is_refused() {
             let cause = cause_of(&moved);
             let discarded = Step::BuildDiscarded { fingerprint, elapsed, cause: cause.clone() };
             self.tell(change, discarded);
@@ -164,7 +165,7 @@ impl Watch {
         self.backend.close(&moved);
         if after.fingerprint == scan.fingerprint {
             let fingerprint = scan.fingerprint;
-            return Ok(Attempt::Done(Verdict::Aborted { fingerprint, elapsed }));
+            return Ok(Attempt::Done(Verdict::Aborted { fingerprint, elapsed: Some(elapsed) }));
         }
         self.end_aborted(change, &asked, scan.fingerprint, Some(elapsed))?;
         Ok(Attempt::Discarded(after, cause_of(&moved)))

@@ -130,6 +130,7 @@ impl Watch {
         kind: BuildErrorKind,
     ) -> Result<(), Interrupted> {
         self.memory.decided = Some(fingerprint);
+        self.memory.differing.clear();
         let error = self.failed(fingerprint, kind);
         self.memory.known_bad.remember(&error);
         let change = self.change(round.trigger, Default::default());
@@ -170,6 +171,11 @@ impl Watch {
 }
 
 impl Scan {
+    /// Whether what was fetched is refused.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.problem, Some(BuildErrorKind::Refused { .. }))
+    }
+
     /// What stands for a look at what was refused.
     pub(super) fn refused(fingerprint: Fingerprint, kind: BuildErrorKind) -> Self {
         Self {

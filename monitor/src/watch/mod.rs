@@ -3,20 +3,22 @@
 mod attempt;
 mod during;
 mod fetching;
+pub(crate) mod group;
 mod quiet;
 mod recall;
 mod settle;
 mod supervise;
 mod waiting;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 use hotswap_artifact::{
-    BuildError, BuildErrorKind, Cause, Fingerprint, Notification, Outcome, ScanError, Source,
-    Stage, Ticket, Trigger, UnderWay,
+    BuildError, BuildErrorKind, Cause, Fingerprint, Group, Notification, Outcome, ScanError,
+    Source, Stage, Ticket, Trigger, UnderWay,
 };
 use hotswap_system::clock;
 use hotswap_system::fault::{self, Operation};
@@ -78,6 +80,8 @@ pub(crate) struct Watch {
     pub(crate) permit: Option<Permit>,
     /// What goes on in a later round.
     pub(crate) parked: Option<Parked>,
+    /// Who changes with it, until that is told.
+    pub(crate) group: Option<Arc<Group>>,
     /// What a look on the shared thread panicked with.
     pub(crate) broken: Option<String>,
 }
@@ -128,6 +132,10 @@ pub(crate) struct Memory {
     panics: u32,
     /// Until when nothing is done after a panic.
     rest: Option<Rest>,
+    /// What moved during a build, and is to be dealt with at once.
+    again: Option<(Trigger, Cause)>,
+    /// What was found to differ since the last change was concluded, by paths that are the same for all sources.
+    differing: BTreeSet<PathBuf>,
 }
 
 impl Memory {
@@ -159,6 +167,7 @@ struct Round {
 /// What a look found that is to be dealt with.
 struct Found {
     scan: Scan,
+    cause: Cause,
     /// The change that it belongs to, if that began in an earlier round.
     parked: Option<Parked>,
 }
@@ -186,15 +195,19 @@ impl Watch {
     /// Looks. What there is to be done, if anything; all else is told and answered.
     fn begin(&mut self, round: &mut Round) -> Result<Option<Found>, Interrupted> {
         let parked = self.parked.take();
-        match &parked {
-            Some(parked) => round.trigger = parked.change.trigger,
-            None => self.memory.announced = None,
+        let again = self.memory.again.take();
+        match (&parked, &again) {
+            (Some(Parked { change: Change { trigger, .. }, .. }), _)
+            | (None, Some((trigger, _))) => {
+                round.trigger = *trigger;
+            }
+            (None, None) => self.memory.announced = None,
         }
         self.released(round, parked.as_ref().map(|parked| &parked.change))?;
         let scan = match self.glance(round)? {
             Ok(scan) => scan,
             Err(error) => {
-                if parked.is_some() {
+                if parked.is_some() || again.is_some() {
                     self.memory.decided = None;
                 }
                 return self.unreadable(round, error).map(|()| None);
@@ -202,27 +215,31 @@ impl Watch {
         };
         self.readable(round);
         if parked.is_none()
+            && again.is_none()
             && self.memory.decided == Some(scan.fingerprint)
             && !self.is_retry(round, &scan)
         {
             return self.nothing_new(round, &scan).map(|()| None);
         }
-        Ok(Some(Found { scan, parked }))
+        let cause = match again {
+            Some((_, cause)) if scan.changed.is_empty() => cause,
+            _ => scan.cause(),
+        };
+        Ok(Some(Found { scan, cause, parked }))
     }
 
     /// Settles, decides and concludes.
     fn carry_out(&mut self, round: &mut Round, found: Found) -> Result<(), Interrupted> {
-        let is_refused = |scan: &Scan| matches!(scan.problem, Some(BuildErrorKind::Refused { .. }));
-        let Found { mut scan, mut parked } = found;
-        let mut cause = scan.cause();
+        let Found { mut scan, mut cause, mut parked } = found;
         // One turn a change: inputs that move during a build begin the next.
         loop {
-            if is_refused(&scan)
+            if scan.is_refused()
                 && let Some(kind) = scan.problem
             {
                 return self.refuse_fetched(round, scan.fingerprint, kind);
             }
             let stands = parked.as_ref().is_some_and(|parked| parked.stands(&scan));
+            let known = self.memory.differing.len();
             let change = match parked.take() {
                 Some(parked) => parked.change,
                 None => self.change(round.trigger, cause),
@@ -238,9 +255,14 @@ impl Watch {
                     Err(error) => Err(error),
                 };
             }
+            if self.place.is_some() && self.memory.differing.len() > known {
+                // Others may differ by that as well.
+                return Err(self.park(&change, Awaited::Release, None));
+            }
             let attempted = match settled {
                 Ok(settled) if change.under_way.is_aborted() => {
-                    return self.end_aborted(&change, round, settled.fingerprint, None);
+                    let fingerprint = settled.fingerprint;
+                    Attempt::Done(Verdict::Aborted { fingerprint, elapsed: None })
                 }
                 Ok(settled) => self.decide(&change, round, &settled)?,
                 Err(error) => Attempt::Unreadable(error),
@@ -250,9 +272,13 @@ impl Watch {
             match attempted {
                 Attempt::Done(verdict) => return self.conclude(&change, round, verdict),
                 Attempt::Unreadable(error) => {
-                    // Whatever comes back is new.
-                    self.memory.decided = None;
-                    return self.unreadable(round, error);
+                    return self.conclude(&change, round, Verdict::Unreadable(error));
+                }
+                Attempt::Discarded(_, moved) if self.place.is_some() => {
+                    // Others may be concerned as well.
+                    self.memory.moved = Some(clock::now());
+                    self.memory.again = Some((round.trigger, moved));
+                    return Ok(());
                 }
                 Attempt::Discarded(next, moved) => {
                     drop(change);
@@ -314,6 +340,11 @@ impl Watch {
         }
         if let (Some(Renewed::Everything(name)), Ok(scan)) = (renewed, &mut scanned) {
             scan.changed.push(name);
+        }
+        if let (Some(place), Ok(scan)) = (&self.place, &scanned) {
+            place.reads.set(self.scanner.witness());
+            let paths = scan.changed.iter().map(|name| self.scanner.common_path(name));
+            self.memory.differing.extend(paths);
         }
         self.follow(round.trigger, scanned.is_ok());
         Ok(scanned)
@@ -378,6 +409,7 @@ impl Watch {
         round: &Round,
         verdict: Verdict,
     ) -> Result<(), Interrupted> {
+        self.memory.differing.clear();
         match verdict {
             Verdict::Unchanged(fingerprint) => {
                 let cause = change.cause.clone();
@@ -395,7 +427,12 @@ impl Watch {
             }
             Verdict::Built(finished) => self.finish(change, round, *finished),
             Verdict::Aborted { fingerprint, elapsed } => {
-                self.end_aborted(change, round, fingerprint, Some(elapsed))
+                self.end_aborted(change, round, fingerprint, elapsed)
+            }
+            Verdict::Unreadable(error) => {
+                // Whatever comes back is new.
+                self.memory.decided = None;
+                self.unreadable(round, error)
             }
         }
     }
@@ -411,6 +448,7 @@ impl Watch {
     /// The source looks as it did at the last decision.
     fn nothing_new(&mut self, round: &Round, scan: &Scan) -> Result<(), Interrupted> {
         let fingerprint = scan.fingerprint;
+        self.memory.differing.clear();
         if !scan.touched.is_empty() {
             let change = self.change(round.trigger, cause_of(&scan.touched));
             let cause = change.cause.clone();
@@ -435,7 +473,7 @@ impl Watch {
             self.tell(&change, Step::Unreadable { error: told });
             self.memory.unreadable = Some(reason);
         }
-        if self.is_asked(round) {
+        if self.is_asked(round) || self.group.is_some() {
             self.notify(round, None, Outcome::Unreadable(error))?;
         }
         Ok(())
@@ -472,7 +510,7 @@ impl Watch {
         change: Option<&Change>,
         outcome: Outcome,
     ) -> Result<(), Interrupted> {
-        let notification = Notification::new(
+        let mut notification = Notification::new(
             change.map(|change| {
                 change.under_way.enter(Stage::Waiting);
                 (change.number, change.under_way.clone())
@@ -482,6 +520,7 @@ impl Watch {
             change.map(|change| change.cause.clone()).unwrap_or_default(),
             outcome,
         );
+        notification.group = self.group.take();
         fault::point(Operation::Send);
         let send = || {
             select! {

@@ -1,6 +1,8 @@
 //! An idle look on a thread that has many sources to look at: it takes no time, and tells nobody.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 use hotswap_artifact::Source;
 use hotswap_system::clock;
@@ -21,9 +23,31 @@ impl Watch {
         })
     }
 
+    /// Has the next look ask for everything, whatever events say: one may be on its way.
+    pub(crate) fn doubt(&mut self) {
+        self.memory.swept = None;
+    }
+
+    /// Whether there is something to compare a look with.
+    pub(crate) fn has_looked(&self) -> bool {
+        self.memory.decided.is_some() || self.parked.is_some() || self.memory.again.is_some()
+    }
+
+    /// What was found to differ since the last change was concluded, by paths that are the same for all sources.
+    pub(crate) fn differing(&self) -> &BTreeSet<PathBuf> {
+        &self.memory.differing
+    }
+
     fn finds_nothing(&mut self) -> bool {
-        let Some(decided) = self.memory.decided else { return false };
-        if self.memory.unreadable.is_some() || self.is_retry_due(decided) {
+        let expected = match &self.parked {
+            Some(parked) => parked.settled,
+            None => self.memory.decided,
+        };
+        let Some(decided) = expected else { return false };
+        if self.memory.again.is_some()
+            || self.memory.unreadable.is_some()
+            || self.is_retry_due(decided)
+        {
             return false;
         }
         let nothing = Told::default();

@@ -114,16 +114,7 @@ impl Watch {
     ) -> Result<Result<Scan, ScanError>, Interrupted> {
         let begin = clock::now();
         let fingerprint = first.fingerprint;
-        let cause = change.cause.clone();
-        change.under_way.is_of(fingerprint);
-        change.under_way.enter(Stage::Settling);
-        let abortable = change.under_way.abortable();
-        self.tell(change, Step::Changed { fingerprint, cause, abortable });
-        if first.problem.as_ref().is_some_and(|problem| !is_of_the_source(problem)) {
-            // Cargo did not answer for a reason outside the source, which may be
-            // gone by now.
-            self.scanner.retry();
-        }
+        self.begin_to_settle(change, &first);
         if first.problem.is_none() && self.supply.as_ref().is_some_and(Supply::has_fetched) {
             // It was published whole, and nobody writes where it lies.
             self.tell(change, Step::Settled { fingerprint, waited: Duration::ZERO });
@@ -162,6 +153,20 @@ impl Watch {
         let waited = clock::since(begin);
         self.tell(change, Step::Settled { fingerprint, waited });
         Ok(Ok(settled))
+    }
+
+    /// Tells of the change, which is known from here on.
+    pub(super) fn begin_to_settle(&mut self, change: &Change, first: &Scan) {
+        let (fingerprint, cause) = (first.fingerprint, change.cause.clone());
+        change.under_way.is_of(fingerprint);
+        change.under_way.enter(Stage::Settling);
+        let abortable = change.under_way.abortable();
+        self.tell(change, Step::Changed { fingerprint, cause, abortable });
+        if first.problem.as_ref().is_some_and(|problem| !is_of_the_source(problem)) {
+            // Cargo did not answer for a reason outside the source, which may be
+            // gone by now.
+            self.scanner.retry();
+        }
     }
 
     fn quiet_after(&self, unrest: &Unrest) -> Quiet {

@@ -58,27 +58,29 @@ impl Watch {
     /// One round, or as much of it as can be done now. A panic is survived.
     pub(crate) fn turn(&mut self, trigger: Trigger) -> Result<(), Interrupted> {
         self.memory.rest = None;
-        // Unwind safety: what may be broken is replaced before it is used again.
-        let message = match self.broken.take() {
-            Some(message) => message,
-            None => match catch_unwind(AssertUnwindSafe(|| self.round(trigger))) {
-                Ok(done) => {
-                    self.memory.panics = 0;
-                    self.permit = None;
-                    return done;
-                }
-                Err(payload) => panic_text(payload),
-            },
-        };
-        (self.permit, self.parked) = (None, None);
-        // Telling may be what panicked; the new start does not depend on it.
-        let told = catch_unwind(AssertUnwindSafe(|| self.panicked(trigger, &message)));
-        match told {
-            Ok(told) => told,
-            // Nobody can be answered from here any more: the end of the channel is an answer.
-            Err(_again) if self.memory.panics > RESTARTS_MAX => Err(Interrupted::Stopped),
-            Err(_again) => Ok(()),
+        let turned = self.guarded(trigger, |watch| watch.round(trigger));
+        self.end_turn(turned)
+    }
+
+    /// What comes after a round that was made whole.
+    pub(super) fn end_turn(
+        &mut self,
+        turned: Result<Option<()>, Interrupted>,
+    ) -> Result<(), Interrupted> {
+        (self.permit, self.group) = (None, None);
+        if let Ok(Some(())) | Err(Interrupted::Parked) = turned {
+            self.memory.panics = 0;
         }
+        turned.map(drop)
+    }
+
+    /// A part of a round; `None` when it panicked, which is told then.
+    pub(super) fn guarded<T>(
+        &mut self,
+        trigger: Trigger,
+        part: impl FnOnce(&mut Self) -> Result<T, Interrupted>,
+    ) -> Result<Option<T>, Interrupted> {
+        guarded(self, |watch| watch, trigger, part)
     }
 
     /// Says that a round panicked, answers who waits for it, and rests.
@@ -135,6 +137,33 @@ impl Watch {
         let until = |retry: &Retry| retry.at.checked_duration_since(clock::now());
         let until = self.memory.retry.as_ref().and_then(until);
         until.filter(|time| !time.is_zero()).unwrap_or(Duration::MAX)
+    }
+}
+
+/// A part of a round of a watch that lies within something else; `None` when it panicked, which is told then.
+pub(super) fn guarded<W, T>(
+    whole: &mut W,
+    watch: impl Fn(&mut W) -> &mut Watch,
+    trigger: Trigger,
+    part: impl FnOnce(&mut W) -> Result<T, Interrupted>,
+) -> Result<Option<T>, Interrupted> {
+    // Unwind safety: what may be broken is replaced before it is used again.
+    let message = match watch(whole).broken.take() {
+        Some(message) => message,
+        None => match catch_unwind(AssertUnwindSafe(|| part(whole))) {
+            Ok(done) => return done.map(Some),
+            Err(payload) => panic_text(payload),
+        },
+    };
+    let watch = watch(whole);
+    (watch.permit, watch.parked, watch.memory.again) = (None, None, None);
+    // Telling may be what panicked; the new start does not depend on it.
+    let told = catch_unwind(AssertUnwindSafe(|| watch.panicked(trigger, &message)));
+    match told {
+        Ok(told) => told.map(|()| None),
+        // Nobody can be answered from here any more: the end of the channel is an answer.
+        Err(_again) if watch.memory.panics > RESTARTS_MAX => Err(Interrupted::Stopped),
+        Err(_again) => Ok(None),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::supply::Supply;
 pub(crate) struct Parked {
     pub(super) change: Change,
     /// What stood still, if it did.
-    settled: Option<Fingerprint>,
-    awaited: Awaited,
+    pub(super) settled: Option<Fingerprint>,
+    pub(super) awaited: Awaited,
 }
 
 /// What a change waits for.
@@ -111,6 +111,9 @@ impl Watch {
     pub(crate) fn due(&self) -> Option<Instant> {
         if let Some(rest) = &self.memory.rest {
             return rest.until;
+        }
+        if self.memory.again.is_some() {
+            return Some(clock::now());
         }
         let of_supply = self.supply.as_ref().map_or(Duration::MAX, Supply::until_retry);
         clock::now().checked_add(self.until_retry().min(of_supply))

@@ -10,6 +10,7 @@ mod direct;
 mod editors;
 mod events;
 mod fake;
+mod groups;
 mod harness;
 mod holds;
 mod limits;

@@ -83,6 +83,8 @@ fn idle_looks_tell_nothing() {
     let busy = Watched::on(&shared, builder(&other, |_, _, _| {}));
     ready(idle.next());
     ready(busy.next());
+    // All of its first round is told.
+    idle.unchanged();
     idle.steps();
     // Each of these takes several periods.
     for number in 1..20 {
