@@ -36,6 +36,7 @@ use crate::opening::Opening;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
 use crate::shared::Shared;
+use crate::siblings::Siblings;
 use crate::slot::Slot;
 use crate::state::{Cells, StateSettings};
 use crate::swapper::{
@@ -473,6 +474,7 @@ fn link(
         retire,
         holds: context.holds(),
         was_current: AtomicBool::new(true),
+        siblings: Siblings::default(),
         linked: Some(Arc::clone(&context)),
     });
     context.attach(&version);

@@ -82,7 +82,7 @@ impl Engine {
         let _ = self.handle.control.set(control);
     }
 
-    fn core(&self) -> &Arc<Core> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
         &self.handle.core
     }
 

@@ -29,9 +29,16 @@ impl Guard {
         version: Arc<Version>,
         location: &'static Location<'static>,
     ) -> Self {
-        let origin = Origin::Place(location, thread::current());
-        let hold = version.holds.add(PinKind::Guard, origin);
-        Self { core, version, hold }
+        let origin = || Origin::Place(location, thread::current());
+        let hold = version.holds.add(PinKind::Guard, origin());
+        let guard = Self { core, version, hold };
+        // It was replaced with others before the swapper could see this guard, and nobody keeps them for it.
+        let is_late = guard.version.siblings.is_any();
+        if is_late {
+            Self::new(Arc::clone(&guard.core), guard.core.slot.load(), location)
+        } else {
+            guard
+        }
     }
 
     /// The version that it keeps.
@@ -61,8 +68,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.version.holds.remove(self.hold) == Left::Calls {
-            // Who waits for the version may be waiting for nobody else.
+        if self.version.holds.remove(self.hold) == Left::Calls || self.version.siblings.is_any() {
+            // Who waits for the version may be waiting for nobody else; and what belongs with it is kept no longer.
             self.core.slot.ring();
         }
     }

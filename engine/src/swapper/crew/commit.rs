@@ -1,10 +1,21 @@
 //! The writes that make a group current.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::Hands;
 use super::trial::{Entrant, Progress, Verdicts};
 use crate::error::ReloadErrorKind;
+use crate::siblings::Companion;
+use crate::version::Version;
+use crate::version_id::NO_VERSION;
+
+/// A version in use that was told what belongs with it.
+struct Introduced {
+    at: usize,
+    version: Weak<Version>,
+    /// The places, among those that are replaced, of what does.
+    with: Vec<usize>,
+}
 
 impl Hands {
     /// Makes all current. Nothing may keep any of them out any more: what panics is told, and the others go on.
@@ -22,6 +33,8 @@ impl Hands {
                 Progress::Waiting | Progress::Loaded(_) => unreachable!("all were prepared"),
             }
         }
+        let places: Vec<_> = ready.iter().map(|(at, ..)| *at).collect();
+        let introduced = self.introduce(&places);
         for (at, newcomer, version, handover) in &ready {
             self.survive(&[*at], |hands| {
                 hands.swappers[*at].begin_publish(version, newcomer, handover);
@@ -35,10 +48,13 @@ impl Hands {
                 published.push(self.swappers[*at].write(Arc::clone(version)));
             }
         }
+        let olds: Vec<_> = published.iter().map(|published| Arc::clone(&published.old)).collect();
         let finished: Vec<_> = ready
             .into_iter()
             .map(|(at, newcomer, _, handover)| (at, newcomer, handover.finish()))
             .collect();
+        self.keep_together(introduced, &olds);
+        drop(olds);
         for ((at, newcomer, migrate_time), published) in finished.into_iter().zip(published) {
             let verdict = self.survive(&[at], |hands| {
                 hands.swappers[at].end_publish(published, &newcomer, migrate_time)
@@ -47,6 +63,43 @@ impl Hands {
             let kind = ReloadErrorKind::Panicked { message };
             verdicts.push((at, verdict.ok_or_else(|| self.swappers[at].error(kind))));
         }
+        // What one of them let go of another may have been the last to hold.
+        for at in places {
+            self.survive(&[at], |hands| hands.swappers[at].unload_retired());
+        }
         verdicts
+    }
+
+    /// Tells all versions of these that are in use what belongs with them, before it is replaced.
+    fn introduce(&self, places: &[usize]) -> Vec<Introduced> {
+        let core = |at: &usize| &self.swappers[*at].core;
+        let currents: Vec<_> = places.iter().map(|at| core(at).slot.load()).collect();
+        let mut introduced = Vec::new();
+        for at in places {
+            for version in self.swappers[*at].lineage.living() {
+                let Some(strong) = version.upgrade() else { continue };
+                let belongs = |(place, other): &(usize, &usize)| {
+                    let current = &currents[*place];
+                    let is_other = *other != at && current.id != NO_VERSION;
+                    is_other && strong.siblings.add(core(other).member(), Arc::downgrade(current))
+                };
+                let with = places.iter().enumerate().filter(belongs).map(|(place, _)| place);
+                introduced.push(Introduced { at: *at, with: with.collect(), version });
+            }
+        }
+        introduced
+    }
+
+    /// Keeps what was replaced for as long as calls or guards are in what belongs with it.
+    fn keep_together(&mut self, introduced: Vec<Introduced>, olds: &[Arc<Version>]) {
+        for Introduced { at, version, with } in introduced {
+            let Some(version) = version.upgrade() else { continue };
+            let swapper = &mut self.swappers[at];
+            let of = format!("{} of {}", version.id, swapper.core.name);
+            let companion = |place: usize| Companion::new(Arc::clone(&olds[place]), &of);
+            swapper.draining.add_with(version, with.into_iter().map(companion).collect());
+            // One that nobody is in keeps nobody.
+            swapper.look_at_calls();
+        }
     }
 }
