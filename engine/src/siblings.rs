@@ -13,13 +13,17 @@ use parking_lot::Mutex;
 use crate::pin::PinKind;
 use crate::version::Version;
 
-/// The versions of other engines that belong with one that was replaced.
+/// What a version belongs with, once it is replaced. A current one has nothing here.
 #[derive(Debug, Default)]
 pub(crate) struct Siblings {
-    /// Whether there are any; a replaced version alone has them.
     is_any: AtomicBool,
-    list: Mutex<Vec<(MemberId, Weak<Version>)>>,
+    /// The earliest that has a version of an engine counts.
+    families: Mutex<Vec<Arc<Family>>>,
 }
+
+/// Versions that were replaced together, in the order of their engines' sources.
+#[derive(Debug)]
+pub(crate) struct Family(Vec<(MemberId, Weak<Version>)>);
 
 /// Which version of another engine belongs with one.
 #[derive(Debug)]
@@ -28,26 +32,39 @@ pub(crate) enum Sibling {
     Current,
     /// This one, which is mapped for as long as this lives.
     Version(Arc<Version>),
-    /// One that nobody kept: whoever asks is neither a call nor a guard of a replaced version.
+    /// One that nobody kept: whoever asks is in no call that has a slot, and has no guard.
     Gone,
 }
 
+impl Family {
+    pub(crate) fn new(mut versions: Vec<(MemberId, Weak<Version>)>) -> Self {
+        versions.sort_by_key(|(member, _)| *member);
+        Self(versions)
+    }
+
+    fn of(&self, member: MemberId) -> Option<&Weak<Version>> {
+        let at = self.0.binary_search_by_key(&member, |(known, _)| *known).ok()?;
+        Some(&self.0[at].1)
+    }
+}
+
 impl Siblings {
-    /// Notes what belongs with this version, unless another version of that engine does; whether it was noted.
-    pub(crate) fn add(&self, member: MemberId, version: Weak<Version>) -> bool {
-        let mut list = self.list.lock();
-        let is_new = list.iter().all(|(known, _)| *known != member);
-        if is_new {
-            list.push((member, version));
+    /// Notes what a version was replaced with, or what was replaced while it was still in use.
+    pub(crate) fn add(&self, family: &Arc<Family>) {
+        let mut families = self.families.lock();
+        // One that a call stays in for many swaps remembers no more than it needs.
+        let is_known =
+            |(member, _): &(MemberId, _)| families.iter().any(|it| it.of(*member).is_some());
+        if !family.0.iter().all(is_known) {
+            families.push(Arc::clone(family));
         }
         // Relaxed: who decides by it has passed a lock since (`Guard::new`).
         self.is_any.store(true, Ordering::Relaxed);
-        is_new
     }
 
     /// The version is current again: what is current elsewhere belongs with it.
     pub(crate) fn clear(&self) {
-        self.list.lock().clear();
+        self.families.lock().clear();
         self.is_any.store(false, Ordering::Relaxed);
     }
 
@@ -61,10 +78,10 @@ impl Siblings {
     /// The answer `Current` counts when it is given after the other engine's current version was entered: siblings are
     /// noted before a pointer is written, so that who met a version of afterwards is told here.
     pub(crate) fn of(&self, member: MemberId) -> Sibling {
-        let list = self.list.lock();
-        match list.iter().find(|(known, _)| *known == member) {
+        let families = self.families.lock();
+        match families.iter().find_map(|family| family.of(member)) {
             None => Sibling::Current,
-            Some((_, version)) => version.upgrade().map_or(Sibling::Gone, Sibling::Version),
+            Some(version) => version.upgrade().map_or(Sibling::Gone, Sibling::Version),
         }
     }
 }

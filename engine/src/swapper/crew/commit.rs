@@ -5,7 +5,9 @@ use std::sync::{Arc, Weak};
 use super::Hands;
 use super::trial::{Entrant, Progress, Verdicts};
 use crate::error::ReloadErrorKind;
-use crate::siblings::Companion;
+use crate::siblings::{Companion, Family, Sibling};
+use crate::slot;
+use crate::sync::heavy_barrier;
 use crate::version::Version;
 use crate::version_id::NO_VERSION;
 
@@ -13,8 +15,6 @@ use crate::version_id::NO_VERSION;
 struct Introduced {
     at: usize,
     version: Weak<Version>,
-    /// The places, among those that are replaced, of what does.
-    with: Vec<usize>,
 }
 
 impl Hands {
@@ -53,7 +53,7 @@ impl Hands {
             .into_iter()
             .map(|(at, newcomer, _, handover)| (at, newcomer, handover.finish()))
             .collect();
-        self.keep_together(introduced, &olds);
+        self.keep_together(&places, introduced, &olds);
         drop(olds);
         for ((at, newcomer, migrate_time), published) in finished.into_iter().zip(published) {
             let verdict = self.survive(&[at], |hands| {
@@ -72,34 +72,49 @@ impl Hands {
 
     /// Tells all versions of these that are in use what belongs with them, before it is replaced.
     fn introduce(&self, places: &[usize]) -> Vec<Introduced> {
-        let core = |at: &usize| &self.swappers[*at].core;
-        let currents: Vec<_> = places.iter().map(|at| core(at).slot.load()).collect();
+        let current = |at: &usize| {
+            let core = &self.swappers[*at].core;
+            Some((core.member(), core.slot.load())).filter(|(_, it)| it.id != NO_VERSION)
+        };
+        let currents = places.iter().filter_map(current);
+        let family = currents.map(|(member, version)| (member, Arc::downgrade(&version)));
+        let family = Arc::new(Family::new(family.collect()));
         let mut introduced = Vec::new();
         for at in places {
             for version in self.swappers[*at].lineage.living() {
-                let Some(strong) = version.upgrade() else { continue };
-                let belongs = |(place, other): &(usize, &usize)| {
-                    let current = &currents[*place];
-                    let is_other = *other != at && current.id != NO_VERSION;
-                    is_other && strong.siblings.add(core(other).member(), Arc::downgrade(current))
-                };
-                let with = places.iter().enumerate().filter(belongs).map(|(place, _)| place);
-                introduced.push(Introduced { at: *at, with: with.collect(), version });
+                if let Some(strong) = version.upgrade() {
+                    strong.siblings.add(&family);
+                    introduced.push(Introduced { at: *at, version });
+                }
             }
         }
         introduced
     }
 
     /// Keeps what was replaced for as long as calls or guards are in what belongs with it.
-    fn keep_together(&mut self, introduced: Vec<Introduced>, olds: &[Arc<Version>]) {
-        for Introduced { at, version, with } in introduced {
+    fn keep_together(
+        &mut self,
+        places: &[usize],
+        introduced: Vec<Introduced>,
+        olds: &[Arc<Version>],
+    ) {
+        // As in `Draining::release`: a call that is not seen below sees that its version is not current.
+        heavy_barrier();
+        for Introduced { at, version } in introduced {
             let Some(version) = version.upgrade() else { continue };
-            let swapper = &mut self.swappers[at];
-            let of = format!("{} of {}", version.id, swapper.core.name);
-            let companion = |place: usize| Companion::new(Arc::clone(&olds[place]), &of);
-            swapper.draining.add_with(version, with.into_iter().map(companion).collect());
-            // One that nobody is in keeps nobody.
-            swapper.look_at_calls();
+            let is_entered = slot::records().any(|record| record.names(Arc::as_ptr(&version)));
+            if !is_entered && !version.holds.has_guards() {
+                continue;
+            }
+            let of = format!("{} of {}", version.id, self.swappers[at].core.name);
+            let belongs = |(place, old): &(&usize, &Arc<Version>)| {
+                let sibling = version.siblings.of(self.swappers[**place].core.member());
+                let is_it = |sibling: &Arc<Version>| Arc::ptr_eq(sibling, old);
+                **place != at && matches!(sibling, Sibling::Version(sibling) if is_it(&sibling))
+            };
+            let with = places.iter().zip(olds).filter(belongs);
+            let companions = with.map(|(_, old)| Companion::new(Arc::clone(old), &of)).collect();
+            self.swappers[at].draining.add_with(version, companions);
         }
     }
 }
