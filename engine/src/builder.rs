@@ -37,6 +37,7 @@ use crate::opening::Opening;
 use crate::provide::{HostFunction, Provided};
 use crate::services::{ImageContext, LINKED};
 use crate::shared::Shared;
+use crate::siblings::Siblings;
 use crate::slot::Slot;
 use crate::state::{Cells, StateSettings};
 use crate::swapper::{
@@ -480,6 +481,7 @@ fn link(
         retire,
         holds: context.holds(),
         was_current: AtomicBool::new(true),
+        siblings: Siblings::default(),
         linked: Some(Arc::clone(&context)),
     });
     context.attach(version.id, &version);

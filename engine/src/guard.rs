@@ -33,9 +33,16 @@ impl Guard {
         lease: Option<Arc<Lease>>,
         location: &'static Location<'static>,
     ) -> Self {
-        let origin = Origin::Place(location, thread::current());
-        let hold = version.holds.add(PinKind::Guard, origin);
-        Self { core, version, hold, _lease: lease }
+        let origin = || Origin::Place(location, thread::current());
+        let hold = version.holds.add(PinKind::Guard, origin());
+        let guard = Self { core, version, hold, _lease: lease.clone() };
+        // It was replaced with others before the swapper could see this guard, and nobody keeps them for it.
+        let is_late = guard.version.siblings.is_any();
+        if is_late {
+            Self::new(Arc::clone(&guard.core), guard.core.slot.load(), lease, location)
+        } else {
+            guard
+        }
     }
 
     /// The version that it keeps.
@@ -65,8 +72,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.version.holds.remove(self.hold) == Left::Calls {
-            // Who waits for the version may be waiting for nobody else.
+        if self.version.holds.remove(self.hold) == Left::Calls || self.version.siblings.is_any() {
+            // Who waits for the version may be waiting for nobody else; and what belongs with it is kept no longer.
             self.core.slot.ring();
         }
     }

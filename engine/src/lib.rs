@@ -71,6 +71,7 @@ mod provide;
 mod request;
 mod services;
 mod shared;
+mod siblings;
 mod slot;
 mod stage;
 mod state;

@@ -118,6 +118,11 @@ impl Holds {
         if !entries.is_empty() && entries.iter().all(is_call) { Left::Calls } else { Left::Any }
     }
 
+    /// Whether a guard is among them.
+    pub(crate) fn has_guards(&self) -> bool {
+        self.entries.lock().iter().any(|entry| entry.kind == PinKind::Guard)
+    }
+
     /// How many calls of this thread have deadlines.
     pub(crate) fn calls_on(&self, thread: ThreadId) -> usize {
         let is_its = |entry: &&Entry| match &entry.origin {
@@ -215,6 +220,8 @@ pub enum PinKind {
     /// Functions of the C library that the module's library imports, by which an address inside it may stay there: held
     /// for good. See [`docs::unload`](crate::docs::unload).
     Import,
+    /// Calls and guards in a version of another engine, which was replaced together with this one.
+    Sibling,
     /// The loader kept the library after it was closed: held for good.
     Loader,
 }
@@ -232,6 +239,7 @@ impl fmt::Display for PinKind {
             Self::State => "state",
             Self::SignalHandler => "signal-handler",
             Self::Import => "import",
+            Self::Sibling => "sibling",
             Self::Loader => "loader",
         })
     }

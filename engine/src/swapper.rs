@@ -53,6 +53,7 @@ use crate::journal::Tx;
 use crate::load_error::LoadError;
 use crate::pin::Holds;
 use crate::request::{Answer, Reply, Request};
+use crate::siblings::Companion;
 use crate::slot::draining::Draining;
 use crate::stage;
 use crate::verdict::Verdict;
@@ -71,7 +72,7 @@ pub(crate) struct Swapper {
     pub(crate) retire: Sender<Retired>,
     rung: Receiver<()>,
     /// Replaced versions that calls are still in.
-    draining: Draining<Version>,
+    draining: Draining<Version, Companion>,
     /// Hooks that run now.
     hooks: HookRuns,
     /// What is left of versions: their images, which nobody can enter, and which threads have something of.

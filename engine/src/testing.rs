@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crossbeam_channel::unbounded;
 use hotswap_artifact::{Group, MemberId};
@@ -10,8 +10,12 @@ use hotswap_system::thread;
 use parking_lot::{Mutex, RwLockReadGuard};
 
 use crate::builder::EngineBuilder;
+use crate::engine::Engine;
 use crate::shared::Shared;
+use crate::siblings::Sibling;
 use crate::swapper::{Crew, Swapper};
+use crate::version::Version;
+use crate::version_id::VersionId;
 
 /// Threads that several engines share.
 #[derive(Debug, Clone)]
@@ -48,6 +52,40 @@ impl Together {
     /// Held while several engines are pinned.
     pub fn pinning(&self) -> RwLockReadGuard<'_, ()> {
         self.0.crew.pin_lock().read()
+    }
+}
+
+/// A version of an engine, as a call in it knows it.
+#[derive(Debug)]
+pub struct Inside(Weak<Version>);
+
+/// Which version of another engine belongs with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Belongs {
+    /// Whatever is current there.
+    Current,
+    /// This one.
+    Version(VersionId),
+    /// One that is gone, or the asking version is.
+    Gone,
+}
+
+impl Inside {
+    /// The version that is current now, which this does not hold.
+    #[must_use]
+    pub fn of(engine: &Engine) -> Self {
+        Self(Arc::downgrade(&engine.core().slot.load()))
+    }
+
+    /// What belongs with it of another engine.
+    #[must_use]
+    pub fn sibling(&self, seat: &Seat) -> Belongs {
+        let sibling = self.0.upgrade().map(|version| version.siblings.of(seat.member));
+        match sibling {
+            Some(Sibling::Current) => Belongs::Current,
+            Some(Sibling::Version(version)) => Belongs::Version(version.id),
+            Some(Sibling::Gone) | None => Belongs::Gone,
+        }
     }
 }
 

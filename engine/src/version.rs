@@ -19,6 +19,7 @@ use crate::hook::{HookKind, Hooks, Moment};
 use crate::image::Image;
 use crate::pin::Holds;
 use crate::services::ImageContext;
+use crate::siblings::Siblings;
 use crate::verify::Shape;
 use crate::version_id::{NO_VERSION, VersionId};
 
@@ -53,6 +54,8 @@ pub(crate) struct Version {
     pub(crate) holds: Arc<Holds>,
     /// Whether it ever was current.
     pub(crate) was_current: AtomicBool,
+    /// What belongs with it, once it is replaced.
+    pub(crate) siblings: Siblings,
     /// What linked code is called with; `None` for a loaded image, which has its own.
     pub(crate) linked: Option<Arc<ImageContext>>,
 }
@@ -84,6 +87,7 @@ impl Version {
             retire,
             holds: Arc::default(),
             was_current: AtomicBool::new(false),
+            siblings: Siblings::default(),
             linked: None,
         }
     }

@@ -68,7 +68,8 @@ pub struct Member {
     place: Place,
     /// Its engine.
     pub engine: Engine,
-    seat: Seat,
+    /// By which others know it.
+    pub seat: Seat,
     /// What happens to it.
     pub events: Receiver<Event>,
 }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use hotswap_engine::audit::{Finding, FindingKind, verify};
+use hotswap_engine::audit::{Change, Finding, FindingKind, Outcome, trail, verify};
 use hotswap_engine::{CapPolicy, Event, LoadErrorKind, ReloadErrorKind};
 use hotswap_tests::deadline::{event, receive, until};
 use hotswap_tests::members::{Member, Members, kept_out, odd};
@@ -130,6 +130,13 @@ fn sw_6_a_veto_undoes_the_others_and_tells_them() {
         let is_open = |finding: &&Finding| matches!(finding.kind, FindingKind::Unfinished { .. });
         assert_eq!(findings.iter().filter(is_open).count(), 0, "{findings:?}");
 
+        // Asked again, none of them goes without it.
+        let others: Vec<_> = (0..3).filter(|at| *at != culprit).collect();
+        for verdict in members.ask(&others) {
+            assert_eq!(kept_out(&verdict).0, name);
+        }
+        assert_eq!(members.versions(), [1, 1, 1]);
+
         // Mended, it takes the others with it.
         members.all[culprit].edit(3);
         members.ask(&[culprit]).remove(0).expect("it can run");
@@ -182,6 +189,9 @@ fn sw_6_a_member_that_does_not_compile_is_waited_for() {
     assert_eq!(kept_out(&verdicts[0]).0, "b");
     assert_eq!(kept_out(&verdicts[2]).0, "b");
     assert_eq!(members.lines("load.intent").len(), 3, "nothing is loaded but what was opened");
+    let told = trail(members.log()).expect("readable");
+    let is_held = |change: &&Change| matches!(&change.outcome, Outcome::Refused { code, .. } if code == "group");
+    assert_eq!(told.changes.iter().filter(is_held).count(), 2, "{told:#?}");
     // Asked again, they say the same, and nothing is built or written.
     let told = members.lines("swap.refused").len();
     assert_eq!(kept_out(&members.ask(&[0]).remove(0)).0, "b");

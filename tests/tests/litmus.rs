@@ -116,12 +116,12 @@ fn is_found_out(swaps_max: usize) -> bool {
                 called.store(true, Ordering::Relaxed);
             }
         });
-        let mut draining = Draining::new();
+        let mut draining: Draining<_> = Draining::new();
         for _ in 0..swaps_max {
             let next = version();
             memory.push(Arc::downgrade(&next));
             draining.add(current.publish(next));
-            draining.release(|| Box::new(std::iter::once(&record)));
+            draining.release(|| Box::new(std::iter::once(&record)), |_| false);
             if found.load(Ordering::Relaxed) {
                 break;
             }

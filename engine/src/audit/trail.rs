@@ -438,6 +438,7 @@ impl Change {
             | "stage.refused"
             | "load.refused"
             | "migrate.fail"
+            | "swap.refused"
             | "swap.abort"
             | "rollback.impossible" => {
                 Outcome::Refused { code: text("err").unwrap_or_default(), message: message() }

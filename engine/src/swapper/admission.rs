@@ -23,6 +23,7 @@ use crate::hook;
 use crate::image::Image;
 use crate::load_error::LoadErrorKind;
 use crate::services::{self, ImageContext};
+use crate::siblings::Siblings;
 use crate::stage::{self, Contents, Staged};
 use crate::verify::{self, Verified};
 use crate::version::{Provenance, Version};
@@ -291,6 +292,7 @@ impl Swapper {
             image: Some(image),
             retire: self.retire.clone(),
             was_current: AtomicBool::new(false),
+            siblings: Siblings::default(),
             linked: None,
         });
         context.attach(version.id, &version);

@@ -58,6 +58,12 @@ impl Lineage {
         known.map_or(&[], |known| &known.artifacts)
     }
 
+    /// The versions that ran and are mapped, for whatever reason.
+    pub(super) fn living(&self) -> Vec<Weak<Version>> {
+        let living = self.known.iter().map(|known| &known.version);
+        living.filter(|version| version.strong_count() > 0).cloned().collect()
+    }
+
     /// Notes that something else in the source gives the code of a version too.
     pub(super) fn is_same(&mut self, id: VersionId, artifact: Artifact) {
         let Some(known) = self.known.iter_mut().find(|known| known.id == id) else { return };

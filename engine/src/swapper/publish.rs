@@ -22,6 +22,8 @@ pub(super) struct Published {
     pub(super) current: Arc<Version>,
     /// What it replaced.
     pub(super) old: Arc<Version>,
+    /// How many references on that others have.
+    users: usize,
     pub(super) publish_time: Duration,
 }
 
@@ -65,6 +67,8 @@ impl Swapper {
         version.was_current.store(true, Ordering::Relaxed);
         self.last = self.last.max(to);
         self.lineage.became_current(version, newcomer.artifact.clone());
+        version.siblings.clear();
+        self.draining.forget_companions(version);
         handover.bind(&self.core, version);
     }
 
@@ -73,7 +77,10 @@ impl Swapper {
         let start = clock::now();
         let current = Arc::clone(&version);
         let old = self.core.slot.publish(version);
-        Published { current, old, publish_time: clock::since(start) }
+        let publish_time = clock::since(start);
+        // A version counts what is not a call, and our own reference; the number is for the log.
+        let users = Arc::strong_count(&old) - 1;
+        Published { current, old, users, publish_time }
     }
 
     /// Everything after it.
@@ -83,17 +90,16 @@ impl Swapper {
         newcomer: &Newcomer,
         migrate_time: Duration,
     ) -> Verdict {
-        let Published { current, old, publish_time } = published;
+        let Published { current, old, users, publish_time } = published;
         let Newcomer { tx, reason, cause, .. } = newcomer;
         let (from, to) = (Some(old.id).filter(|from| *from != NO_VERSION), current.id);
         let provenance = current.provenance.clone();
         let file = current.image.as_ref().map(|image| image.path().to_owned());
         self.core.note_restore_points();
         let held_by = old.holds.list();
-        // A version counts what is not a call, and our own reference; the numbers are for the log.
         let calls_old = slot::callers(Arc::as_ptr(&old)).len();
         let threads = held_by.iter().filter(|pin| pin.kind == PinKind::Thread).count();
-        let users = calls_old + threads + Arc::strong_count(&old) - 1;
+        let users = users + calls_old + threads;
         let done = match reason {
             SwapReason::RolledBack => "rollback.done",
             _ => "swap.commit",

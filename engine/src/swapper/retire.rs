@@ -67,7 +67,7 @@ impl Swapper {
 
     /// Lets go of replaced versions that no call is in any more. The last reference sends the image back here.
     pub(super) fn look_at_calls(&mut self) {
-        self.draining.release(slot::records);
+        self.draining.release(slot::records, |version| version.holds.has_guards());
     }
 
     /// Asks a version to go: it is kept no longer.
