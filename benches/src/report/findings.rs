@@ -12,7 +12,7 @@ use crate::memory::{self, AfterSwaps};
 use crate::module_crate::Size;
 use crate::peers;
 use crate::poll_frequency::{IdlePoll, PollShare, Trees, shares};
-use crate::sources::{Published, idle_library, idle_string};
+use crate::sources::{Published, Replaced, cargo_build, idle_library, idle_string, string_to_live};
 use crate::state::{
     BesideMigrations, Handover, LockPath, Locks, Migrations, StateLibraries, THREADS,
     handover_bytes,
@@ -74,8 +74,14 @@ pub(super) struct SourceCost {
     pub(super) string: Samples,
     pub(super) prebuilt: Samples,
     pub(super) sqlite: Samples,
+    pub(super) sqlite_of_many: Samples,
     pub(super) publish_alone: Samples,
     pub(super) publish_to_live: Samples,
+    pub(super) chain_to_live: Samples,
+    pub(super) copy_alone: Samples,
+    pub(super) library_to_live: Samples,
+    pub(super) cargo_build: Samples,
+    pub(super) string_to_live: Samples,
 }
 
 #[derive(Debug)]
@@ -222,19 +228,49 @@ fn unload(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<Un
 }
 
 fn sources(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<SourceCost> {
-    let idle = Published::new(workshop, "idle", libraries)?;
-    let mut looks =
-        [idle.stat(), idle_string(), idle_library(&libraries.modules[0])?, idle.idle()?];
+    let published = |name| Published::new(workshop, name, libraries);
+    let idle = published("idle")?;
+    let mut looks = [
+        idle.stat(),
+        idle_string(),
+        idle_library(&libraries.modules[0])?,
+        idle.idle()?,
+        idle.idle_of_many()?,
+    ];
     let looks = interleaved(&mut looks, Duration::from_millis(1), plan.poll_samples)?;
-    let [stat, string, prebuilt, sqlite] = looks.try_into().map_err(|_| "four paths")?;
-    let (mut alone, mut live) = (
-        Published::new(workshop, "alone", libraries)?,
-        Published::new(workshop, "live", libraries)?,
-    );
-    let mut publications = [alone.alone(), live.to_live()?];
+    let [stat, string, prebuilt, sqlite, sqlite_of_many] =
+        looks.try_into().map_err(|_| "five paths")?;
+    let (mut alone, mut live, mut chained) =
+        (published("alone")?, published("live")?, published("chained")?);
+    let mut copied = Replaced::new(workshop, "copied", libraries)?;
+    let mut replaced = Replaced::new(workshop, "replaced", libraries)?;
+    let mut publications = [
+        alone.alone(),
+        live.to_live()?,
+        chained.to_live_in_a_chain()?,
+        copied.alone(),
+        replaced.to_live()?,
+    ];
     let publications = interleaved(&mut publications, Duration::ZERO, plan.load_samples)?;
-    let [publish_alone, publish_to_live] = publications.try_into().map_err(|_| "two paths")?;
-    Ok(SourceCost { stat, string, prebuilt, sqlite, publish_alone, publish_to_live })
+    let [publish_alone, publish_to_live, chain_to_live, copy_alone, library_to_live] =
+        publications.try_into().map_err(|_| "five paths")?;
+    let mut strings = [cargo_build(workshop)?, string_to_live(workshop)?];
+    let strings = interleaved(&mut strings, Duration::ZERO, plan.edits as usize)?;
+    let [cargo_build, string_to_live] = strings.try_into().map_err(|_| "two paths")?;
+    Ok(SourceCost {
+        stat,
+        string,
+        prebuilt,
+        sqlite,
+        sqlite_of_many,
+        publish_alone,
+        publish_to_live,
+        chain_to_live,
+        copy_alone,
+        library_to_live,
+        cargo_build,
+        string_to_live,
+    })
 }
 
 /// How often the library is swapped while single calls are timed.
