@@ -17,10 +17,9 @@ use crate::build::Recipe;
 
 /// How many results are remembered in one target directory.
 ///
-/// 256: eight times as many as the store keeps libraries, so that what is known to
-/// be bad outlasts what is good; most are smaller than 1 KiB, none larger than
-/// [`ENTRY_BYTES_MAX`].
-const INDEX_ENTRIES_MAX: usize = 256;
+/// Two of each source: what runs and what did not build; most are smaller than 1 KiB,
+/// none larger than [`ENTRY_BYTES_MAX`].
+const INDEX_ENTRIES_MAX: usize = 2 * super::SOURCES_MAX;
 
 /// The longest entry that is written or read: it holds the diagnostics of one
 /// build, of which 1 MiB is kept, escaped.
@@ -84,7 +83,7 @@ impl Index {
             log::warn!("cannot remember what a build gave in {}: {error}", path.display());
         }
         whole::sweep(&self.directory);
-        super::trim(&self.directory, &[path], INDEX_ENTRIES_MAX);
+        super::trim(&self.directory, &[path].into(), INDEX_ENTRIES_MAX);
     }
 
     fn path(&self, recipe: &Recipe, fingerprint: Fingerprint) -> PathBuf {
@@ -241,7 +240,7 @@ mod tests {
         for number in 0..INDEX_ENTRIES_MAX + 5 {
             let path = index.path(&recipe, fingerprint(number));
             fs::write(&path, render(&built("x"))).unwrap();
-            let age = Duration::from_secs((1000 - number) as u64);
+            let age = Duration::from_secs((10_000 - number) as u64);
             File::open(&path).unwrap().set_modified(clock::wall() - age).unwrap();
         }
         index.record(&recipe, Fingerprint::of(b"last"), &built("x"));

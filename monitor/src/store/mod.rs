@@ -10,6 +10,7 @@ pub(crate) mod records;
 pub(crate) mod report;
 mod whole;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -25,10 +26,16 @@ use whole::Temporary;
 
 pub(crate) use index::{Entry, Index, Known};
 
-/// How many libraries a store keeps.
+/// How many libraries a store keeps, besides what each source served last.
 ///
 /// 32: rollback reaches that far; at 3 MB a debug build, about 100 MB.
 pub(crate) const STORE_FILES_MAX: usize = 32;
+
+/// How many sources a target directory is made for: of so many it is remembered what served, what cargo said, and more than one
+/// result.
+///
+/// 1,024: a thousand modules of one program.
+const SOURCES_MAX: usize = 1_024;
 
 /// Puts a library into the store, or leaves a foreign one where it is, and
 /// hashes what will be loaded.
@@ -147,20 +154,28 @@ fn touch(path: &Path) {
 
 /// Removes libraries beyond the limit, but neither the newest nor what a next process would start with.
 fn trim_libraries(directory: &Path, newest: &Path) {
-    let mut kept = vec![newest.to_owned()];
-    if fs::read_dir(directory).is_ok_and(|entries| entries.count() > STORE_FILES_MAX) {
-        let served = records::latest_of_all(directory).into_iter();
-        kept.extend(served.map(|content| library_path(directory, content)));
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let served = records::sources(directory);
+    // With many sources not at every build: to find out what each of them served takes a read of a file for each.
+    if entries.count() <= STORE_FILES_MAX + served + served / 8 {
+        return;
     }
+    let mut kept = BTreeSet::from([newest.to_owned()]);
+    let served = records::latest_of_all(directory).into_iter();
+    kept.extend(served.map(|content| library_path(directory, content)));
     trim(directory, &kept, STORE_FILES_MAX);
 }
 
 /// Removes the oldest beyond the limit, never `kept`, of which one counts. A store that cannot be
 /// trimmed is no reason to refuse a build.
-fn trim(directory: &Path, kept: &[PathBuf], files_max: usize) {
+fn trim(directory: &Path, kept: &BTreeSet<PathBuf>, files_max: usize) {
     let Ok(entries) = fs::read_dir(directory) else { return };
+    let entries: Vec<_> = entries.flatten().collect();
+    if entries.len() <= files_max {
+        return;
+    }
     let mut files: Vec<(SystemTime, PathBuf)> = entries
-        .flatten()
+        .into_iter()
         .map(|entry| (entry.metadata().and_then(|data| data.modified()), entry.path()))
         .filter_map(|(modified, path)| Some((modified.ok()?, path)))
         .filter(|(_, path)| !kept.contains(path) && path.extension().is_some())

@@ -12,9 +12,6 @@ use super::whole;
 use crate::BuildSettings;
 use crate::project::{Project, features};
 
-/// How many answers are remembered in one target directory; each is some kilobytes.
-const PROJECTS_MAX: usize = 64;
-
 /// Changes with the format.
 const FORMAT: &str = concat!("hotswap-project 2 ", env!("CARGO_PKG_VERSION"));
 
@@ -41,7 +38,7 @@ pub(crate) fn remember(
         log::warn!("cannot remember what cargo said in {}: {error}", path.display());
     }
     whole::sweep(&directory);
-    super::trim(&directory, &[path], PROJECTS_MAX);
+    super::trim(&directory, &[path].into(), super::SOURCES_MAX);
 }
 
 /// What cargo answered in an earlier process, and the manifests that it looked at.

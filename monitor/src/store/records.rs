@@ -12,7 +12,7 @@ use hotswap_artifact::{Artifact, ContentHash, Fingerprint, FingerprintHasher, Or
 use hotswap_system::fs;
 use serde_json::{Value, json};
 
-use super::{Found, find, keep, trim, trim_libraries, whole};
+use super::{Found, SOURCES_MAX, find, keep, trim, trim_libraries, whole};
 use crate::BuildSettings;
 use crate::project::features;
 use crate::scan::absolute;
@@ -20,10 +20,6 @@ use crate::supply::Supply;
 
 /// How many libraries that served are remembered of one source: as far back as anybody goes after a restart.
 const SERVED_MAX: usize = 8;
-
-/// Of how many sources in one target directory it is remembered what served. What each served last is not trimmed: a store
-/// may have that many libraries more.
-const SOURCES_MAX: usize = 32;
 
 /// How many fingerprints are in quarantine in one target directory; the oldest are forgotten.
 const QUARANTINED_MAX: usize = 256;
@@ -172,7 +168,7 @@ impl Records {
         fs::create_dir_all(&directory)?;
         whole::write(&path, render_quarantined(why).as_bytes())?;
         whole::sweep(&directory);
-        trim(&directory, &[path], QUARANTINED_MAX);
+        trim(&directory, &[path].into(), QUARANTINED_MAX);
         if self.served.iter().any(|served| served.fingerprint == why.fingerprint) {
             let good = self.served.iter().filter(|served| served.fingerprint != why.fingerprint);
             let good = good.copied().collect();
@@ -220,7 +216,7 @@ impl Records {
         fs::create_dir_all(&directory)?;
         whole::write(&path, render_served(&served).as_bytes())?;
         whole::sweep(&directory);
-        trim(&directory, &[path], SOURCES_MAX);
+        trim(&directory, &[path].into(), SOURCES_MAX);
         self.served = served;
         Ok(())
     }
@@ -232,6 +228,11 @@ impl Records {
 
 const SERVED: &str = "served";
 const QUARANTINE: &str = "quarantine";
+
+/// Of how many sources of a store it is known what served.
+pub(super) fn sources(store: &Path) -> usize {
+    fs::read_dir(store.join(SERVED)).map_or(0, Iterator::count)
+}
 
 /// What each source of a store served last.
 pub(super) fn latest_of_all(store: &Path) -> Vec<ContentHash> {
@@ -491,6 +492,28 @@ mod tests {
             built(directory.path(), &number.to_string());
         }
         assert!(records.library(&records.served()[0]).is_some());
+    }
+
+    #[test]
+    fn of_a_hundred_sources_each_keeps_what_it_served_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let of = |number: u64| {
+            Records::of(&Source::from(format!("/s/game{number}")), &settings(directory.path()))
+        };
+        for round in 0..2 {
+            for number in 0..100 {
+                let artifact = built(directory.path(), &format!("{round} {number}"));
+                of(number).note_served(&artifact, Path::new("")).unwrap();
+            }
+        }
+        for number in 0..100 {
+            let served = of(number).served()[0];
+            assert_eq!(served.fingerprint, Fingerprint::of(format!("1 {number}").as_bytes()));
+            assert!(of(number).library(&served).is_some(), "{number}");
+        }
+        // And of all that they served before, some.
+        let libraries = fs::read_dir(directory.path().join("store")).unwrap().count();
+        assert!((100..100 + 2 * STORE_FILES_MAX).contains(&libraries), "{libraries}");
     }
 
     #[test]

@@ -10,9 +10,9 @@ use super::{trim, whole};
 use crate::build::Tool;
 use crate::build::ledger::JobFile;
 
-/// How many reports are kept in one target directory; eight times as many as libraries. One takes a line for each file, and what
-/// the compiler said.
-const REPORTS_MAX: usize = 256;
+/// How many reports are kept in one target directory: one of each source, and more of fewer sources. One takes a line for each
+/// file, and what the compiler said.
+const REPORTS_MAX: usize = super::SOURCES_MAX;
 
 /// How many digits of the hash of a library tell apart what was built of one source in several ways.
 const CONTENT_DIGITS: usize = 12;
@@ -54,7 +54,7 @@ pub(crate) fn write_report(
         log::warn!("cannot write what a library was built from to {}: {error}", path.display());
     }
     whole::sweep(directory);
-    trim(directory, std::slice::from_ref(&path), REPORTS_MAX);
+    trim(directory, &[path.clone()].into(), REPORTS_MAX);
 }
 
 fn render(
