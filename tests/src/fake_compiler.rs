@@ -44,12 +44,14 @@ impl FakeCompiler {
     }
 }
 
-/// The file, or the first one below it that is Rust source.
+/// The file, or the first Rust file below the directory.
 fn source_file(path: &Path) -> Option<PathBuf> {
     if !path.is_dir() {
-        return path.extension().is_some_and(|extension| extension == "rs").then(|| path.into());
+        return Some(path.to_owned());
     }
-    fs::read_dir(path).ok()?.flatten().find_map(|entry| source_file(&entry.path()))
+    let is_rust = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "rs");
+    let below = fs::read_dir(path).ok()?.flatten();
+    below.filter_map(|entry| source_file(&entry.path())).find(is_rust)
 }
 
 /// The text that compiles to this version.

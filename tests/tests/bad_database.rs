@@ -286,6 +286,11 @@ fn what_is_packed_is_the_crate_and_nothing_else() {
     let error = CrateArchive::pack(place.path()).expect_err("a link");
     assert!(error.to_string().contains("\"link\" is a link"), "{error}");
     fs::remove_file(place.path().join("link")).expect("ours");
+    let huge = fs::File::create(place.path().join("huge")).expect("ours");
+    huge.set_len(CODE_BYTES_MAX + 1).expect("a file with a hole");
+    let error = CrateArchive::pack(place.path()).expect_err("too much");
+    assert!(error.to_string().contains("more than 67108864 bytes"), "{error}");
+    fs::remove_file(place.path().join("huge")).expect("ours");
     for number in 0..=ARCHIVE_FILES_MAX {
         write(&format!("many/{number}"), "");
     }
