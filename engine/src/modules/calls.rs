@@ -9,8 +9,11 @@ use hotswap_module::__private::RawCall;
 use hotswap_module::{CallError, CallErrorKind};
 use parking_lot::RwLock;
 
+use crate::core::Core;
 use crate::modules::ModuleErrorKind;
 use crate::modules::member::Member;
+use crate::services::ImageContext;
+use crate::slot::Entered;
 
 /// The calls of one module to another, recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,21 +90,32 @@ impl fmt::Display for Link {
     }
 }
 
-/// Makes a call of one module in the current version of another, which is loaded first if it is not.
+/// Which version of another module a call out of an image runs in: the current one, which is entered until the result is
+/// dropped.
+///
+/// The one place where that is decided, by whoever calls: its engine's own calls do not come by.
+fn resolve<'a>(callee: &'a Core, _calling: &ImageContext) -> Entered<'a> {
+    callee.slot.enter()
+}
+
+/// Makes a call of one module in another, which is loaded first if it is not.
 ///
 /// # Safety
 ///
 /// As `Caller::call_raw`.
 pub(crate) unsafe fn call(
     caller: &Member,
+    calling: &ImageContext,
     module: &str,
     call: RawCall<'_>,
 ) -> Result<(), Box<CallError>> {
     let name = call.name;
     let (core, under_way) =
         caller.call(module).map_err(|kind| Box::new(no_module(module, &kind)))?;
-    // SAFETY: the contract of this function.
-    let called = unsafe { core.call_current(call) };
+    let entered = resolve(&core, calling);
+    // SAFETY: the contract of this function; and the version is entered until the call has returned.
+    let called = unsafe { core.call_in(entered.version(), call) };
+    drop(entered);
     drop(under_way);
     called.map_err(|mut error| {
         // Whose function it is, and whose version.
