@@ -29,7 +29,7 @@ use crate::modules::member::Member;
 use crate::modules::{ModuleErrorKind, calls};
 use crate::provide::Provided;
 use crate::request::{Answer, Request, is_swapper_thread};
-use crate::services::ModuleHost;
+use crate::services::{ImageContext, ModuleHost};
 use crate::slot::Slot;
 use crate::state::{
     self, Cell, CellOwner, Cells, SHARED, StateFileError, StateInfo, StateSettings, Torn, TornBy,
@@ -418,10 +418,15 @@ impl ModuleHost for Core {
         unsafe { self.call_current(call) }
     }
 
-    unsafe fn call_named(&self, module: &str, call: RawCall<'_>) -> Result<(), Box<CallError>> {
+    unsafe fn call_named(
+        &self,
+        calling: &ImageContext,
+        module: &str,
+        call: RawCall<'_>,
+    ) -> Result<(), Box<CallError>> {
         let member = self.as_module(module)?;
         // SAFETY: the caller's promises are handed on as they are.
-        unsafe { calls::call(&member, module, call) }
+        unsafe { calls::call(&member, calling, module, call) }
     }
 
     fn find_named(&self, module: &str) -> Result<(), CallError> {

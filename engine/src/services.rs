@@ -46,12 +46,17 @@ pub(crate) trait ModuleHost: fmt::Debug + Send + Sync {
     /// As `Caller::call_raw`.
     unsafe fn call_engine(&self, call: RawCall<'_>) -> Result<(), Box<CallError>>;
 
-    /// A call in the current version of another module.
+    /// A call of another module, out of this image.
     ///
     /// # Safety
     ///
     /// As `Caller::call_raw`.
-    unsafe fn call_named(&self, module: &str, call: RawCall<'_>) -> Result<(), Box<CallError>>;
+    unsafe fn call_named(
+        &self,
+        calling: &ImageContext,
+        module: &str,
+        call: RawCall<'_>,
+    ) -> Result<(), Box<CallError>>;
 
     /// Has another module loaded.
     fn find_named(&self, module: &str) -> Result<(), CallError>;
@@ -131,6 +136,17 @@ impl ImageContext {
     /// What the image says of its state.
     pub(crate) fn kinds(&self) -> &Kinds {
         self.kinds.get_or_init(Kinds::default)
+    }
+
+    /// Its engine, if that still exists.
+    fn engine(&self) -> Option<Arc<dyn ModuleHost>> {
+        self.engine.upgrade()
+    }
+
+    /// The version that it is the image of, while that is mapped.
+    pub(crate) fn version<V: Any + Send + Sync>(&self) -> Option<Arc<V>> {
+        let (_, version) = self.version.get()?;
+        version.upgrade()?.downcast().ok()
     }
 
     /// Whose image this is.
@@ -343,8 +359,7 @@ unsafe fn shared_context(context: *const c_void) -> Option<Arc<ImageContext>> {
 /// As `context_of`.
 unsafe fn engine_of(context: *const c_void) -> Option<Arc<dyn ModuleHost>> {
     // SAFETY: the contract.
-    let known = unsafe { context_of(context) }?;
-    known.engine.upgrade()
+    unsafe { context_of(context) }?.engine()
 }
 
 /// Counts what the image was given; negative, what it gave back.

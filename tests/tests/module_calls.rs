@@ -214,3 +214,22 @@ fn sw_6_a_load_hook_asks_for_no_module() {
     assert!(error.to_string().contains("this hook cannot call the engine"), "{error}");
     assert_eq!(modules.loaded(), [""; 0]);
 }
+
+/// What a module hands to another leaves its account, and what it gets is put there: nothing is left of what came and went.
+#[test]
+fn memory_that_modules_hand_to_each_other_is_on_one_account() {
+    let plugins = Plugins::new(&["caller", "greet"]);
+    let modules = plugins.modules();
+    let engines = ["caller", "greet"].map(|name| modules.get(name).expect("loads"));
+    let echo = || {
+        let text = "x".repeat(1_000);
+        let echo: Result<String, CallError> =
+            engines[0].call_with("echoes", ("greet", text.clone())).expect("it runs");
+        assert_eq!(echo.expect("it runs"), text + "!");
+    };
+    echo();
+    let heap = || engines.each_ref().map(|engine| engine.versions()[0].heap_bytes);
+    let before = heap();
+    (0..100).for_each(|_| echo());
+    assert_eq!(heap(), before);
+}

@@ -40,13 +40,7 @@ pub struct NamedCaller<'a> {
     name: &'a str,
 }
 
-impl<'a> NamedCaller<'a> {
-    /// The name of the module.
-    #[must_use]
-    pub const fn module(&self) -> &'a str {
-        self.name
-    }
-
+impl NamedCaller<'_> {
     /// [`Caller::call`], without the trait in scope.
     ///
     /// # Errors
@@ -79,5 +73,20 @@ unsafe impl Caller for NamedCaller<'_> {
             (services.call_named)(context, module, name, signature, hash, arguments, out, error)
         })
         .map_err(Box::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::CallErrorKind;
+
+    #[test]
+    fn code_that_no_engine_loaded_has_no_neighbours() {
+        let error = engine_named("words").unwrap_err();
+        assert_eq!((error.function.as_str(), error.kind), ("words", CallErrorKind::NoEngine));
+        let kept = NamedCaller { name: "words" };
+        let error = kept.call_with::<u64>("greeting", (1u64,)).unwrap_err();
+        assert_eq!(error.kind, CallErrorKind::NoEngine);
     }
 }

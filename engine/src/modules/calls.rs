@@ -9,8 +9,13 @@ use hotswap_module::__private::RawCall;
 use hotswap_module::{CallError, CallErrorKind};
 use parking_lot::RwLock;
 
+use crate::core::Core;
 use crate::modules::ModuleErrorKind;
 use crate::modules::member::Member;
+use crate::services::ImageContext;
+use crate::siblings::Sibling;
+use crate::slot::Entered;
+use crate::version::Version;
 
 /// The calls of one module to another, recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,21 +92,58 @@ impl fmt::Display for Link {
     }
 }
 
-/// Makes a call of one module in the current version of another, which is loaded first if it is not.
+/// What a call of another module runs in, mapped until this is dropped.
+enum Resolved<'a> {
+    Current(Entered<'a>),
+    /// What was replaced together with the version that calls.
+    Sibling(Arc<Version>),
+}
+
+impl Resolved<'_> {
+    fn version(&self) -> &Version {
+        match self {
+            Self::Current(entered) => entered.version(),
+            Self::Sibling(version) => version,
+        }
+    }
+}
+
+/// Which version of another module a call out of an image runs in: the current one; but for a version that was replaced together
+/// with others, the one that belongs with it.
+///
+/// The one place where that is decided, by whoever calls: its engine's own calls do not come by.
+fn resolve<'a>(callee: &'a Core, calling: &ImageContext) -> Resolved<'a> {
+    // First: siblings are noted before pointers are written, so that who enters a version of afterwards is told below.
+    let entered = callee.slot.enter();
+    let Some(version) = calling.version::<Version>() else { return Resolved::Current(entered) };
+    if !version.siblings.is_any() {
+        return Resolved::Current(entered);
+    }
+    match version.siblings.of(callee.member()) {
+        Sibling::Version(sibling) => Resolved::Sibling(sibling),
+        // Gone: the call is of a thread of its own, or too deep to be seen. What it belonged with is nowhere any more.
+        Sibling::Current | Sibling::Gone => Resolved::Current(entered),
+    }
+}
+
+/// Makes a call of one module in another, which is loaded first if it is not.
 ///
 /// # Safety
 ///
 /// As `Caller::call_raw`.
 pub(crate) unsafe fn call(
     caller: &Member,
+    calling: &ImageContext,
     module: &str,
     call: RawCall<'_>,
 ) -> Result<(), Box<CallError>> {
     let name = call.name;
     let (core, under_way) =
         caller.call(module).map_err(|kind| Box::new(no_module(module, &kind)))?;
-    // SAFETY: the contract of this function.
-    let called = unsafe { core.call_current(call) };
+    let resolved = resolve(&core, calling);
+    // SAFETY: the contract of this function; and the version is mapped until the call has returned.
+    let called = unsafe { core.call_in(resolved.version(), call) };
+    drop(resolved);
     drop(under_way);
     called.map_err(|mut error| {
         // Whose function it is, and whose version.

@@ -7,7 +7,8 @@ use crate::guard::Guard;
 /// Guards of all modules that were loaded when it was made: calls through them run in the versions of then, whatever is
 /// swapped, loaded or unloaded meanwhile. Made by [`Modules::pin`](crate::Modules::pin).
 ///
-/// Calls that those versions make to other modules go to what is current.
+/// Calls that those versions make to other modules go to what is current there, or to what belongs with them when they
+/// were swapped together with it.
 #[derive(Debug)]
 pub struct ModulesGuard {
     pub(super) names: HashMap<String, usize>,

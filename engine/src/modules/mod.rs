@@ -253,24 +253,27 @@ impl Modules {
         self.registry().calls()
     }
 
-    /// Holds the current version of each module that is loaded, for a unit of work.
+    /// Holds the current version of each module that is loaded, for a unit of work. Modules that are swapped together are held in
+    /// versions that belong together.
     #[must_use]
     #[track_caller]
     pub fn pin(&self) -> ModulesGuard {
         let location = Location::caller();
-        let mut guards = Vec::new();
+        let mut engines = Vec::new();
         let mut names = HashMap::new();
         let mut places: HashMap<*const Member, usize> = HashMap::new();
         for (name, member) in self.registry().by_name() {
             let place = places.get(&Arc::as_ptr(&member)).copied();
             let place = place.or_else(|| {
-                let engine = member.engine_if_loaded(location)?;
-                guards.push(engine.pin_at(location));
-                places.insert(Arc::as_ptr(&member), guards.len() - 1);
-                Some(guards.len() - 1)
+                engines.push(member.engine_if_loaded(location)?);
+                places.insert(Arc::as_ptr(&member), engines.len() - 1);
+                Some(engines.len() - 1)
             });
             names.extend(place.map(|place| (name, place)));
         }
+        let guards = self.registry().pin(|| {
+            engines.iter().map(|engine| engine.pin_at(location)).collect::<Vec<_>>()
+        });
         ModulesGuard { names, guards }
     }
 

@@ -160,6 +160,13 @@ impl Registry {
         Ok(shared.insert(started).clone())
     }
 
+    /// Does something while no group is being swapped. It must not wait for a swapper.
+    pub(super) fn pin<T>(&self, pin: impl FnOnce() -> T) -> T {
+        let crew = self.shared.lock().as_ref().map(|shared| shared.crew.clone());
+        let _unchanged = crew.as_ref().map(|crew| crew.pin_lock().read());
+        pin()
+    }
+
     /// Opens the engine of a module.
     pub(super) fn open(&self, member: &Arc<Member>) -> Result<Engine, ModuleErrorKind> {
         let engine = Engine::builder(member.source().clone())

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use hotswap_module::__private::{RawCall, Text};
 use hotswap_module::{CallError, CallErrorKind, Signature};
 
-use super::{answer, contained, engine_of};
+use super::{answer, contained, context_of, engine_of};
 
 pub(super) unsafe extern "C" fn call_named(
     context: *const c_void,
@@ -24,12 +24,16 @@ pub(super) unsafe extern "C" fn call_named(
     let signature = unsafe { signature.as_ref() }.map(|signature| (signature, hash));
     let request = RawCall { name, signature, arguments, out };
     // SAFETY: the context of a live image.
-    let engine = unsafe { engine_of(context) };
-    let result = contained(name, || match engine {
-        None => Err(CallError::new(name, None, CallErrorKind::Closed)),
-        // SAFETY: the module's promises about arguments and room are those of `call_raw`.
-        Some(engine) => unsafe { engine.call_named(module, request) }.map_err(|error| *error),
-    });
+    let calling = unsafe { context_of(context) };
+    let result =
+        contained(name, || match calling.and_then(|calling| Some((calling.engine()?, calling))) {
+            None => Err(CallError::new(name, None, CallErrorKind::Closed)),
+            Some((engine, calling)) => {
+                // SAFETY: the module's promises about arguments and room are those of `call_raw`.
+                let called = unsafe { engine.call_named(calling, module, request) };
+                called.map_err(|error| *error)
+            }
+        });
     // SAFETY: the module gave room for an error.
     unsafe { answer(result, error) }
 }
