@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::told::Waker;
+use super::told::Listener;
 use super::{EventsProblem, Watcher};
 
-pub(super) fn watcher(_waker: &Arc<Waker>) -> Result<Box<dyn Watcher>, EventsProblem> {
+pub(super) fn watcher(_listener: Arc<dyn Listener>) -> Result<Box<dyn Watcher>, EventsProblem> {
     Err(EventsProblem::NotBuiltIn)
 }

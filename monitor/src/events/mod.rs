@@ -5,6 +5,7 @@
 //! event named by every tenth ([`SWEEP_PERIODS`](crate::watch::SWEEP_PERIODS)). Watched are directories,
 //! not files: an editor that renames over a file gives it another inode.
 
+mod hub;
 #[cfg_attr(feature = "events", path = "native.rs")]
 #[cfg_attr(not(feature = "events"), path = "absent.rs")]
 mod system;
@@ -21,8 +22,9 @@ use hotswap_system::fs;
 use crate::requests::Requests;
 use crate::scan::Identity;
 
+pub(crate) use hub::Hub;
 pub(crate) use told::Told;
-use told::Waker;
+use told::{Listener, Waker};
 
 /// How many directories are watched.
 ///
@@ -100,10 +102,17 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Events of the system.
-    pub(crate) fn start(requests: Arc<Requests>) -> Result<Self, EventsProblem> {
+    /// Events of the system, by a watcher of their own or by that of many.
+    pub(crate) fn start(
+        requests: Arc<Requests>,
+        hub: Option<&Arc<Hub>>,
+    ) -> Result<Self, EventsProblem> {
         let waker = Waker::new(requests);
-        Ok(Self::with(system::watcher(&waker)?, waker))
+        let watcher = match hub {
+            Some(hub) => hub.share(&waker)?,
+            None => system::watcher(Arc::clone(&waker) as Arc<dyn Listener>)?,
+        };
+        Ok(Self::with(watcher, waker))
     }
 
     pub(crate) fn with(watcher: Box<dyn Watcher>, waker: Arc<Waker>) -> Self {

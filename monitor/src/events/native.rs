@@ -8,15 +8,14 @@ use hotswap_system::fault::{Operation, check};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::told::{Happened, Waker};
+use super::told::{Happened, Listener};
 use super::{EventsProblem, Reach, Watcher};
 
-pub(super) fn watcher(waker: &Arc<Waker>) -> Result<Box<dyn Watcher>, EventsProblem> {
-    let waker = Arc::clone(waker);
+pub(super) fn watcher(listener: Arc<dyn Listener>) -> Result<Box<dyn Watcher>, EventsProblem> {
     let source = Path::new("the source");
     let watcher = check(Operation::Watch, source)
         .map_err(notify::Error::io)
-        .and_then(|()| notify::recommended_watcher(move |event| wake(&waker, event)))
+        .and_then(|()| notify::recommended_watcher(move |event| wake(&*listener, event)))
         .map_err(|error| problem(source, error))?;
     Ok(Box::new(Native(watcher)))
 }
@@ -40,15 +39,15 @@ impl Watcher for Native {
 }
 
 /// Runs on notify's thread.
-fn wake(waker: &Waker, event: notify::Result<Event>) {
+fn wake(listener: &dyn Listener, event: notify::Result<Event>) {
     match event {
         Ok(event) if !event.need_rescan() => {
             if let Some(happened) = happened(event.kind) {
-                event.paths.into_iter().for_each(|path| waker.tell(path, happened));
+                event.paths.into_iter().for_each(|path| listener.tell(path, happened));
             }
         }
         // Events were lost.
-        Ok(_) | Err(_) => waker.tell_anything(),
+        Ok(_) | Err(_) => listener.tell_anything(),
     }
 }
 

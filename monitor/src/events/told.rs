@@ -45,6 +45,22 @@ pub(crate) struct Waker {
     told: Mutex<Told>,
 }
 
+/// Who is told of events.
+pub(crate) trait Listener: Send + Sync {
+    fn tell(&self, path: PathBuf, happened: Happened);
+    fn tell_anything(&self);
+}
+
+impl Listener for Waker {
+    fn tell(&self, path: PathBuf, happened: Happened) {
+        self.tell(path, happened);
+    }
+
+    fn tell_anything(&self) {
+        self.tell_anything();
+    }
+}
+
 /// What events told.
 #[derive(Debug, Default)]
 pub(crate) struct Told {

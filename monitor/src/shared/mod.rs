@@ -23,6 +23,7 @@ use hotswap_system::{clock, thread};
 use parking_lot::Mutex;
 
 use crate::builder::{StartError, StartErrorKind, must_be_a_period};
+use crate::events::Hub;
 use crate::monitor::Post;
 use crate::scan::Witness;
 use crate::watch::Watch;
@@ -51,6 +52,7 @@ struct Handle {
     bells: Arc<Bells>,
     queue: Arc<BuildQueue>,
     line: Arc<Line>,
+    hub: Arc<Hub>,
     arrivals: Sender<Arrival>,
     poll_every: Duration,
     last_member: AtomicU64,
@@ -125,6 +127,7 @@ impl SharedMonitor {
             bells,
             queue,
             line,
+            hub: Arc::default(),
             arrivals,
             poll_every,
             last_member: AtomicU64::new(0),
@@ -146,7 +149,13 @@ impl SharedMonitor {
 
     /// Where a member stands among all.
     pub(crate) fn place(&self, member: MemberId, reads: Reads) -> Place {
-        Place { queue: Arc::clone(&self.0.queue), line: Arc::clone(&self.0.line), member, reads }
+        Place {
+            queue: Arc::clone(&self.0.queue),
+            line: Arc::clone(&self.0.line),
+            member,
+            reads,
+            hub: Arc::clone(&self.0.hub),
+        }
     }
 
     /// Takes a watch in, and has its first round made.

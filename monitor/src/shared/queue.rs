@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::Reads;
 use super::bells::Bells;
 use super::line::Line;
+use crate::events::Hub;
 
 /// Who may build, and who waits for that, first come first served.
 pub(crate) struct BuildQueue {
@@ -39,6 +40,7 @@ pub(crate) struct Place {
     pub(crate) line: Arc<Line>,
     pub(crate) member: MemberId,
     pub(crate) reads: Reads,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl Place {
@@ -107,6 +109,7 @@ mod tests {
             line: Arc::clone(&line),
             member: MemberId(number),
             reads: Reads::default(),
+            hub: Arc::default(),
         };
         let first = place(1).ask().expect("nobody has it");
         for number in [2, 3, 2, 4] {

@@ -360,7 +360,8 @@ impl Watch {
     fn follow(&mut self, trigger: Trigger, is_readable: bool) {
         let is_new = self.memory.followed != self.scanner.looks();
         if let EventsState::Wanted = self.events {
-            self.events = match Events::start(Arc::clone(&self.requests)) {
+            let hub = self.place.as_ref().map(|place| &place.hub);
+            self.events = match Events::start(Arc::clone(&self.requests), hub) {
                 Ok(events) => EventsState::On(events),
                 Err(problem) => {
                     self.observer.tell(self.memory.change, trigger, Step::Events { problem });

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use hotswap_monitor::{
     BuildBackend, BuildErrorKind, BuildJob, Built, Diagnostics, Group, MemberId, Monitor,
-    Notification, Outcome, SharedMonitor, Step, StopSignal, Trigger,
+    MonitorBuilder, Notification, Outcome, SharedMonitor, Step, StopSignal, Trigger,
 };
 use tempfile::TempDir;
 
@@ -89,6 +89,15 @@ impl Workspace {
 
     /// The same; its builds wait for a message.
     fn watch_until(&self, name: &'static str, reads: &[&str], go: Option<Receiver<()>>) -> Watched {
+        Watched::on(&self.shared, self.builder(name, reads, go))
+    }
+
+    fn builder(
+        &self,
+        name: &'static str,
+        reads: &[&str],
+        go: Option<Receiver<()>>,
+    ) -> MonitorBuilder {
         let own = self.root().join(name).join("src/lib.rs");
         let reads = reads.iter().map(|name| self.root().join(name));
         let backend = Copying {
@@ -101,7 +110,7 @@ impl Workspace {
         let mut settings = offline();
         settings.target_dir = Some(self.root().join("target"));
         let builder = Monitor::builder(self.root().join(name));
-        Watched::on(&self.shared, builder.build(settings).backend(Box::new(backend)))
+        builder.build(settings).backend(Box::new(backend))
     }
 
     /// `a`, `b` and `c`, each built once.
@@ -286,6 +295,32 @@ fn cd_10_a_member_that_does_not_compile_is_told_with_its_group_and_is_mended_alo
     assert!(mended.group.is_none());
     assert_eq!(text(mended), "// b\n// new\n// mended\n");
     a.unchanged();
+}
+
+/// Whose event comes first finds the others as well.
+#[cfg(feature = "events")]
+#[test]
+fn cd_10_events_find_whole_groups() {
+    let workspace = Workspace::new(NEVER);
+    let reads = &["shared/src/lib.rs"];
+    let start = |name| {
+        let builder = workspace.builder(name, reads, None).wake_on_events();
+        Watched::on(&workspace.shared, builder)
+    };
+    let (a, b) = (start("a"), start("b"));
+    for one in [&a, &b] {
+        first(one);
+        one.unchanged();
+    }
+    workspace.built();
+    for number in 1..=8 {
+        workspace.write("shared/src/lib.rs", &format!("// {number}\n"));
+        let (first, second) = (a.next(), b.next());
+        assert!(Arc::ptr_eq(&group(&first), &group(&second)));
+        assert_eq!(text(first), format!("// a\n// {number}\n"));
+        assert_eq!(text(second), format!("// b\n// {number}\n"));
+        assert_eq!(workspace.built(), ["a", "b"]);
+    }
 }
 
 #[test]

@@ -396,3 +396,49 @@ fn a_source_that_does_not_build_is_told_once_and_mended() {
     fs::write(&file, "whole").unwrap();
     ready(watched.next());
 }
+
+/// A user has 128 watchers as a rule.
+#[cfg(feature = "events")]
+#[test]
+fn cd_3_many_sources_share_one_watcher_of_the_system() {
+    let shared = shared(NEVER);
+    let sources: Vec<_> = (0..150).map(|number| source(&number.to_string())).collect();
+    let start = |(_, file): &(TempDir, PathBuf)| {
+        Watched::on(&shared, builder(file, |_, _, _| {}).wake_on_events())
+    };
+    let watched: Vec<Watched> = sources.iter().map(start).collect();
+    for one in &watched {
+        ready(one.next());
+        // Until it is followed.
+        one.unchanged();
+        assert!(!one.steps().contains(&"events"));
+    }
+    for ((_, file), one) in sources.iter().zip(&watched) {
+        fs::write(file, "new").unwrap();
+        assert_eq!(fs::read(ready(one.next()).path).unwrap(), b"new");
+    }
+}
+
+/// One directory, by two names and for two monitors, of which one goes.
+#[cfg(feature = "events")]
+#[test]
+fn cd_3_a_directory_is_watched_for_each_by_his_own_name() {
+    let shared = shared(NEVER);
+    let (directory, file) = source("one");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link");
+    std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+    let start = |file: &Path| Watched::on(&shared, builder(file, |_, _, _| {}).wake_on_events());
+    let (plain, linked) = (start(&file), start(&link.join("a.rs")));
+    for one in [&plain, &linked] {
+        ready(one.next());
+        one.unchanged();
+    }
+    fs::write(&file, "two").unwrap();
+    for one in [&plain, &linked] {
+        assert_eq!(fs::read(ready(one.next()).path).unwrap(), b"two");
+    }
+    drop(plain);
+    fs::write(&file, "three").unwrap();
+    assert_eq!(fs::read(ready(linked.next()).path).unwrap(), b"three");
+}
