@@ -175,9 +175,7 @@ impl Engine {
 
     /// As `pin`, on behalf of who called from there.
     pub(crate) fn pin_at(&self, location: &'static Location<'static>) -> Guard {
-        let core = Arc::clone(self.core());
-        let version = core.slot.load();
-        Guard::new(core, version, self.lease.clone(), location)
+        Guard::new(Arc::clone(self.core()), self.lease.clone(), location)
     }
 
     /// The version that calls run in now.
