@@ -9,10 +9,10 @@ mod listings;
 mod stat;
 pub(crate) mod walk;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use hotswap_artifact::{BuildErrorKind, Cause, Diagnostics, Fingerprint, ScanError, Source};
@@ -254,7 +254,9 @@ impl Scanner {
     /// What the last scan found, for others to ask.
     pub(crate) fn witness(&self) -> Option<Witness> {
         let found = self.previous.clone()?;
-        Some(Witness { root: self.path(Path::new("")), found })
+        let root = self.path(Path::new(""));
+        let real_root = fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
+        Some(Witness { root, real_root, found, outside: OnceLock::new() })
     }
 
     /// Whether the package in this directory goes into the build of another one.
@@ -399,22 +401,29 @@ pub(crate) struct Snapshot(Option<Arc<Found>>);
 /// What one source reads, while it is looked at elsewhere.
 pub(crate) struct Witness {
     root: PathBuf,
+    /// The same without links.
+    real_root: PathBuf,
     found: Arc<Found>,
+    /// What lies elsewhere, by common paths, once somebody asked.
+    outside: OnceLock<HashSet<PathBuf>>,
 }
 
 impl Witness {
     /// Whether a file is among it, by its [common path](Scanner::common_path).
     pub(crate) fn reads(&self, path: &Path) -> bool {
-        let root = fs::canonicalize(&self.root);
-        let inside = root.as_ref().ok().and_then(|root| path.strip_prefix(root).ok());
-        if inside.is_some_and(|name| self.found.get(name).is_some()) {
+        let inside = path.strip_prefix(&self.real_root);
+        if inside.is_ok_and(|name| self.found.get(name).is_some()) {
             return true;
         }
+        self.outside.get_or_init(|| self.outside()).contains(path)
+    }
+
+    fn outside(&self) -> HashSet<PathBuf> {
         let is_outside = |name: &Path| {
             name.is_absolute() || name.components().any(|part| part == Component::ParentDir)
         };
-        let mut files = self.found.files().iter().filter(|file| is_outside(&file.name));
-        files.any(|file| common_path(&self.root.join(&file.name)) == path)
+        let files = self.found.files().iter().filter(|file| is_outside(&file.name));
+        files.map(|file| common_path(&self.root.join(&file.name))).collect()
     }
 }
 

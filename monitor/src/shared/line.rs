@@ -33,6 +33,14 @@ pub(super) enum Arrival {
 
 pub(super) type Seats = Vec<Box<Seat>>;
 
+/// Who is not looked at, and what they read.
+pub(super) struct Others {
+    /// Those that cannot be looked at now.
+    pub(super) absent: Vec<(MemberId, Reads)>,
+    /// Those that were, and did not differ then.
+    pub(super) quiet: Vec<Reads>,
+}
+
 /// What is to be done elsewhere than on the shared thread.
 pub(super) enum Job {
     /// A round of one source, whatever others do: there is nothing that a look could be compared with.
@@ -40,8 +48,8 @@ pub(super) enum Job {
     /// A round of one source that has most likely nothing new.
     Ask(Box<Seat>),
     /// A look at sources that differ. Those that differ by the same files are dealt with together, unless
-    /// somebody who cannot be looked at now reads these files as well.
-    Look(Seats, Vec<(MemberId, Reads)>),
+    /// somebody else reads these files as well.
+    Look(Seats, Others),
     /// The rest of a round.
     Single(Box<Candidate>),
     /// The rest of the rounds of a group.
@@ -131,22 +139,31 @@ impl Line {
         }
     }
 
-    fn look(self: &Arc<Self>, seats: Seats, mut others: Vec<(MemberId, Reads)>) {
+    fn look(self: &Arc<Self>, seats: Seats, mut others: Others) {
         let mut candidates = Vec::new();
         for seat in seats {
             match Candidate::find(seat) {
                 Looked::Candidate(candidate) => candidates.push(*candidate),
                 Looked::Held(seat) => {
-                    others.push((seat.member, seat.reads.clone()));
+                    others.absent.push((seat.member, seat.reads.clone()));
                     self.send(Looked::Held(seat));
                 }
                 other => self.send(other),
             }
         }
         for (paths, mut related) in by_shared_paths(candidates) {
-            if let Some((other, _)) = others.iter().find(|(_, reads)| reads.any(&paths)) {
+            if let Some((other, _)) = others.absent.iter().find(|(_, reads)| reads.any(&paths)) {
                 for candidate in related {
                     self.send(Looked::Back(candidate.postpone(Some(*other))));
+                }
+                continue;
+            }
+            // It may have been written between the looks at two of them.
+            let new: BTreeSet<PathBuf> =
+                related.iter().flat_map(Candidate::unsearched).cloned().collect();
+            if others.quiet.iter().any(|reads| reads.any(&new)) {
+                for candidate in related {
+                    self.send(Looked::Back(candidate.search()));
                 }
                 continue;
             }

@@ -12,7 +12,7 @@ use hotswap_system::clock;
 use hotswap_system::thread::panic_text;
 
 use super::bells::Bells;
-use super::line::{Arrival, Job, Line, release};
+use super::line::{Arrival, Job, Line, Others, release};
 use super::queue::BuildQueue;
 use super::{Reads, Seat};
 use crate::StopSignal;
@@ -185,10 +185,14 @@ impl Rota {
         if found.is_empty() {
             return;
         }
-        let held = held.iter().filter_map(|member| self.idle.get(member));
-        let held = held.map(|seat| (seat.member, seat.reads.clone()));
         let away = self.away.iter().map(|(member, reads)| (*member, reads.clone()));
-        let others = held.chain(away).collect();
+        let mut others = Others { absent: away.collect(), quiet: Vec::new() };
+        for seat in self.idle.values().filter(|seat| !found.contains_key(&seat.member)) {
+            match held.contains(&seat.member) {
+                true => others.absent.push((seat.member, seat.reads.clone())),
+                false => others.quiet.push(seat.reads.clone()),
+            }
+        }
         let mut seats = Vec::new();
         for (member, trigger) in found {
             if let Some(mut seat) = self.take(member) {

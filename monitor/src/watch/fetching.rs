@@ -130,7 +130,7 @@ impl Watch {
         kind: BuildErrorKind,
     ) -> Result<(), Interrupted> {
         self.memory.decided = Some(fingerprint);
-        self.memory.differing.clear();
+        self.memory.forget_differing();
         let error = self.failed(fingerprint, kind);
         self.memory.known_bad.remember(&error);
         let change = self.change(round.trigger, Default::default());

@@ -78,6 +78,19 @@ impl Candidate {
         }
     }
 
+    /// Of what differs, that by which others were not looked for yet.
+    pub(crate) fn unsearched(&self) -> impl Iterator<Item = &PathBuf> {
+        let memory = &self.seat.watch.memory;
+        memory.differing.difference(&memory.searched)
+    }
+
+    /// Leaves it for when all others have been looked at, which happens next.
+    pub(crate) fn search(mut self) -> Box<Seat> {
+        let memory = &mut self.seat.watch.memory;
+        memory.searched.clone_from(&memory.differing);
+        self.postpone(None)
+    }
+
     /// Does what is to be done about a source that changed by itself.
     pub(crate) fn carry_out(self) -> Looked {
         let Self { mut seat, mut round, found } = self;

@@ -136,9 +136,17 @@ pub(crate) struct Memory {
     again: Option<(Trigger, Cause)>,
     /// What was found to differ since the last change was concluded, by paths that are the same for all sources.
     differing: BTreeSet<PathBuf>,
+    /// Of these, by which all others were looked for since.
+    searched: BTreeSet<PathBuf>,
 }
 
 impl Memory {
+    /// What differed was dealt with.
+    fn forget_differing(&mut self) {
+        self.differing.clear();
+        self.searched.clear();
+    }
+
     /// The number of the next change.
     fn announce(&mut self) -> u64 {
         *self.announced.get_or_insert_with(|| {
@@ -410,7 +418,7 @@ impl Watch {
         round: &Round,
         verdict: Verdict,
     ) -> Result<(), Interrupted> {
-        self.memory.differing.clear();
+        self.memory.forget_differing();
         match verdict {
             Verdict::Unchanged(fingerprint) => {
                 let cause = change.cause.clone();
@@ -449,7 +457,7 @@ impl Watch {
     /// The source looks as it did at the last decision.
     fn nothing_new(&mut self, round: &Round, scan: &Scan) -> Result<(), Interrupted> {
         let fingerprint = scan.fingerprint;
-        self.memory.differing.clear();
+        self.memory.forget_differing();
         if !scan.touched.is_empty() {
             let change = self.change(round.trigger, cause_of(&scan.touched));
             let cause = change.cause.clone();
