@@ -162,9 +162,7 @@ impl Engine {
     #[must_use]
     #[track_caller]
     pub fn pin(&self) -> Guard {
-        let core = Arc::clone(self.core());
-        let version = core.slot.load();
-        Guard::new(core, version, Location::caller())
+        Guard::new(Arc::clone(self.core()), Location::caller())
     }
 
     /// The version that calls run in now.

@@ -24,20 +24,19 @@ pub struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(
-        core: Arc<Core>,
-        version: Arc<Version>,
-        location: &'static Location<'static>,
-    ) -> Self {
-        let origin = || Origin::Place(location, thread::current());
-        let hold = version.holds.add(PinKind::Guard, origin());
-        let guard = Self { core, version, hold };
-        // It was replaced with others before the swapper could see this guard, and nobody keeps them for it.
-        let is_late = guard.version.siblings.is_any();
-        if is_late {
-            Self::new(Arc::clone(&guard.core), guard.core.slot.load(), location)
-        } else {
-            guard
+    /// Keeps what is current.
+    pub(crate) fn new(core: Arc<Core>, location: &'static Location<'static>) -> Self {
+        loop {
+            let version = core.slot.load();
+            let origin = Origin::Place(location, thread::current());
+            let hold = version.holds.add(PinKind::Guard, origin);
+            // One that was replaced with others by now may have been so before the swapper could see this guard: then nobody
+            // keeps those others for it.
+            if version.siblings.is_any() && !Arc::ptr_eq(&version, &core.slot.load()) {
+                version.holds.remove(hold);
+                continue;
+            }
+            return Self { core, version, hold };
         }
     }
 
