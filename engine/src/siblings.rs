@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::pin::PinKind;
 use crate::version::Version;
 
-/// What a version belongs with, once it is replaced. A current one has nothing here.
+/// What a version belongs with, once it is replaced; noted a moment before that.
 #[derive(Debug, Default)]
 pub(crate) struct Siblings {
     is_any: AtomicBool,

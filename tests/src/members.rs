@@ -146,6 +146,7 @@ impl Members {
                 .name(letter.to_string())
                 .settle(Duration::from_millis(10))
                 .keep_versions(0)
+                .load_deadline(PATIENCE)
                 .provide("gate", move || {
                     enter.send(()).expect("the test listens");
                     let _closed = released.recv_timeout(PATIENCE);

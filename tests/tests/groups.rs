@@ -339,6 +339,27 @@ fn who_is_closed_is_waited_for_no_longer() {
 }
 
 #[test]
+fn nothing_becomes_current_in_an_engine_that_is_closed_meanwhile() {
+    const NAME: &str = "nothing_becomes_current_in_an_engine_that_is_closed_meanwhile";
+    isolated(NAME, || {
+        // Nobody needs to ask: requests wait for the thread as well.
+        let period = Duration::from_millis(20);
+        let mut members = Members::open_on(3, 1, |_, builder| builder.poll_every(period));
+        // The thread of all waits for this hook: what happens meanwhile comes at once.
+        members.all[2].edit(odd::GATED);
+        receive(&members.at_gate, "the load hook of the third");
+        members.begin_change(&[(0, 2), (1, 2)]);
+        until("both are built", || members.lines("store.ok").len() == 6);
+        let closed = members.all.remove(1);
+        let ending = thread::spawn(move || drop(closed));
+        members.gate.send(()).expect("the hook waits");
+        ending.join().expect("no panic");
+        until("the other goes alone", || members.versions() == [2, 2]);
+        assert_eq!(maps::executable_mappings("/stage/").len(), 2, "of the closed one none");
+    });
+}
+
+#[test]
 fn a_call_that_blocks_holds_up_no_group() {
     let mut members = Members::open(2);
     let engine = members.all[0].engine.clone();

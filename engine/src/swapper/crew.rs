@@ -111,8 +111,11 @@ impl Hands {
         let member = swapper.core.member();
         let lost = swapper.bonds.lost.take();
         let is_told_to_end = std::mem::take(&mut swapper.bonds.is_told_to_end);
-        let is_leaving = swapper.is_closing() || swapper.bonds.is_mute;
-        if let Some(message) = swapper.bonds.arrived.take() {
+        let is_closing = swapper.is_closing();
+        let is_leaving = is_closing || swapper.bonds.is_mute;
+        // What came in the very turn in which it was closed is of no use to it.
+        let arrived = swapper.bonds.arrived.take().filter(|_| !is_closing);
+        if let Some(message) = arrived {
             if let Some(message) = self.bonds.take(member, message) {
                 // Of no group, after all.
                 let _ = self.survive(&[at], |hands| hands.swappers[at].consider(message));
