@@ -271,9 +271,9 @@ impl Modules {
             });
             names.extend(place.map(|place| (name, place)));
         }
-        let guards = self.registry().pin(|| {
-            engines.iter().map(|engine| engine.pin_at(location)).collect::<Vec<_>>()
-        });
+        let guards = self
+            .registry()
+            .pin(|| engines.iter().map(|engine| engine.pin_at(location)).collect::<Vec<_>>());
         ModulesGuard { names, guards }
     }
 
