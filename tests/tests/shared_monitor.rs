@@ -15,9 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How many threads this process has of each name that is ours.
 fn threads() -> BTreeMap<String, usize> {
     let mut threads = BTreeMap::new();
-    for task in fs::read_dir("/proc/self/task").unwrap() {
+    for task in fs::read_dir("/proc/self/task").expect("this is Linux") {
         // One that ends meanwhile has no name any more.
-        let name = fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default();
+        let name =
+            fs::read_to_string(task.expect("it is listed").path().join("comm")).unwrap_or_default();
         if name.starts_with("hotswap") {
             *threads.entry(name.trim().to_owned()).or_default() += 1;
         }

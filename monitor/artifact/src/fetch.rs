@@ -77,7 +77,8 @@ pub trait Fetch: fmt::Debug + Send + Sync {
     fn fetch(&self, directory: &Path) -> Result<Fetched, FetchError>;
 
     /// Waits between two looks. It sleeps for the whole period, unless it is overridden by who can tell earlier, and cheaply,
-    /// that something may have changed.
+    /// that something may have changed. Not called where many sources share one thread: what is told earlier there rings its
+    /// [bell](Self::attach).
     fn wait(&self, pause: &Pause<'_>) -> Woken {
         pause.sleep(pause.period())
     }

@@ -404,6 +404,30 @@ fn cd_10_only_what_moved_is_built_again() {
     assert!(workspace.built().is_empty());
 }
 
+/// Also what moved after its own build, while another one was built.
+#[test]
+fn cd_10_a_member_that_moves_while_another_is_built_is_built_again() {
+    let workspace = Workspace::new(OFTEN);
+    let go = unbounded();
+    let reads = &["shared/src/lib.rs"];
+    let a = workspace.watch("a", reads);
+    let b = workspace.watch_until("b", reads, Some(go.1));
+    go.0.send(()).unwrap();
+    [&a, &b].into_iter().for_each(first);
+    workspace.built();
+    workspace.write("shared/src/lib.rs", "// two\n");
+    for expected in ["a", "b"] {
+        assert_eq!(workspace.builds.1.recv_timeout(PATIENCE), Ok(expected));
+    }
+    workspace.write("a/src/lib.rs", "// newer a\n");
+    go.0.send(()).unwrap();
+    let (first, second) = (a.next(), b.next());
+    assert!(Arc::ptr_eq(&group(&first), &group(&second)));
+    assert_eq!(text(first), "// newer a\n// two\n");
+    assert_eq!(text(second), "// b\n// two\n");
+    assert_eq!(workspace.built(), ["a"]);
+}
+
 /// A hold on one member holds up its group, and nobody else.
 #[test]
 fn cd_10_a_group_waits_for_the_hold_of_one_of_its_members() {
