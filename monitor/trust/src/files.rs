@@ -82,6 +82,7 @@ pub enum FileErrorKind {
 ///     Ok(file)
 /// }
 /// ```
+#[must_use = "a file is what was signed when `finish` says so"]
 #[derive(Debug)]
 pub struct FileCheck<'v> {
     release: &'v Verified,

@@ -59,7 +59,7 @@
 //! | D6: anybody | bytes without end | refused one byte after the signed length; manifests, keys, lists and directories have limits |
 //! | D8: mirror | a good release of another module, channel, target, boundary or compiler | refused: all of them are signed and compared |
 //! | D9: mirror | a release with files missing, or more of them | refused as a whole |
-//! | D13, D14: local user | swaps or edits a file before, while or after it is checked | what is given back is the open file that was hashed, reached by no link; a copy is hashed as it is written |
+//! | D13, D14: local user | swaps or edits a file before, while or after it is checked, or what is kept | what is kept is checked whenever it is used ([`TrustState::check_kept`]); what is given back is the open file that was hashed, reached by no link; a copy is hashed as it is written |
 //! | D15: who makes archives | paths that lead elsewhere, links, devices, names that are one on some systems | refused |
 //! | D18: clock | a year ahead, a year back | nothing expired becomes current, nothing wrong stays for good, and a clock that went back is told of |
 //! | D19: signer | old or other kinds of signatures, signatures of something else | refused: one kind, and each says what it signs |
@@ -84,6 +84,37 @@
 //! Each manifest names the number and the hash of the one before it. A client that finds a release which does not follow what it
 //! accepted refuses it as a fork: two publishers, or a key in two hands. Where it missed some releases it cannot look between, takes the
 //! new one, and says so ([`News::Gap`]). Expiries should not fall from one release to the next ([`Manifest::follow`]).
+//!
+//! Each channel of a module is one such line. Libraries for several targets or compilers are several lines, and need a channel each: a
+//! host that moves to another compiler then begins on another line, and not in the middle of one.
+//!
+//! # What is sent
+//!
+//! ```text
+//! hotswap signatures v1 1
+//! untrusted comment: hotswap key 7F3A0C95D2E1B846
+//! RURGuOHSlQw6f..
+//! trusted comment: hotswap manifest v1 e3b0c44298fc1c14..
+//! QtKMXWyYcwdpZAlPF7tE..
+//! hotswap manifest v1
+//! module greet
+//! channel stable
+//! kind prebuilt
+//! counter 7
+//! floor 3
+//! target x86_64-unknown-linux-gnu
+//! abi 4
+//! toolchain rustc 1.95.0 (59807616e 2026-04-14)
+//! expires 2026-05-01T12:00:00Z
+//! previous 6 ba7816bf8f01cfea..
+//! files 1
+//! 9f86d081884c7d65.. 48128 libgreet.so
+//! ```
+//!
+//! One file, so that one request gets both halves of the same release: how many signatures there are, four lines for each as minisign writes them, and
+//! the bytes that they are over. `minisign -SHm manifest -c "hotswap key .." -t "hotswap manifest v1 .."` makes such lines as well, with the
+//! SHA-256 of the manifest. No byte of it can be changed, left out or added without being refused, and a
+//! line that a reader does not know is refused too: it might be what limits the rest. Another form will have another first line.
 //!
 //! # No part of this
 //!

@@ -15,6 +15,9 @@ use crate::signed::{Signed, comment, statement};
 /// The longest file of a secret key, in bytes: two lines, and some room.
 const SECRET_BYTES_MAX: u64 = 4_096;
 
+/// The length of a secret key in bytes, with what its password is stretched by.
+const SECRET_KEY_BYTES: usize = 158;
+
 /// Permissions of the group and of others.
 const OPEN_TO_OTHERS: u32 = 0o077;
 
@@ -101,24 +104,28 @@ impl KeyPair {
         Self::of(stored, password)
     }
 
+    /// Whether a secret key is stored encrypted, so that a password has to be asked for. Blocks while it reads.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, others may read it, or it is no secret key of minisign.
+    pub fn has_password(path: impl AsRef<Path>) -> Result<bool, SignError> {
+        let stored = read(path.as_ref())?;
+        let key: Option<[u8; SECRET_KEY_BYTES]> = stored.lines().nth(1).and_then(base64);
+        // Two letters for the algorithm, and two for the encryption, or none.
+        key.map(|key| key[2..4] != [0, 0]).ok_or_else(|| SignError::Key {
+            doing: "the secret key cannot be used",
+            reason: "it is none of minisign".to_owned(),
+        })
+    }
+
     /// Reads a secret key that only its owner may read. Blocks while it reads; with a password for a second.
     ///
     /// # Errors
     ///
     /// When it cannot be read, others may read it, it is no secret key of minisign, or the password is missing, not needed, or wrong.
     pub fn read(path: impl AsRef<Path>, password: Option<&str>) -> Result<Self, SignError> {
-        let path = path.as_ref();
-        let io_error =
-            |error| SignError::Io { doing: "read the secret key", path: path.to_owned(), error };
-        let mut file = File::open(path).map_err(io_error)?;
-        let mode = file.metadata().map_err(io_error)?.mode() & 0o7777;
-        if mode & OPEN_TO_OTHERS != 0 {
-            return Err(SignError::Open { path: path.to_owned(), mode });
-        }
-        let mut bytes = Vec::new();
-        file.read_at_most(SECRET_BYTES_MAX, &mut bytes).map_err(io_error)?;
-        let no_text = |_| io_error(io::Error::new(io::ErrorKind::InvalidData, "it is no text"));
-        Self::of(String::from_utf8(bytes).map_err(no_text)?, password)
+        Self::of(read(path.as_ref())?, password)
     }
 
     fn of(stored: String, password: Option<&str>) -> Result<Self, SignError> {
@@ -240,4 +247,19 @@ impl KeyPair {
         let text = signature.into_string();
         Ok(if text.ends_with('\n') { text } else { text + "\n" })
     }
+}
+
+/// The text of a secret key that only its owner may read.
+fn read(path: &Path) -> Result<String, SignError> {
+    let failed =
+        |error| SignError::Io { doing: "read the secret key", path: path.to_owned(), error };
+    let mut file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
+    if mode & OPEN_TO_OTHERS != 0 {
+        return Err(SignError::Open { path: path.to_owned(), mode });
+    }
+    let mut bytes = Vec::new();
+    file.read_at_most(SECRET_BYTES_MAX, &mut bytes).map_err(failed)?;
+    let no_text = |_| failed(io::Error::new(io::ErrorKind::InvalidData, "it is no text"));
+    String::from_utf8(bytes).map_err(no_text)
 }

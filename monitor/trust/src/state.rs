@@ -108,6 +108,12 @@ pub enum TrustErrorKind {
         /// The lowest that may.
         floor: u64,
     },
+    /// It is kept, and newer than all that was accepted.
+    #[error("it was never accepted: the last was release {accepted}")]
+    NotAccepted {
+        /// The number accepted last; 0 when there was none.
+        accepted: u64,
+    },
     /// There are two releases of this number.
     #[error(
         "its manifest is {found}, and another one of this number, {accepted}, was accepted: it was published twice, or somebody else has the key"
@@ -203,6 +209,34 @@ impl TrustState {
         (self.floor..=self.counter()).contains(&counter)
     }
 
+    /// Checks the manifest of a release that is kept: in a cache, for when a source is down, or to go back to. It may have expired, for it is
+    /// not taken for the newest. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the release is for something else, below the floor, never was accepted because it is above what was, or is another
+    /// one of the number that was accepted last.
+    pub fn check_kept(&self, verified: &Verified, wanted: &Wanted) -> Result<(), TrustError> {
+        self.judge_kept(verified, wanted)
+            .map_err(|kind| TrustError { release: verified.described(), kind })
+    }
+
+    fn judge_kept(&self, verified: &Verified, wanted: &Wanted) -> Result<(), TrustErrorKind> {
+        wanted.must_be(verified)?;
+        if verified.level() < Level::L2 {
+            return Ok(());
+        }
+        let floor = self.floor.max(wanted.floor);
+        if verified.counter < floor {
+            return Err(TrustErrorKind::BelowFloor { floor });
+        }
+        match self.latest {
+            Some(latest) if verified.counter < latest.counter => Ok(()),
+            Some(latest) if verified.counter == latest.counter => latest.must_be(verified.hash()),
+            _ => Err(TrustErrorKind::NotAccepted { accepted: self.counter() }),
+        }
+    }
+
     /// Checks a manifest against what was asked for and what is remembered. Changes nothing: what is to be remembered is written by
     /// [`TrustStore::remember`] when the files were checked as well.
     ///
@@ -230,9 +264,7 @@ impl TrustState {
         now: Timestamp,
         wanted: &Wanted,
     ) -> Result<Accepted, TrustErrorKind> {
-        if let Some((what, wanted, found)) = wanted.difference(verified) {
-            return Err(TrustErrorKind::Other { what, wanted, found });
-        }
+        wanted.must_be(verified)?;
         if verified.level() < Level::L2 {
             let (before, after) = (*self, *self);
             return Ok(Accepted { news: News::Pinned, clock_back: None, before, after });
@@ -270,10 +302,7 @@ impl TrustState {
             return Err(TrustErrorKind::Older { accepted });
         }
         if manifest.counter == accepted {
-            return match hash == latest.hash {
-                true => Ok(News::Unchanged),
-                false => Err(TrustErrorKind::Conflict { accepted: latest.hash, found: hash }),
-            };
+            return latest.must_be(hash).map(|()| News::Unchanged);
         }
         if manifest.counter - accepted > COUNTER_JUMP_MAX {
             return Err(TrustErrorKind::Jump { accepted });
@@ -284,6 +313,25 @@ impl TrustState {
                 Ok(News::Gap { accepted, previous })
             }
             found => Err(TrustErrorKind::Fork { accepted, hash: latest.hash, found }),
+        }
+    }
+}
+
+impl Previous {
+    /// That a release of this number is this one.
+    fn must_be(self, found: ContentHash) -> Result<(), TrustErrorKind> {
+        if found == self.hash {
+            return Ok(());
+        }
+        Err(TrustErrorKind::Conflict { accepted: self.hash, found })
+    }
+}
+
+impl Wanted {
+    fn must_be(&self, manifest: &Manifest) -> Result<(), TrustErrorKind> {
+        match self.difference(manifest) {
+            None => Ok(()),
+            Some((what, wanted, found)) => Err(TrustErrorKind::Other { what, wanted, found }),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use ct_codecs::{Base64, Decoder as _, Encoder as _};
 use hotswap_trust::{KEYS_MAX, KeyPair, KeysErrorKind, PublicKeys, SignError, Signed};
 
 use crate::harness::{key, prebuilt, sent};
@@ -25,10 +26,14 @@ fn a_key_is_written_for_its_owner_alone_and_read_back() {
     // Nothing of the secret is shown.
     let (shown, stored) = (format!("{key:?}"), fs::read_to_string(&secret).unwrap());
     assert!(shown.len() < 60 && !stored.contains(&shown), "{shown}");
+    assert!(!KeyPair::has_password(&secret).unwrap());
     KeyPair::read(&secret, Some("password")).expect_err("it has none");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o640)).unwrap();
     let error = KeyPair::read(&secret, None).unwrap_err();
     assert!(matches!(error, SignError::Open { mode: 0o640, .. }), "{error}");
+    KeyPair::has_password(&secret).expect_err("it is not even read");
+    fs::set_permissions(&public, fs::Permissions::from_mode(0o600)).unwrap();
+    KeyPair::has_password(&public).expect_err("it is no secret key");
 }
 
 #[test]
@@ -53,6 +58,7 @@ fn a_key_with_a_password_needs_it() {
     let keys = PublicKeys::read(&public).unwrap();
     let again = KeyPair::read(&secret, Some("correct horse")).unwrap();
     Signed::read("a", &sent(&again, &prebuilt(b"library"))).unwrap().verify(&keys).unwrap();
+    assert!(KeyPair::has_password(&secret).unwrap());
     for wrong in [Some("battery staple"), None] {
         let error = KeyPair::read(&secret, wrong).unwrap_err();
         assert!(matches!(error, SignError::Key { .. }), "{error}");
@@ -74,6 +80,26 @@ fn keys_are_read_one_a_line() {
     for threshold in [0, 3] {
         let error = keys.clone().requiring(threshold).unwrap_err();
         assert!(matches!(error.kind, KeysErrorKind::Threshold { .. }), "{error}");
+    }
+}
+
+/// The number of a key is drawn, and no part of what signs: neither makes two keys of one.
+#[test]
+fn d11_a_key_with_another_number_is_the_same_key() {
+    let (first, second) = (key().public(), key().public());
+    let bytes = |key: &str| Base64::decode_to_vec(key, None).unwrap();
+    let (first_bytes, second_bytes) = (bytes(&first), bytes(&second));
+    let spliced = |number: &[u8], key: &[u8]| {
+        let text = [&number[..10], &key[10..]].concat();
+        Base64::encode_to_string(text).unwrap()
+    };
+    PublicKeys::parse("keys", &format!("{first}\n{second}")).unwrap();
+    let renumbered = spliced(&second_bytes, &first_bytes);
+    let of_that_number = spliced(&first_bytes, &second_bytes);
+    for other in [renumbered, of_that_number] {
+        PublicKeys::parse("keys", &other).expect("alone it is a key");
+        let error = PublicKeys::parse("keys", &format!("{first}\n{other}")).unwrap_err();
+        assert!(matches!(error.kind, KeysErrorKind::Twice { line: 2, .. }), "{error}");
     }
 }
 

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use hotswap_trust::{
-    Accepted, KeyPair, News, StateErrorKind, Subject, TrustErrorKind, TrustStore, Verified,
+    Accepted, KeyPair, News, StateErrorKind, Subject, TrustErrorKind, TrustState, TrustStore,
+    Verified,
 };
 use tempfile::TempDir;
 
@@ -71,6 +72,9 @@ fn each_source_module_and_channel_is_remembered_for_itself() {
         Subject::new("https://host/modules", "greet2", "stable"),
         Subject::new("https://host/modules", "greet", "beta"),
         Subject::new("https://host/modulesgreet", "", "stable"),
+        // One after the other they are the same text.
+        Subject::new("x", "greet", "greetb"),
+        Subject::new("xgreet", "greet", "b"),
         Subject::new("https://host/modules\nmodule greet", "greet", "stable"),
         Subject::new("x".repeat(100_000), "../../greet", "stable\n"),
         Subject::new("x".repeat(100_001), "../../greet", "stable\n"),
@@ -117,6 +121,17 @@ fn a_file_cut_or_changed_anywhere_is_an_error_that_says_what_to_do() {
     }
     fs::write(&path, &whole).unwrap();
     assert_eq!(disk.counter(), 5);
+}
+
+/// Nor is one that cannot be read.
+#[test]
+fn what_cannot_be_read_is_an_error() {
+    let disk = Disk::new();
+    fs::create_dir(disk.store.path(&subject())).unwrap();
+    let error = disk.store.load(&subject()).unwrap_err();
+    assert!(matches!(error.kind, StateErrorKind::Io { .. }), "{error}");
+    let accepted = TrustState::default().check(&disk.releases[0], noon(), &wanted()).unwrap();
+    disk.store.remember(&subject(), &accepted).unwrap_err();
 }
 
 #[test]

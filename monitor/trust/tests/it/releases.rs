@@ -276,6 +276,46 @@ fn d23_the_floor_never_falls_and_going_back_stops_at_it() {
     TrustState::default().check(&all[5], noon(), &strict).unwrap();
 }
 
+/// A cache serves while the source is down, however long, and the way back leads to what is kept: what was accepted, and nothing that
+/// somebody put there.
+#[test]
+fn d14_what_is_kept_is_checked_against_what_was_accepted() {
+    let key = key();
+    let mut all = releases(&key, 5);
+    let mut raised = after(&all[4]);
+    raised.floor = 3;
+    all.push(verified(&key, &raised));
+    all.push(verified(&key, &after(&all[5])));
+    let mut client = Client::default();
+    let kept = |client: &Client, release| {
+        let checked = client.state.check_kept(release, &wanted());
+        checked.map_err(|error| error.kind)
+    };
+    let never = |accepted| Err(TrustErrorKind::NotAccepted { accepted });
+    assert_eq!(kept(&client, &all[0]), never(0));
+    for release in &all[..6] {
+        client.offer(release, noon()).unwrap();
+    }
+    for below in &all[..2] {
+        assert_eq!(kept(&client, below), Err(TrustErrorKind::BelowFloor { floor: 3 }));
+    }
+    for good in &all[2..6] {
+        assert_eq!(kept(&client, good), Ok(()));
+    }
+    assert_eq!(kept(&client, &all[6]), never(6));
+    let mut other = Manifest::clone(&all[5]);
+    other.expires = other.expires.after(DAY);
+    let kind = kept(&client, &verified(&key, &other)).unwrap_err();
+    assert!(matches!(kind, TrustErrorKind::Conflict { .. }), "{kind}");
+    let mut elsewhere = wanted();
+    elsewhere.toolchain = "rustc 1.96.0".to_owned();
+    client.state.check_kept(&all[5], &elsewhere).unwrap_err();
+    let mut strict = wanted();
+    strict.floor = 6;
+    client.state.check_kept(&all[4], &strict).unwrap_err();
+    client.state.check_kept(&all[5], &strict).unwrap();
+}
+
 /// After each refusal of this file and in any order: the next good release is taken.
 #[test]
 fn d24_no_refusal_keeps_the_next_good_release_out() {
