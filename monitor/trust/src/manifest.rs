@@ -7,6 +7,7 @@ use std::fmt;
 
 use hotswap_artifact::ContentHash;
 
+use crate::signed::Verified;
 use crate::timestamp::Timestamp;
 
 pub use self::path::{
@@ -146,14 +147,15 @@ impl Manifest {
         }
     }
 
-    /// Makes this the release that follows another: the next number, and a floor that is not lower.
+    /// Makes this the release that follows another, which whoever publishes has verified: the next number, and a floor that is not
+    /// lower.
     ///
     /// A release should not expire before the one that it follows: a client whose clock was ahead for a while remembers a time up
     /// to the expiry of the earlier one, and takes no release that ends before it.
-    pub fn follow(&mut self, counter: u64, floor: u64, hash: ContentHash) {
-        self.counter = counter.saturating_add(1);
-        self.floor = self.floor.max(floor);
-        self.previous = Some(Previous { counter, hash });
+    pub fn follow(&mut self, previous: &Verified) {
+        self.counter = previous.counter.saturating_add(1);
+        self.floor = self.floor.max(previous.floor);
+        self.previous = Some(Previous { counter: previous.counter, hash: previous.hash() });
     }
 
     /// The file at this path.

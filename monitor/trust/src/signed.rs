@@ -171,7 +171,8 @@ pub(crate) fn list(keys: &[KeyId]) -> String {
 }
 
 impl Signed {
-    /// Takes a list of signatures and the bytes behind it apart. The name is for messages: a file, an address, a row.
+    /// Takes a list of signatures and the bytes behind it apart. The name is for messages: a file, an address without
+    /// credentials, a row.
     ///
     /// # Errors
     ///

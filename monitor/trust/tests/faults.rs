@@ -16,7 +16,7 @@ fn release(key: &KeyPair, previous: Option<&Verified>) -> Verified {
     let path = FilePath::new("greet.rs").expect("a plain name");
     manifest.files = vec![FileEntry::new(path, 0, ContentHash::of(b""))];
     if let Some(previous) = previous {
-        manifest.follow(previous.counter, previous.floor, previous.hash());
+        manifest.follow(previous);
     }
     let signed = key.sign(&manifest).expect("it is good");
     signed.verify(&key.public_keys()).expect("by this key")

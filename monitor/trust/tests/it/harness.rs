@@ -44,7 +44,7 @@ pub(crate) fn wanted() -> Wanted {
 /// The release after another, of the same files, good for as long again.
 pub(crate) fn after(previous: &Verified) -> Manifest {
     let mut next = Manifest::clone(previous);
-    next.follow(previous.counter, previous.floor, previous.hash());
+    next.follow(previous);
     next.expires = previous.expires.after(30 * DAY);
     next
 }

@@ -35,7 +35,8 @@ fn text(manifest: &Manifest) -> String {
 #[test]
 fn a_manifest_is_lines_that_people_can_read() {
     let mut manifest = prebuilt(b"library");
-    manifest.follow(6, 3, ContentHash::of(b"abc"));
+    (manifest.counter, manifest.floor) = (7, 3);
+    manifest.previous = Some(Previous::new(6, ContentHash::of(b"abc")));
     let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let library = ContentHash::of(b"library");
     let expected = format!(
