@@ -13,6 +13,7 @@ use hotswap_engine::{ContentHash, Fingerprint, Inspection, LogLine, log_lines};
 use hotswap_module::__private::Root;
 use hotswap_module::{ABI_NUMBER, RUSTC, TARGET};
 use hotswap_monitor::fuzz::{compiler_messages, dep_info, index_entry};
+use hotswap_trust::{PublicKeys, Signed};
 
 /// One thing that reads foreign bytes.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "index_entry", body: fuzz_index_entry },
     Target { name: "library", body: fuzz_library },
     Target { name: "log", body: fuzz_log },
+    Target { name: "manifest", body: fuzz_manifest },
+    Target { name: "public_keys", body: fuzz_public_keys },
 ];
 
 /// A library before it is loaded: what passes is known by the hash of these very bytes.
@@ -186,4 +189,35 @@ pub fn fuzz_hash_text(bytes: &[u8]) {
     if let Ok(hash) = text.parse::<ContentHash>() {
         assert_eq!(hash.to_string(), text.to_lowercase());
     }
+}
+
+/// A signed manifest, as one that the host named by its hash: what is taken has one form only, with its signatures and without.
+pub fn fuzz_manifest(bytes: &[u8]) {
+    let Ok(signed) = Signed::read("fuzzed", bytes) else { return };
+    assert_eq!(signed.to_bytes(), bytes);
+    let (hash, manifest) = (signed.hash(), signed.manifest().to_owned());
+    let Ok(release) = signed.verify_pinned(hash) else { return };
+    assert_eq!(release.to_bytes().expect("it was read"), manifest);
+    assert!(release.floor <= release.counter, "{}", release.described());
+    let names = release.files.windows(2).all(|pair| pair[0].path < pair[1].path);
+    assert!(names, "two files of one path: {:?}", release.files);
+    for file in &release.files {
+        let path = std::path::Path::new("/release").join(file.path.as_path());
+        let is_plain = |part| matches!(part, std::path::Component::Normal(_));
+        assert!(
+            path.components().skip(1).all(is_plain) && path.starts_with("/release"),
+            "{path:?}"
+        );
+    }
+}
+
+/// Public keys: each stands once, and as many as there are may have to sign.
+pub fn fuzz_public_keys(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let Ok(keys) = PublicKeys::parse("fuzzed", &text) else { return };
+    let mut ids: Vec<_> = keys.ids().collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(keys.ids().count(), ids.len());
+    assert!(keys.requiring(ids.len() + 1).is_err(), "more than there are");
 }

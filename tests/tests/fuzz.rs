@@ -9,6 +9,7 @@ use hotswap_engine::Inspection;
 use hotswap_tests::build_directory;
 use hotswap_tests::fuzz::{TARGETS, Target, of_this_host};
 use hotswap_tests::mutation::Mutation;
+use hotswap_trust::{PublicKeys, Signed};
 
 /// For each target: together three seconds without optimisation.
 const MUTATIONS: u64 = 10_000;
@@ -92,6 +93,31 @@ fn library() {
 #[test]
 fn log() {
     run("log");
+}
+
+#[test]
+fn manifest() {
+    run("manifest");
+}
+
+#[test]
+fn public_keys() {
+    run("public_keys");
+}
+
+/// Without it the mutations of manifests would all be refused at the first look.
+#[test]
+fn a_manifest_of_the_corpus_passes() {
+    let read = |name: &str| fs::read(corpus().join("manifest").join(name)).expect("readable");
+    for name in ["crate", "prebuilt", "unsigned"] {
+        let signed = Signed::read(name, &read(name)).expect("it has signatures");
+        let hash = signed.hash();
+        let release = signed.clone().verify_pinned(hash).expect("it passes");
+        assert_eq!(release.module, "greet");
+        let text = fs::read_to_string(corpus().join("public_keys/two")).expect("readable");
+        let keys = PublicKeys::parse("two", &text).expect("two keys");
+        assert_eq!(signed.verify(&keys).is_ok(), name != "unsigned", "{name}");
+    }
 }
 
 /// Without it the mutations of libraries would all be refused at the first look.

@@ -253,6 +253,19 @@ impl File {
         Ok(Self { file: std::fs::File::create_new(&path)?, path: path.as_ref().to_owned() })
     }
 
+    /// Makes a file that is not there, which only its owner may read and write.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::fs::File::create_new`].
+    #[track_caller]
+    pub fn create_private(path: impl AsRef<Path>) -> io::Result<Self> {
+        check(Operation::Create, path.as_ref())?;
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok(Self { file, path: path.as_ref().to_owned() })
+    }
+
     /// Opens a file for reading and for writing at its end; makes it if it is not there.
     ///
     /// # Errors
@@ -263,6 +276,11 @@ impl File {
         check(Operation::Create, path.as_ref())?;
         let file = std::fs::OpenOptions::new().read(true).append(true).create(true).open(&path)?;
         Ok(Self { file, path: path.as_ref().to_owned() })
+    }
+
+    /// One that is open.
+    pub(crate) fn of(file: std::fs::File, path: PathBuf) -> Self {
+        Self { file, path }
     }
 
     /// What the kernel knows it by.

@@ -8,6 +8,7 @@
 //! No part of the public API of hotswap-engine: this may change with every release.
 
 pub mod clock;
+pub mod directory;
 pub mod fault;
 pub mod fs;
 pub mod mapping;
