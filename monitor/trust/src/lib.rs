@@ -128,7 +128,6 @@ mod keys;
 mod level;
 mod lines;
 mod manifest;
-mod name;
 #[cfg(feature = "sign")]
 mod sign;
 mod signed;

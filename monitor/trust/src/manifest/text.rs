@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use hotswap_artifact::ContentHash;
+use hotswap_artifact::{ContentHash, ModuleName};
 
 use super::{CodeKind, FileEntry, FilePath, FilePathError, Manifest, Previous};
 use crate::lines::{LineError, Lines, number};
-use crate::name::{NAME_RULE, is_name};
 use crate::timestamp::Timestamp;
 
 /// The longest manifest, in bytes.
@@ -33,6 +32,9 @@ pub const WORD_BYTES_MAX: usize = 200;
 
 /// The first line. A reader takes no other: what it does not know might be what limits the rest.
 const FIRST: &str = "hotswap manifest v1";
+
+/// What a name has to be, for messages: a part of one of a collection's.
+const NAME_RULE: &str = "a name: ASCII letters, digits, - and _, a letter first, at most 100 bytes";
 
 /// What stands for "whichever".
 const ANY: &str = "any";
@@ -272,7 +274,7 @@ fn word_or_any(text: &str) -> Option<Option<String>> {
 }
 
 fn name(text: &str) -> Option<String> {
-    is_name(text).then(|| text.to_owned())
+    ModuleName::is_part(text).then(|| text.to_owned())
 }
 
 fn time(text: &str) -> Option<Timestamp> {
