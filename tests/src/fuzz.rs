@@ -202,8 +202,8 @@ pub fn fuzz_manifest(bytes: &[u8]) {
     let names = release.files.windows(2).all(|pair| pair[0].path < pair[1].path);
     assert!(names, "two files of one path: {:?}", release.files);
     for file in &release.files {
-        let path = std::path::Path::new("/release").join(file.path.as_path());
-        let is_plain = |part| matches!(part, std::path::Component::Normal(_));
+        let path = Path::new("/release").join(file.path.as_path());
+        let is_plain = |part| matches!(part, Component::Normal(_));
         assert!(
             path.components().skip(1).all(is_plain) && path.starts_with("/release"),
             "{path:?}"
