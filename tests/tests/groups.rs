@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, unbounded};
 use hotswap_engine::audit::{Change, Finding, FindingKind, Outcome, trail, verify};
-use hotswap_engine::{CapPolicy, Event, LoadErrorKind, ReloadErrorKind};
-use hotswap_tests::deadline::{event, receive, until};
+use hotswap_engine::{CapPolicy, Engine, Event, LoadErrorKind, ReloadErrorKind};
+use hotswap_tests::deadline::{PATIENCE, event, receive, until};
 use hotswap_tests::members::{Member, Members, kept_out, odd};
 use hotswap_tests::{isolated, maps};
 
@@ -344,18 +344,28 @@ fn nothing_becomes_current_in_an_engine_that_is_closed_meanwhile() {
     isolated(NAME, || {
         // Nobody needs to ask: requests wait for the thread as well.
         let period = Duration::from_millis(20);
-        let mut members = Members::open_on(3, 1, |_, builder| builder.poll_every(period));
+        let (enter, entered) = unbounded();
+        let (close, closed) = unbounded::<Engine>();
+        let mut members = Members::open_on(3, 1, |_, builder| {
+            let (enter, closed) = (enter.clone(), closed.clone());
+            // A hook that drops an engine does not wait for its end.
+            builder.poll_every(period).provide("gate", move || {
+                enter.send(()).expect("the test listens");
+                drop(closed.recv_timeout(PATIENCE));
+            })
+        });
         // The thread of all waits for this hook: what happens meanwhile comes at once.
         members.all[2].edit(odd::GATED);
-        receive(&members.at_gate, "the load hook of the third");
+        receive(&entered, "the load hook of the third");
         members.begin_change(&[(0, 2), (1, 2)]);
         until("both are built", || members.lines("store.ok").len() == 6);
-        let closed = members.all.remove(1);
-        let ending = thread::spawn(move || drop(closed));
-        members.gate.send(()).expect("the hook waits");
-        ending.join().expect("no panic");
+        let second = members.all.remove(1);
+        // What was built of it stays where it is.
+        close.send(second.engine).expect("the hook waits");
+        event(&second.events, "its end", |event| matches!(event, Event::Stopped).then_some(()));
         until("the other goes alone", || members.versions() == [2, 2]);
         assert_eq!(maps::executable_mappings("/stage/").len(), 2, "of the closed one none");
+        assert_eq!(members.lines("swap.commit").len(), 5, "three were opened, two changed");
     });
 }
 
