@@ -225,7 +225,7 @@ impl EngineBuilder {
     }
 
     /// How long the other hooks of a version may take, `#[after_swap]` and `#[before_unload]`, before the log says that they take
-    /// too long; 10 s by default. Nothing waits for them but the drop of the engine, which waits so long for the latter.
+    /// too long; 10 s by default. Nothing waits for them but the drop of the engine, which waits so long for them.
     pub fn hook_deadline(mut self, deadline: Duration) -> Self {
         self.keeping.hook_deadline = deadline;
         self

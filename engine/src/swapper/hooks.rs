@@ -51,9 +51,10 @@ impl HookRuns {
         Self { runs: Vec::new(), next: 0, tell, finished, overdue: clock::never(), deadline }
     }
 
-    /// Whether the end of the engine waits for a version that is about to go: its hooks have time left.
+    /// Whether the end of the engine waits for hooks, which have time left: the last ones of a version, or others after which it
+    /// can have its last ones.
     pub(super) fn delay_the_end(&self) -> bool {
-        self.runs.iter().any(|run| run.kind == HookKind::BeforeUnload && !run.is_late)
+        self.runs.iter().any(|run| !run.is_late)
     }
 
     /// A run of these hooks, which begins now.

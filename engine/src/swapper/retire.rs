@@ -303,6 +303,8 @@ impl Swapper {
 
     /// Goes on with the end, as far as that is possible without waiting; whether nothing is left to do.
     pub(super) fn has_ended(&mut self) -> bool {
+        // A hook that returned just now may have been the last to hold its version.
+        self.unload_retired();
         if let Some(Ending::Awaited(done)) = &self.ending {
             if self.hooks.delay_the_end() {
                 return false;
