@@ -25,6 +25,7 @@ pub mod load;
 pub mod machine;
 pub mod memory;
 pub mod module_crate;
+pub mod modules;
 #[cfg(not(feature = "peers"))]
 #[path = "peers/absent.rs"]
 pub mod peers;
@@ -33,6 +34,7 @@ pub mod peers;
 pub mod poll_frequency;
 pub mod report;
 mod samples;
+pub mod shared_crate;
 pub mod sources;
 pub mod state;
 pub mod timed;
