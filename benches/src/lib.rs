@@ -4,7 +4,7 @@
 //! $ cargo bench -p hotswap-benches                                 # all criterion groups
 //! $ cargo bench -p hotswap-benches --bench load                    # one of them
 //! $ cargo run --release -p hotswap-benches --bin report            # report.html, report.md and plots, in some ten minutes
-//! $ cargo run --release -p hotswap-benches --bin report -- --quick # the same with few samples, in less than one
+//! $ cargo run --release -p hotswap-benches --bin report -- --quick # the same with few samples, in some two
 //! ```
 //!
 //! Nothing is claimed here without its baseline: read every figure as a multiple of the floor beside it. One file measures one

@@ -76,7 +76,7 @@ impl Plan {
         }
     }
 
-    /// Everything once, so that it is known to work: less than a minute.
+    /// Everything once, so that it is known to work: some two minutes.
     #[must_use]
     pub const fn quick() -> Self {
         Self {
