@@ -4,7 +4,7 @@
 //! $ cargo bench -p hotswap-benches                                 # all criterion groups
 //! $ cargo bench -p hotswap-benches --bench load                    # one of them
 //! $ cargo run --release -p hotswap-benches --bin report            # report.html, report.md and plots, in some ten minutes
-//! $ cargo run --release -p hotswap-benches --bin report -- --quick # the same with few samples, in less than one
+//! $ cargo run --release -p hotswap-benches --bin report -- --quick # the same with few samples, in some two
 //! ```
 //!
 //! Nothing is claimed here without its baseline: read every figure as a multiple of the floor beside it. One file measures one
@@ -25,6 +25,7 @@ pub mod load;
 pub mod machine;
 pub mod memory;
 pub mod module_crate;
+pub mod modules;
 #[cfg(not(feature = "peers"))]
 #[path = "peers/absent.rs"]
 pub mod peers;
@@ -33,6 +34,7 @@ pub mod peers;
 pub mod poll_frequency;
 pub mod report;
 mod samples;
+pub mod shared_crate;
 pub mod sources;
 pub mod state;
 pub mod timed;

@@ -142,6 +142,12 @@ pub(crate) fn load_c(path: &Path) -> Outcome<(Library, i32)> {
     Ok((library, answer))
 }
 
+/// Loads a module as any library, and calls nothing of it.
+pub(crate) fn load_bare(module: &Path) -> Outcome<Library> {
+    // SAFETY: its constructors are those of std, which only note the arguments of the program.
+    Ok(unsafe { Library::new(module) }?)
+}
+
 /// Reads a file once: what is verified is read.
 #[must_use]
 pub fn read_once(library: &Path) -> Timed<'_> {

@@ -26,10 +26,24 @@ const WARM_UP: u64 = 50;
 ///
 /// When the system does not tell.
 pub fn anonymous_bytes() -> Outcome<i64> {
+    rollup("Anonymous:")
+}
+
+/// Memory of this process that is present, in bytes, with the pages of files that it has mapped. *Source*: as of
+/// [`anonymous_bytes`].
+///
+/// # Errors
+///
+/// When the system does not tell.
+pub fn resident_bytes() -> Outcome<i64> {
+    rollup("Rss:")
+}
+
+fn rollup(field: &str) -> Outcome<i64> {
     let text = fs::read_to_string("/proc/self/smaps_rollup")?;
-    let field = text.lines().find_map(|line| line.strip_prefix("Anonymous:"));
-    let number = field.and_then(|rest| rest.trim().strip_suffix("kB"));
-    Ok(number.ok_or("smaps_rollup has no Anonymous")?.trim().parse::<i64>()? * 1_024)
+    let found = text.lines().find_map(|line| line.strip_prefix(field));
+    let number = found.and_then(|rest| rest.trim().strip_suffix("kB"));
+    Ok(number.ok_or_else(|| format!("smaps_rollup has no {field}"))?.trim().parse::<i64>()? * 1_024)
 }
 
 /// Swaps between two modules so many times, and looks after every `every`. The versions before are unloaded.

@@ -154,7 +154,7 @@ pub fn shares(tree_wakes: &[(&Tree, Wake)], window: Duration) -> Outcome<Vec<Pol
 
 /// How long each thread of this process has run. *Source*: the first field of `/proc/self/task/*/schedstat`, in
 /// nanoseconds (Linux, `Documentation/scheduler/sched-stats.rst`).
-fn processor_times() -> Outcome<BTreeMap<u64, Duration>> {
+pub(crate) fn processor_times() -> Outcome<BTreeMap<u64, Duration>> {
     let mut times = BTreeMap::new();
     for entry in fs::read_dir("/proc/self/task")? {
         let entry = entry?;

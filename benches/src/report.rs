@@ -68,8 +68,8 @@ struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// Measures everything and writes `report.html`, `report.md` and one SVG file per plot. Blocks for some ten minutes, or less
-/// than one by a quick plan; says on standard error what it is about.
+/// Measures everything and writes `report.html`, `report.md` and one SVG file per plot. Blocks for some ten minutes, or some
+/// two by a quick plan; says on standard error what it is about.
 ///
 /// # Errors
 ///

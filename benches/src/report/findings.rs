@@ -10,8 +10,10 @@ use crate::latency::{UnderSwaps, under_swaps};
 use crate::load::{BuiltArtifacts, Libraries, Offers, bytes_read, read_once, tiny_c};
 use crate::memory::{self, AfterSwaps};
 use crate::module_crate::Size;
+use crate::modules::{Bare, Copies, OneOfMany, Pair, Standing, bare, stand, threads_of_one};
 use crate::peers;
 use crate::poll_frequency::{IdlePoll, PollShare, Trees, shares};
+use crate::shared_crate::{Builds, SharedByCargo, SharedInRegistry};
 use crate::sources::{Published, Replaced, cargo_build, idle_library, idle_string, string_to_live};
 use crate::state::{
     BesideMigrations, Handover, LockPath, Locks, Migrations, StateLibraries, THREADS,
@@ -33,6 +35,7 @@ pub(super) struct Findings {
     /// With a processor left for the swapper, and with none.
     pub(super) latency: [UnderSwaps; 2],
     pub(super) sources: SourceCost,
+    pub(super) modules: ModuleCost,
     pub(super) idle_polls: Vec<IdlePoll>,
     pub(super) shares: Vec<PollShare>,
     /// How long the processor time of the long periods was watched.
@@ -82,6 +85,26 @@ pub(super) struct SourceCost {
     pub(super) library_to_live: Samples,
     pub(super) cargo_build: Samples,
     pub(super) string_to_live: Samples,
+}
+
+/// A registry of many modules.
+#[derive(Debug)]
+pub(super) struct ModuleCost {
+    pub(super) threads_of_one: usize,
+    pub(super) bare: Bare,
+    pub(super) few: Standing,
+    pub(super) many: Standing,
+    pub(super) window: Duration,
+    pub(super) stat: Samples,
+    pub(super) wake_of_one: Samples,
+    pub(super) wake_of_many: Samples,
+    /// By the host, by another module, by one that keeps the caller, by a guard, and by a guard for each call.
+    pub(super) calls: [Samples; 5],
+    pub(super) sharing: usize,
+    pub(super) cargo_workspace: Samples,
+    pub(super) shared_by_one: Samples,
+    pub(super) shared_by_many: Samples,
+    pub(super) builds: Builds,
 }
 
 #[derive(Debug)]
@@ -147,6 +170,8 @@ impl Findings {
         let state = state(plan, workshop)?;
         say("sources");
         let sources = sources(plan, workshop, &libraries)?;
+        say("modules");
+        let modules = modules(plan, workshop, &libraries)?;
         say("polls");
         let mut trees = Trees::new(workshop, plan.files)?;
         let idle_polls = trees.idle_polls(plan.poll_samples)?;
@@ -171,6 +196,7 @@ impl Findings {
             swaps_per_second,
             latency,
             sources,
+            modules,
             idle_polls,
             shares,
             long_window: plan.long_window,
@@ -270,6 +296,51 @@ fn sources(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<S
         library_to_live,
         cargo_build,
         string_to_live,
+    })
+}
+
+fn modules(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<ModuleCost> {
+    let copies = |name, count| Copies::new(workshop, name, libraries, count);
+    let [few, many] = plan.modules;
+    let (one, few, many) = (copies("one", 1)?, copies("few", few)?, copies("many", many)?);
+    let threads_of_one = threads_of_one(&one)?;
+    let bare = bare(&many)?;
+    let standing = [stand(&few, plan.modules_window)?, stand(&many, plan.modules_window)?];
+    let stat = interleaved(&mut [many.stat()], Duration::from_millis(2), plan.poll_samples)?;
+    let (mut first, mut all) = (OneOfMany::open(&one)?, OneOfMany::open(&many)?);
+    let mut wake_paths = [first.wake(), all.wake()];
+    let wakes = interleaved(&mut wake_paths, Duration::ZERO, plan.load_samples)?;
+    drop(wake_paths);
+    drop((first, all));
+    let pair = Pair::open(workshop, libraries)?;
+    let calls = interleaved(&mut pair.timed(), Duration::from_millis(2), plan.call_samples)?;
+    drop(pair);
+    let mut by_cargo = SharedByCargo::open(workshop, plan.sharing)?;
+    let mut alone = SharedInRegistry::open(workshop, 1)?;
+    let mut sharing = SharedInRegistry::open(workshop, plan.sharing)?;
+    let mut edit_paths = [by_cargo.timed(), alone.timed(), sharing.timed()];
+    let edits = interleaved(&mut edit_paths, Duration::ZERO, plan.shared_edits)?;
+    drop(edit_paths);
+    let [stat] = stat.try_into().map_err(|_| "one path")?;
+    let [wake_of_one, wake_of_many] = wakes.try_into().map_err(|_| "two paths")?;
+    let [cargo_workspace, shared_by_one, shared_by_many] =
+        edits.try_into().map_err(|_| "three paths")?;
+    let [few, many] = standing;
+    Ok(ModuleCost {
+        threads_of_one,
+        bare,
+        few,
+        many,
+        window: plan.modules_window,
+        stat,
+        wake_of_one,
+        wake_of_many,
+        calls: calls.try_into().map_err(|_| "five paths")?,
+        sharing: plan.sharing,
+        cargo_workspace,
+        shared_by_one,
+        shared_by_many,
+        builds: sharing.builds()?,
     })
 }
 

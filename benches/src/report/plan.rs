@@ -32,6 +32,13 @@ pub struct Plan {
     /// The largest state that is handed on, and how many entities are migrated.
     pub(super) state_bytes: usize,
     pub(super) entities: u64,
+    /// How many modules a registry has that has few, and one that has many.
+    pub(super) modules: [usize; 2],
+    /// How long a registry is left alone.
+    pub(super) modules_window: Duration,
+    /// How many modules share a crate, and how often that is edited.
+    pub(super) sharing: usize,
+    pub(super) shared_edits: usize,
 }
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -62,10 +69,14 @@ impl Plan {
             kept_swaps: 900,
             state_bytes: 1 << 30,
             entities: 1_000_000,
+            modules: [100, 1_000],
+            modules_window: ms(30_000),
+            sharing: 24,
+            shared_edits: 7,
         }
     }
 
-    /// Everything once, so that it is known to work: less than a minute.
+    /// Everything once, so that it is known to work: some two minutes.
     #[must_use]
     pub const fn quick() -> Self {
         Self {
@@ -88,6 +99,10 @@ impl Plan {
             kept_swaps: 60,
             state_bytes: 1 << 24,
             entities: 10_000,
+            modules: [10, 40],
+            modules_window: ms(2_000),
+            sharing: 2,
+            shared_edits: 1,
         }
     }
 

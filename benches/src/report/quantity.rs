@@ -9,6 +9,7 @@ pub(super) enum Unit {
     Bytes,
     /// Of one processor, from 0 to 1.
     Share,
+    Threads,
 }
 
 impl Unit {
@@ -17,6 +18,7 @@ impl Unit {
             Self::Seconds => time(value),
             Self::Bytes => bytes(value),
             Self::Share => share(value),
+            Self::Threads => threads_named(value as usize),
         }
     }
 
