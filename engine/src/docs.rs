@@ -72,12 +72,14 @@
 /// * **At most eight arguments**; more are better a struct with `#[derive(Abi)]`.
 /// * **What hangs for ever keeps a thread**: a backend that does not end when it is told to, a logger or a disk that does not
 ///   answer, a load hook past its deadline. The engine goes on, and ends, without it.
-/// * **Engines that share a thread** of swaps may hold up each other's swaps, and what is asked of each other (`reload`, `wake`, `pause`), never each other's calls: by what runs on that thread, which is a constructor
-///   of a module, and by what it waits for, which is load hooks, migrations and saving state, at most until their deadlines. Hooks that nothing waits for
+/// * **Modules of a registry share the thread** that swaps, and may hold up each other's swaps, and what is asked of each other
+///   (`reload`, `wake`, `pause`), never each other's calls: by what runs on that thread, which is a constructor of a module, and by
+///   what it waits for, which is load hooks, migrations and saving state, at most until their deadlines. Hooks that nothing waits for
 ///   (`#[after_swap]`, `#[before_unload]`), calls under way, guards and the end of an engine hold up nothing.
-/// * **What changes together** is admitted one after the other: state that one of them migrates stays locked until the migrations of all are done, and
-///   `abort` of one waits for the load hook of another that runs at that moment. State that engines share cannot change its form, in a group
-///   neither, while another engine uses it. A member that is paused or frozen has the others wait, for good in the latter case.
+/// * **What changes together** is admitted one after the other: state that one of them migrates stays locked until the migrations
+///   of all are done, and `abort` of one waits for the load hook of another that runs at that moment. State that engines share cannot
+///   change its form, in a group neither, while another engine uses it. A member that is paused or frozen has the others wait, for
+///   good in the latter case.
 ///   `rollback` and `offer` are of one engine: they may leave it beside members of another time.
 ///   What belongs with a replaced version stays mapped as long as a call or a guard is in that version; a thread of a module keeps its own version alone.
 /// * **`abort` waits for a constructor** of a module: only a load hook can be left behind.
