@@ -43,6 +43,7 @@ use crate::state::{Cells, StateSettings};
 use crate::swapper::{
     Channels, Crew, Fallback, FirstAnswer, Handover, Keeping, Swapper, provides, provides_named,
 };
+#[cfg(feature = "testing")]
 use crate::testing::Seat;
 use crate::verdict::Verdict;
 use crate::version::{Provenance, Version};
@@ -107,6 +108,7 @@ pub struct EngineBuilder {
     control: Option<PathBuf>,
     watch: WatchSettings,
     shared: Option<Shared>,
+    #[cfg(feature = "testing")]
     seat: Option<Seat>,
     module: Option<Weak<Member>>,
 }
@@ -133,6 +135,7 @@ impl EngineBuilder {
             control: None,
             watch: WatchSettings::default(),
             shared: None,
+            #[cfg(feature = "testing")]
             seat: None,
             module: None,
         }
@@ -145,6 +148,7 @@ impl EngineBuilder {
     }
 
     /// Has tests say which changes belong together.
+    #[cfg(feature = "testing")]
     pub(crate) fn seat(mut self, seat: Seat) -> Self {
         self.seat = Some(seat);
         self
@@ -400,6 +404,7 @@ impl EngineBuilder {
                 swapper.first = Some(FirstAnswer { reply, waits_for_repair, fallback });
                 let shared = self.shared.as_ref().and_then(|shared| shared.watch.as_ref());
                 Watch::start(&mut swapper, &source, self.watch, shared).map_err(&fail)?;
+                #[cfg(feature = "testing")]
                 if let Some(seat) = self.seat {
                     seat.take(&mut swapper).map_err(|error| {
                         fail(OpenErrorKind::Thread { thread: "seat", error: Arc::new(error) })

@@ -78,6 +78,7 @@ mod state;
 mod status;
 mod swapper;
 mod sync;
+#[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;
 mod unload;
