@@ -106,15 +106,17 @@ pub use guard::Guard;
 pub use history::Transition;
 pub use hook::HookKind;
 pub use hotswap_artifact::{
-    Bell, BuildError, BuildErrorKind, Cause, Chain, ChainLink, Collection, ContentHash,
-    Diagnostics, Directory, Fetch, FetchError, FetchErrorKind, Fetched, FetchedSource, Fingerprint,
-    FingerprintHasher, ModuleName, ModuleNameError, OrElse, Pause, ScanError, Source, Stage,
-    StringSource, Trigger, WhenDown, Woken,
+    Assurance, Attachment, Bell, BuildError, BuildErrorKind, Cause, Chain, ChainLink, Collection,
+    ContentHash, Diagnostics, Directory, Fetch, FetchError, FetchErrorKind, Fetched, FetchedSource,
+    Fingerprint, FingerprintHasher, Host, ModuleName, ModuleNameError, OrElse, Pause, ScanError,
+    Source, Stage, StringSource, Trigger, WhenDown, Woken,
 };
 pub use hotswap_module::{
     Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC,
     StateError, StateErrorKind, TARGET,
 };
+#[cfg(feature = "delivery")]
+pub use hotswap_monitor::delivery;
 #[cfg(feature = "sqlite")]
 pub use hotswap_monitor::sqlite;
 #[cfg(feature = "monitor")]

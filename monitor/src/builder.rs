@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use hotswap_artifact::{Notification, Source, Trigger};
+use hotswap_artifact::{Host, Notification, Source, Trigger};
 use hotswap_system::thread;
 
 use crate::aborted::Aborted;
@@ -49,6 +49,7 @@ pub struct MonitorBuilder {
     settle: SettleTime,
     pub(crate) events: EventsState,
     settings: BuildSettings,
+    host: Option<Host>,
     observe: Option<Observe>,
     backend: Option<Box<dyn BuildBackend>>,
 }
@@ -73,6 +74,7 @@ impl MonitorBuilder {
             settle: SettleTime::ByEvents,
             events: EventsState::Off,
             settings: BuildSettings::default(),
+            host: None,
             observe: None,
             backend: None,
         }
@@ -115,6 +117,13 @@ impl MonitorBuilder {
     /// Builds with these settings.
     pub fn build(mut self, settings: BuildSettings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// What is built or fetched is to run in this. A source of libraries that others built has to be told: without, it takes only
+    /// what is still to be built.
+    pub fn host(mut self, host: Host) -> Self {
+        self.host = Some(host);
         self
     }
 
@@ -232,7 +241,7 @@ impl MonitorBuilder {
             group: None,
             broken: None,
         };
-        watch.attach();
+        watch.attach(self.host);
         let (alive, ended) = bounded(0);
         let parts = Parts { requests, aborted, stop_handle, ended, notifications };
         Assembled { watch, alive, parts }

@@ -91,6 +91,7 @@
 //!   its wait for a save that they call complete. They decide nothing: when all of them
 //!   are lost, the next poll finds what was created, renamed or removed, and the tenth
 //!   what was written in place.
+//! - `delivery` (off): [`delivery`], releases that others wrote and signed.
 //! - `sqlite` (off): [`sqlite`], modules in a database. SQLite is compiled in, which takes a C compiler and some
 //!   ten seconds, once.
 //!
@@ -126,6 +127,8 @@
 mod aborted;
 mod build;
 mod builder;
+#[cfg(feature = "delivery")]
+pub mod delivery;
 mod events;
 mod file_package;
 #[doc(hidden)]

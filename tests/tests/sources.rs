@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotswap_engine::{
-    Bell, Engine, EngineBuilder, Event, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint,
-    OpenErrorKind, ReloadErrorKind, Source, StringSource, Verdict, WhenDown,
+    Attachment, Bell, Engine, EngineBuilder, Event, Fetch, FetchError, FetchErrorKind, Fetched,
+    Fingerprint, OpenErrorKind, ReloadErrorKind, Source, StringSource, Verdict, WhenDown,
 };
 use hotswap_tests::deadline::event;
 use hotswap_tests::{LogLine, build_directory, log_lines, prebuilt, versioned};
@@ -110,8 +110,8 @@ impl Fetch for Shelf {
         Ok(fetched)
     }
 
-    fn attach(&self, bell: Bell) {
-        self.0.bells.lock().push(bell);
+    fn attach(&self, monitor: &Attachment) {
+        self.0.bells.lock().push(monitor.bell.clone());
     }
 }
 

@@ -372,7 +372,10 @@ fn dependencies_point_one_way() {
     assert_eq!(names_of("hotswap-system"), NOWHERE);
     assert_eq!(names_of("hotswap-artifact"), ["hotswap-system"]);
     assert_eq!(names_of("hotswap-trust"), ["hotswap-artifact", "hotswap-system"]);
-    assert_eq!(names_of("hotswap-monitor"), ["hotswap-artifact", "hotswap-system"]);
+    assert_eq!(
+        names_of("hotswap-monitor"),
+        ["hotswap-artifact", "hotswap-system", "hotswap-trust"]
+    );
     assert_eq!(names_of("hotswap-macros"), NOWHERE);
     assert_eq!(names_of("hotswap-module"), ["hotswap-macros"]);
     assert_eq!(

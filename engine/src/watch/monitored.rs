@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotswap_artifact::{BuildError, BuildErrorKind, Fingerprint, Source, Ticket, Trigger};
+use hotswap_artifact::{BuildError, BuildErrorKind, Fingerprint, Host, Source, Ticket, Trigger};
 use hotswap_monitor::{
     BuildBackend, BuildSettings, Monitor, Observation, SharedMonitor, StartError, Step,
 };
@@ -76,7 +76,7 @@ impl Watch {
             .extend(["--cfg", "hotswap", "-C", "link-arg=-Wl,--build-id=sha1"].map(str::to_owned));
         build.file_dependencies.push(module_dependency());
         let observed = Arc::downgrade(core);
-        let mut builder = Monitor::builder(source.clone());
+        let mut builder = Monitor::builder(source.clone()).host(host());
         if settings.wakes_on_events {
             builder = builder.wake_on_events();
         }
@@ -125,6 +125,11 @@ impl Watch {
 
 fn refused(error: &StartError) -> OpenErrorKind {
     OpenErrorKind::Setting { message: error.to_string() }
+}
+
+/// What modules of this program have to be built for.
+fn host() -> Host {
+    Host::new(hotswap_module::TARGET, hotswap_module::ABI_NUMBER.to_string(), hotswap_module::RUSTC)
 }
 
 /// How a single file names hotswap-module: by path while this crate lies in its repository, by version otherwise.

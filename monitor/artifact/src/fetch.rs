@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Fingerprint, Source};
+use crate::{Attachment, Fingerprint, Source};
 
 /// A place that code is fetched from: a string, a database, somebody else's server. [`Source::fetched`] makes it a
 /// source like any other.
@@ -83,10 +83,21 @@ pub trait Fetch: fmt::Debug + Send + Sync {
         pause.sleep(pause.period())
     }
 
-    /// Gives a bell to who is told of changes: each ring is a look. Called once by each monitor, before its first look. Does
-    /// nothing by default.
-    fn attach(&self, bell: Bell) {
-        drop(bell);
+    /// Is told what the code is for, and gets a bell: each ring is a look. Called once by each monitor, before its first look.
+    /// Does nothing by default.
+    fn attach(&self, monitor: &Attachment) {
+        let _ = monitor;
+    }
+
+    /// The lowest [release](Fetched::release) that may run. What ran before and is below it is not gone back to. Zero by default: all of them.
+    fn floor(&self) -> u64 {
+        0
+    }
+
+    /// By what the code is believed, which is worth a line in the log at the start; `None`, the default, where whoever runs the
+    /// program has written it.
+    fn assurance(&self) -> Option<Assurance> {
+        None
     }
 }
 
@@ -102,13 +113,42 @@ pub struct Fetched {
     pub dependencies: Vec<String>,
     /// What is worth a line in the log: `revision 12 by alice`.
     pub note: String,
+    /// Its number among the releases of the module, where it has one: [`Fetch::floor`] counts by it.
+    pub release: Option<u64>,
+    /// Whether somebody else wrote it, who need not be believed in everything: it is built in a sandbox, without network.
+    pub is_foreign: bool,
+}
+
+/// By what code that is fetched is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Assurance {
+    /// The level: `L2`.
+    pub level: &'static str,
+    /// The same for people: `signed by key 7F3A0C95D2E1B846`.
+    pub text: String,
+}
+
+impl Assurance {
+    /// Believed on this level, because of this.
+    #[must_use]
+    pub fn new(level: &'static str, text: impl Into<String>) -> Self {
+        Self { level, text: text.into() }
+    }
 }
 
 impl Fetched {
-    /// Code without dependencies and without a note.
+    /// Code of one's own, without dependencies, without a note and without a number.
     #[must_use]
     pub fn new(fingerprint: Fingerprint, code: impl Into<Source>) -> Self {
-        Self { fingerprint, code: code.into(), dependencies: Vec::new(), note: String::new() }
+        Self {
+            fingerprint,
+            code: code.into(),
+            dependencies: Vec::new(),
+            note: String::new(),
+            release: None,
+            is_foreign: false,
+        }
     }
 }
 
@@ -155,30 +195,6 @@ impl fmt::Debug for Pause<'_> {
     }
 }
 
-/// Makes a monitor look, from any thread.
-#[derive(Clone)]
-pub struct Bell(Arc<dyn Fn() -> bool + Send + Sync>);
-
-impl Bell {
-    /// A bell; the function says whether anybody heard it.
-    #[must_use]
-    pub fn new(ring: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(ring))
-    }
-
-    /// Asks for a look, and does not wait for it. Whether the monitor is still there.
-    #[must_use = "a bell that nobody hears can be dropped"]
-    pub fn ring(&self) -> bool {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Bell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bell")
-    }
-}
-
 /// Code cannot be fetched; what ran before goes on.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -196,8 +212,10 @@ pub struct FetchError {
 pub enum FetchErrorKind {
     /// The place cannot be reached or read now: locked, offline, a full disk.
     Unavailable,
-    /// What lies there is no module, and will not become one by being fetched again.
+    /// What lies there is no module, or not to be believed, and will not be by being fetched again.
     Refused,
+    /// What lies there cannot be told to be the newest: it expired, or the clock is wrong.
+    Stale,
 }
 
 impl FetchError {
@@ -211,6 +229,12 @@ impl FetchError {
     #[must_use]
     pub fn refused(message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind: FetchErrorKind::Refused, message: message.into(), cause: None }
+    }
+
+    /// What lies there cannot be told to be the newest.
+    #[must_use]
+    pub fn stale(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: FetchErrorKind::Stale, message: message.into(), cause: None }
     }
 
     /// Names the cause.

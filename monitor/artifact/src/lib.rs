@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod artifact;
+mod attachment;
 mod build_error;
 mod collection;
 mod fetch;
@@ -18,9 +19,10 @@ mod source;
 mod under_way;
 
 pub use artifact::{Artifact, Origin};
+pub use attachment::{Attachment, Bell, Host};
 pub use build_error::{BuildError, BuildErrorKind, Diagnostics};
 pub use collection::{Collection, Directory, ModuleName, ModuleNameError, OrElse};
-pub use fetch::{Bell, Fetch, FetchError, FetchErrorKind, Fetched, Pause, Woken};
+pub use fetch::{Assurance, Fetch, FetchError, FetchErrorKind, Fetched, Pause, Woken};
 pub use group::{Group, MemberId};
 pub use hash::{ContentHash, ContentHasher, Fingerprint, FingerprintHasher, ParseHashError};
 pub use notification::{Cause, Notification, Outcome, ScanError, Ticket, Trigger};

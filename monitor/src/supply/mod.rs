@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hotswap_artifact::{
-    Bell, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint, Pause, ScanError, Source,
+    Attachment, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint, Pause, ScanError, Source,
     WhenDown, Woken,
 };
 use hotswap_system::{clock, fs};
@@ -134,11 +134,11 @@ impl Supply {
         &self.target_dir
     }
 
-    /// Gives the bell to all who can ring it.
-    pub(crate) fn attach(&self, bell: &Bell) {
+    /// Tells all sources what is to run what they give, and how to have it looked at.
+    pub(crate) fn attach(&self, monitor: &Attachment) {
         for member in &self.members {
             if let MemberCode::Fetched(fetch) = &member.code {
-                fetch.attach(bell.clone());
+                fetch.attach(monitor);
             }
         }
     }

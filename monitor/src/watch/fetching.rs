@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::select;
 use hotswap_artifact::{
-    Bell, BuildErrorKind, Fingerprint, Outcome, Pause, ScanError, Trigger, Woken,
+    Attachment, Bell, BuildErrorKind, Fingerprint, Host, Outcome, Pause, ScanError, Trigger, Woken,
 };
 use hotswap_system::clock;
 
@@ -155,8 +155,8 @@ impl Watch {
         }
     }
 
-    /// Has the sources ring when they change.
-    pub(crate) fn attach(&self) {
+    /// Has the sources ring when they change, and tells them what for.
+    pub(crate) fn attach(&self, host: Option<Host>) {
         let Some(supply) = &self.supply else { return };
         let requests = Arc::downgrade(&self.requests);
         let bell = Bell::new(move || match requests.upgrade() {
@@ -166,7 +166,8 @@ impl Watch {
             }
             None => false,
         });
-        supply.attach(&bell);
+        let stop = self.stop.clone();
+        supply.attach(&Attachment::new(bell, host, move || stop.is_stopped()));
     }
 }
 

@@ -133,6 +133,7 @@ mod sign;
 mod signed;
 mod state;
 mod timestamp;
+mod trust;
 mod wanted;
 
 pub use files::{FileCheck, FileError, FileErrorKind, ListError, ListErrorKind};
@@ -152,4 +153,5 @@ pub use state::{
     TrustError, TrustErrorKind, TrustState, TrustStore,
 };
 pub use timestamp::{ParseTimestampError, Timestamp};
+pub use trust::Trust;
 pub use wanted::Wanted;

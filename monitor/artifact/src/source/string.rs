@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hotswap_system::fs;
 use parking_lot::Mutex;
 
-use crate::{Bell, Fetch, FetchError, Fetched, Fingerprint, FingerprintHasher};
+use crate::{Attachment, Bell, Fetch, FetchError, Fetched, Fingerprint, FingerprintHasher};
 
 /// Numbers the strings of this process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -116,8 +116,8 @@ impl Fetch for StringSource {
         Ok(fetched)
     }
 
-    fn attach(&self, bell: Bell) {
-        self.0.bells.lock().push(bell);
+    fn attach(&self, monitor: &Attachment) {
+        self.0.bells.lock().push(monitor.bell.clone());
     }
 }
 
@@ -132,7 +132,8 @@ mod tests {
         let rung = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&rung);
         // Relaxed: one thread.
-        source.attach(Bell::new(move || count.fetch_add(1, Ordering::Relaxed) == 0));
+        let bell = Bell::new(move || count.fetch_add(1, Ordering::Relaxed) == 0);
+        source.attach(&Attachment::new(bell, None, || false));
         for text in ["// two", "// three", "// four"] {
             source.clone().set(text);
             assert_eq!(&*source.text(), text);

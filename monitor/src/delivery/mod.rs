@@ -1,0 +1,7 @@
+//! Releases of modules that others wrote, from wherever they lie: checked before anything of them is used.
+//!
+//! A [`Place`] has bytes: a web server, a directory, a database. What may run of them a [`Trust`](hotswap_trust::Trust) decides.
+
+mod place;
+
+pub use place::{Answer, Place};
