@@ -74,6 +74,10 @@ pub trait Fetch: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Somebody asks: the next answer is to be of what lies there then, however long the last one was said to be good for. Does
+    /// nothing by default.
+    fn refresh(&self) {}
+
     /// Writes what lies there now into `directory`, which is there, empty, and this call's alone.
     ///
     /// # Errors

@@ -43,6 +43,9 @@ pub trait Place: fmt::Debug + Send + Sync {
         receive: &mut dyn FnMut(&[u8]) -> Result<(), FetchError>,
     ) -> Result<(), FetchError>;
 
+    /// Somebody asks: the next answer is to be of what lies there then. Nothing by default.
+    fn refresh(&self) {}
+
     /// What is told of changes rings; nothing by default.
     fn attach(&self, monitor: &Attachment) {
         let _ = monitor;

@@ -375,6 +375,10 @@ impl Fetch for Releases {
         Ok(looks.offer.as_ref().map(|offer| offer.release.fingerprint()))
     }
 
+    fn refresh(&self) {
+        self.places.iter().for_each(|place| place.refresh());
+    }
+
     fn is_slow(&self) -> bool {
         self.places.iter().any(|place| place.is_remote())
     }
