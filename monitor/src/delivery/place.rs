@@ -19,6 +19,11 @@ pub trait Place: fmt::Debug + Send + Sync {
     /// The place, without credentials: `https://example.org/modules#greet`.
     fn name(&self) -> &str;
 
+    /// Whether asking it may take a while, since it lies behind a network.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// The manifest with its signatures, as it lies there now. At most
     /// [`SIGNED_BYTES_MAX`](hotswap_trust::SIGNED_BYTES_MAX) bytes of it are read.
     ///
