@@ -134,6 +134,8 @@ mod file_package;
 #[doc(hidden)]
 pub mod fuzz;
 mod hold;
+#[cfg(feature = "http")]
+pub mod http;
 mod known_bad;
 mod monitor;
 mod observation;
