@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hotswap_artifact::{FetchError, Fingerprint};
-use hotswap_trust::{Accepted, CodeKind, FileEntry, Level, News, Signed, Trust, Verified};
+use hotswap_trust::{Accepted, CodeKind, FileEntry, News, Signed, Trust, Verified};
 
 /// A release whose manifest is believed, and the bytes that said so.
 #[derive(Debug)]
@@ -94,9 +94,6 @@ impl Offer {
                     note.push_str(&text);
                 }
             }
-        }
-        if verified.level() == Level::L0 {
-            note.push_str("; nobody has to have signed it");
         }
         note
     }
