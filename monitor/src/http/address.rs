@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use hotswap_artifact::ModuleNameError;
-use thiserror::Error;
 use ureq::http::Uri;
+
+use super::HttpErrorKind;
 
 /// The directory of modules on a web server: `https://example.org/modules`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,69 +54,34 @@ impl Scheme {
     }
 }
 
-/// What is no address of modules. The text does not repeat it: there may be a password in it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{kind}")]
-#[non_exhaustive]
-pub struct AddressError {
-    /// What is wrong.
-    pub kind: AddressErrorKind,
-}
-
-/// What is wrong with an address.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum AddressErrorKind {
-    /// It is none of `http` or `https`.
-    #[error("this is no address of a web server: write https://host/modules")]
-    Malformed,
-    /// A user, a password or a token stands in it.
-    #[error(
-        "a user or a password stands in the address, where logs would show it: leave it out, and give it to `basic` or `bearer`"
-    )]
-    Credentials,
-    /// It has a query.
-    #[error(
-        "the address has a query, which a directory of modules has not: leave out what follows the ?"
-    )]
-    Query,
-    /// It names no module.
-    #[error("the address names no module: write https://host/modules#greet")]
-    NoModule,
-    /// What follows the `#` is no name.
-    #[error(transparent)]
-    Module(#[from] ModuleNameError),
-    /// It names a module where a directory of them is meant.
-    #[error(
-        "the address names a module, and all modules below an address are meant: leave out the # and what follows"
-    )]
-    OneModule,
-}
-
-impl From<AddressErrorKind> for AddressError {
-    fn from(kind: AddressErrorKind) -> Self {
-        Self { kind }
-    }
-}
-
 impl Address {
     /// Reads an address without a module.
-    pub(super) fn parse(text: &str) -> Result<Self, AddressErrorKind> {
+    pub(super) fn parse(text: &str) -> Result<Self, HttpErrorKind> {
         let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
         // Also where there is more than one @, and readers differ.
         if authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
         {
-            return Err(AddressErrorKind::Credentials);
+            return Err(HttpErrorKind::Credentials);
         }
         if text.contains('#') {
-            return Err(AddressErrorKind::OneModule);
+            return Err(HttpErrorKind::OneModule);
         }
         if text.contains('?') {
-            return Err(AddressErrorKind::Query);
+            return Err(HttpErrorKind::Query);
         }
-        let uri: Uri = text.parse().map_err(|_| AddressErrorKind::Malformed)?;
-        let origin = Origin::of(&uri).ok_or(AddressErrorKind::Malformed)?;
+        let uri: Uri = text.parse().map_err(|_| HttpErrorKind::Malformed)?;
+        let origin = Origin::of(&uri).ok_or(HttpErrorKind::Malformed)?;
         Ok(Self { origin, path: uri.path().trim_end_matches('/').to_owned() })
+    }
+
+    /// Reads the address of a module.
+    pub(super) fn parse_module(text: &str) -> Result<(Self, String), HttpErrorKind> {
+        let (address, module) = text.split_once('#').unwrap_or((text, ""));
+        let address = Self::parse(address)?;
+        match module {
+            "" => Err(HttpErrorKind::NoModule),
+            module => Ok((address, module.to_owned())),
+        }
     }
 
     /// The path of something below it.
@@ -153,11 +118,6 @@ impl Origin {
     pub(super) fn is_loopback(&self) -> bool {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-    }
-
-    /// The host and port.
-    pub(super) fn host(&self) -> &str {
-        &self.host
     }
 
     /// Where a redirect from `path` leads, on this very server; `None` where it leads to another.
@@ -236,7 +196,7 @@ mod tests {
             "https://host:x/",
             "https://a b/",
         ] {
-            assert_eq!(Address::parse(text), Err(AddressErrorKind::Malformed), "{text}");
+            assert_eq!(Address::parse(text), Err(HttpErrorKind::Malformed), "{text}");
         }
     }
 
@@ -249,13 +209,12 @@ mod tests {
             "https://user:geheim@host:port/",
         ] {
             let kind = Address::parse(text).unwrap_err();
-            assert_eq!(kind, AddressErrorKind::Credentials, "{text}");
-            let error = AddressError::from(kind);
-            assert!(!format!("{error} {error:?}").contains("geheim"));
-            assert!(error.to_string().contains("`basic`"));
+            assert_eq!(kind, HttpErrorKind::Credentials, "{text}");
+            assert!(!format!("{kind} {kind:?}").contains("geheim"));
+            assert!(kind.to_string().contains("`basic`"));
         }
         let kind = Address::parse("https://host/modules?token=geheim").unwrap_err();
-        assert_eq!(kind, AddressErrorKind::Query);
+        assert_eq!(kind, HttpErrorKind::Query);
         assert!(!kind.to_string().contains("geheim"));
     }
 

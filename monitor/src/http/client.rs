@@ -21,8 +21,8 @@ use super::headers::Validators;
 /// How many redirects are followed, on the very same server.
 const REDIRECTS_MAX: u32 = 5;
 
-/// The longest header section of an answer, in bytes: eight times what servers themselves take.
-const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// The longest header section of an answer, in bytes: four times what servers themselves take.
+const HEADER_BYTES_MAX: usize = 32 * 1024;
 
 /// How much is read from a connection at once, and what has to hold a header section.
 const INPUT_BYTES: usize = 2 * HEADER_BYTES_MAX;

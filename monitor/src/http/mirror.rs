@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use hotswap_artifact::FetchError;
 
-use super::address::{Address, AddressError};
+use super::HttpError;
+use super::address::Address;
 use super::credential::Credential;
 
 /// One web server with modules, and what is sent to it and to no other.
@@ -14,7 +15,7 @@ use super::credential::Credential;
 ///
 /// let mirror = Mirror::new("https://mirror.example.org/modules")?.bearer("token");
 /// assert!(!format!("{mirror:?}").contains("token"));
-/// # Ok::<(), hotswap_monitor::http::AddressError>(())
+/// # Ok::<(), hotswap_monitor::http::HttpError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Mirror {
@@ -30,7 +31,7 @@ impl Mirror {
     /// # Errors
     ///
     /// When it is no such address.
-    pub fn new(address: &str) -> Result<Self, AddressError> {
+    pub fn new(address: &str) -> Result<Self, HttpError> {
         Ok(Self::at(Address::parse(address)?))
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use hotswap_artifact::{Attachment, FetchError, ModuleName};
+use hotswap_artifact::{Attachment, FetchError};
 use hotswap_system::clock;
 use hotswap_trust::{FileEntry, MANIFEST_NAME, SIGNED_BYTES_MAX, Timestamp};
 use parking_lot::Mutex;
@@ -24,7 +24,6 @@ use crate::delivery::{Answer, Place};
 pub(super) struct HttpPlace {
     name: String,
     module: String,
-    channel: String,
     asked: Arc<Asked>,
     long_poll: Option<LongPoll>,
     /// Held while the manifest is asked for: what is the same is so compared with the last answer.
@@ -54,7 +53,7 @@ struct Known {
 impl HttpPlace {
     pub(super) fn new(
         mirror: Mirror,
-        module: &ModuleName,
+        module: &str,
         channel: &str,
         patience: Patience,
         is_polled: bool,
@@ -66,7 +65,6 @@ impl HttpPlace {
         Self {
             name,
             module: module.to_string(),
-            channel: channel.to_owned(),
             long_poll: is_polled.then(LongPoll::default),
             asked,
             turn: Mutex::default(),
@@ -131,6 +129,10 @@ impl Place for HttpPlace {
         &self.name
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn manifest(&self) -> Result<Answer, FetchError> {
         let _turn = self.turn.lock();
         // Relaxed: whoever asked did so before it has this look made.
@@ -142,9 +144,6 @@ impl Place for HttpPlace {
         };
         if !is_refreshed && fresh_until.is_some_and(|until| clock::now() < until) {
             return Ok(Answer::Same);
-        }
-        if !is_channel(&self.channel) {
-            return Err(FetchError::refused(format!("{} is no name of a channel", self.channel)));
         }
         let mut response = asked.ask(&Question {
             path: asked.path.clone(),
@@ -211,10 +210,4 @@ impl Place for HttpPlace {
             long_poll.start(&self.asked, monitor);
         }
     }
-}
-
-/// Whether a channel's name is one part of a path, and means nothing else there.
-fn is_channel(name: &str) -> bool {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(is_allowed)
 }
