@@ -25,6 +25,7 @@ pub mod plugins;
 pub mod prebuilt;
 pub mod release_world;
 pub mod script;
+pub mod siege;
 pub mod simulation;
 pub mod soak;
 mod workspace;

@@ -3,12 +3,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hotswap_engine::delivery::Releases;
+use hotswap_engine::http::HttpSource;
 use hotswap_engine::{ContentHash, Engine, EngineBuilder, Source};
 use hotswap_trust::{
     CodeKind, FileEntry, FilePath, KeyPair, Manifest, Signed, Timestamp, Trust, Verified,
 };
+use minisign::SecretKeyBox;
 use tempfile::TempDir;
 
 use crate::hostile::HostileServer;
@@ -278,7 +282,62 @@ impl ReleaseWorld {
         format!("{}{BASE}#greet", self.server.origin())
     }
 
+    /// Signs any bytes with the publisher's key, as minisign itself would.
+    ///
+    /// # Panics
+    ///
+    /// When the key cannot be written.
+    #[must_use]
+    pub fn sign_as(&self, bytes: &[u8], says: &str) -> Vec<u8> {
+        let (secret, public) = (self.inside("key"), self.inside("key.pub"));
+        if !secret.is_file() {
+            self.key.write(&secret, &public).expect("ours");
+        }
+        let stored = fs::read_to_string(&secret).expect("just written");
+        let key = SecretKeyBox::from(stored).into_unencrypted_secret_key().expect("not encrypted");
+        let comment = format!("hotswap key {}", self.key.id());
+        let signature = minisign::sign(None, &key, bytes, Some(says), Some(&comment));
+        let signature = signature.expect("a good key").to_string();
+        [format!("hotswap signatures v1 1\n{}\n", signature.trim_end()).as_bytes(), bytes].concat()
+    }
+
+    /// The module, as a host that believes the key has it.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        self.source_of(self.trust())
+    }
+
+    /// The same, of a host that believes something else.
+    ///
+    /// # Panics
+    ///
+    /// When the URL is none.
+    #[must_use]
+    pub fn source_of(&self, trust: Trust) -> Source {
+        match self.carrier {
+            Carrier::Http => self.http(trust).into(),
+            Carrier::Directory => {
+                Releases::in_directory(self.base(), "greet", trust).expect("a good name").into()
+            }
+        }
+    }
+
+    /// The web server as a source, for what only web servers have.
+    ///
+    /// # Panics
+    ///
+    /// When the URL is none.
+    #[must_use]
+    pub fn http(&self, trust: Trust) -> HttpSource {
+        HttpSource::new(&self.url(), trust).expect("a good URL")
+    }
+
     /// An engine on the module, with a log. Only what the test asks for has it look.
+    pub fn engine(&self) -> EngineBuilder {
+        self.engine_of(self.source())
+    }
+
+    /// The same, on another source.
     pub fn engine_of(&self, source: impl Into<Source>) -> EngineBuilder {
         let builder = Engine::builder(source.into()).target_dir(self.inside("target"));
         builder.log_file(self.inside("hotswap.log")).poll_every(RARELY).offline()
@@ -288,6 +347,14 @@ impl ReleaseWorld {
     #[must_use]
     pub fn lines(&self) -> Vec<LogLine> {
         log_lines(&self.inside("hotswap.log"))
+    }
+
+    /// The lines of an event.
+    #[must_use]
+    pub fn lines_of(&self, event: &str) -> Vec<LogLine> {
+        let mut lines = self.lines();
+        lines.retain(|line| line.event == event);
+        lines
     }
 
     /// Removes what a host keeps.
@@ -314,14 +381,18 @@ pub fn at(path: &str) -> String {
     format!("{BASE}/{path}")
 }
 
-/// The files of a release whose library's `version` gives this number.
+/// The files of a release whose library's `version` gives this number. No two are the same: what a host keeps of one is of no use for
+/// another.
 ///
 /// # Panics
 ///
 /// When it cannot be built.
 #[must_use]
 pub fn library(number: u64) -> Vec<(String, Vec<u8>)> {
-    let bytes = fs::read(prebuilt::numbered(number)).expect("built");
+    static EDITIONS: AtomicU64 = AtomicU64::new(0);
+    let mut bytes = fs::read(prebuilt::numbered(number)).expect("built");
+    // Behind all that anybody reads of it. Relaxed: only uniqueness matters.
+    bytes.extend(EDITIONS.fetch_add(1, Ordering::Relaxed).to_le_bytes());
     vec![("libgreet.so".to_owned(), bytes)]
 }
 
@@ -335,7 +406,8 @@ pub fn signed_by(key: &KeyPair, manifest: &Manifest) -> Signed {
     key.sign(manifest).expect("a good manifest")
 }
 
-fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+/// All files below a directory. What goes away meanwhile is left out.
+pub fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() { walk(&path, found) } else { found.push(path) }

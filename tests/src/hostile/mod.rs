@@ -127,6 +127,12 @@ impl HostileServer {
         self.shared.inner.lock().files.get(path).cloned()
     }
 
+    /// Puts everything that lies here on another server as well.
+    pub fn copy_to(&self, other: &Self) {
+        let files = self.shared.inner.lock().files.clone();
+        other.shared.inner.lock().files.extend(files);
+    }
+
     /// Takes a file away.
     pub fn remove(&self, path: &str) {
         self.shared.inner.lock().files.remove(path);
