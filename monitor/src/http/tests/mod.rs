@@ -6,6 +6,7 @@ mod headers;
 mod limits;
 mod long_poll;
 mod redirects;
+mod releases;
 mod secrets;
 mod server;
 mod tls;
