@@ -70,6 +70,11 @@ impl Cache {
         Ok(entries.into_iter().filter_map(hash).collect())
     }
 
+    /// Whether the manifest of this release lies there as it should.
+    pub(super) fn has_manifest(&self, release: &Release, trust: &Trust) -> bool {
+        self.read(release.verified.hash(), trust).is_some()
+    }
+
     fn read(&self, hash: ContentHash, trust: &Trust) -> Option<Release> {
         let place = self.place(hash);
         let mut bytes = Vec::new();

@@ -320,7 +320,10 @@ impl Releases {
                 }
             };
             match store.remember(&self.subject, accepted) {
-                Ok(()) => return Ok(offer),
+                Ok(()) => {
+                    *self.floor.lock() = Some(accepted.state().floor());
+                    return Ok(offer);
+                }
                 // Another process accepted a release since this one was checked: perhaps a newer one.
                 Err(StateError { kind: StateErrorKind::Changed { .. }, .. }) => {
                     hand_over.clear()?;

@@ -1,0 +1,8 @@
+//! Releases from places that lie, lag behind, break off or are gone. Tests carry the rows of the threat model that they prove.
+
+mod hostile;
+mod kept;
+mod mirrors;
+mod plain;
+mod time;
+mod world;
