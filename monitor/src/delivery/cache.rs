@@ -174,7 +174,7 @@ impl Cache {
         let place = self.place(verified.hash());
         let installed = self.locked(|| {
             // Somebody else was quicker, and may be copying from it.
-            if verified.verify_directory(&place).is_ok() {
+            if self.has_manifest(release, trust) && verified.verify_directory(&place).is_ok() {
                 return Ok(());
             }
             remove(&place)?;

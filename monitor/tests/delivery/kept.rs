@@ -76,7 +76,9 @@ fn d14_what_was_edited_in_the_cache_is_fetched_again_or_an_older_release_is_take
         edits[0](&place(release));
     }
     shelf.set(Mood::Down);
-    world.client(&[&shelf]).refuses(&["cannot reach"]);
+    world
+        .client(&[&shelf])
+        .refuses(&["cannot reach", "src/lib.rs is not what belongs to release 2"]);
     shelf.set(Mood::Fair);
     assert_eq!(world.client(&[&shelf]).text(), "two");
 }
