@@ -107,6 +107,14 @@ impl Releases {
         Ok((homes, Arc::clone(first)))
     }
 
+    /// The same, from other places. The first has to have the name of the first before.
+    #[cfg(feature = "http")]
+    pub(crate) fn moved_to(mut self, places: Vec<Arc<dyn Place>>) -> Self {
+        self.looks.get_mut().mirrors = Mirrors::new(places.iter().cloned());
+        self.places = places;
+        self
+    }
+
     /// The releases of this module below a directory, by whom the host trusts. A relative path is taken from the working directory of
     /// now.
     ///
