@@ -5,6 +5,7 @@ use hotswap_artifact::{Artifact, Cause, UnderWay};
 use super::admission::Taken;
 use crate::event::SwapReason;
 use crate::journal::Tx;
+use crate::request::Asker;
 
 /// A library on its way to become current.
 pub(super) struct Newcomer {
@@ -15,6 +16,8 @@ pub(super) struct Newcomer {
     pub(super) tx: Tx,
     pub(super) reason: SwapReason,
     pub(super) cause: Cause,
+    /// Who asked for it, if it is gone back to.
+    pub(super) by: Option<Asker>,
     /// Until it is committed it may be aborted.
     pub(super) under_way: UnderWay,
     /// How often in a row it was turned away for want of something.
@@ -34,6 +37,7 @@ impl Newcomer {
             tx,
             reason,
             cause: Cause::default(),
+            by: None,
             under_way,
             failures: 0,
             is_queued: false,

@@ -47,6 +47,8 @@ pub struct Served {
     pub content: ContentHash,
     /// How long the build took.
     pub build_time: Duration,
+    /// Its number among the releases of its source, where it has one.
+    pub release: Option<u64>,
 }
 
 /// A source that is not to be tried again.
@@ -105,7 +107,7 @@ impl Records {
     pub fn library(&self, served: &Served) -> Option<Artifact> {
         let target_dir = self.store.as_deref()?.parent()?;
         match find(target_dir, served.fingerprint, served.content, served.build_time) {
-            Found::Whole(artifact) => Some(artifact),
+            Found::Whole(artifact) => Some(Artifact { release: served.release, ..artifact }),
             Found::Damaged | Found::Absent => None,
         }
     }
@@ -129,8 +131,8 @@ impl Records {
             Origin::Built => None,
             Origin::Foreign => Some(put(artifact, copy, &store)?),
         };
-        let Artifact { fingerprint, content, build_time, .. } = *artifact;
-        let latest = Served { fingerprint, content, build_time };
+        let Artifact { fingerprint, content, build_time, release, .. } = *artifact;
+        let latest = Served { fingerprint, content, build_time, release };
         if self.served.first() == Some(&latest) {
             return Ok(kept);
         }
@@ -138,6 +140,24 @@ impl Records {
         let served = std::iter::once(&latest).chain(earlier).take(SERVED_MAX).copied().collect();
         self.replace_served(&store, served)?;
         Ok(kept)
+    }
+
+    /// Notes that what served was released once more, under this number.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; it is not noted then.
+    pub fn note_released(&mut self, content: ContentHash, release: u64) -> io::Result<()> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
+        let is_news = |served: &Served| served.content == content && served.release < Some(release);
+        if !self.served.iter().any(is_news) {
+            return Ok(());
+        }
+        let mut served = self.served.clone();
+        served.iter_mut().filter(|served| is_news(served)).for_each(|served| {
+            served.release = Some(release);
+        });
+        self.replace_served(&store, served)
     }
 
     /// Why a source is not to be tried again, if it is not. `artifact` is what it gave.
@@ -284,7 +304,7 @@ fn put(artifact: &Artifact, copy: &Path, store: &Path) -> io::Result<Artifact> {
     let target_dir = store.parent().unwrap_or(store);
     let Artifact { fingerprint, content, build_time, .. } = *artifact;
     if let Found::Whole(kept) = find(target_dir, fingerprint, content, build_time) {
-        return Ok(kept);
+        return Ok(Artifact { release: artifact.release, ..kept });
     }
     let (path, kept) = keep(copy, store).map_err(io::Error::other)?;
     if kept != content {
@@ -310,6 +330,7 @@ fn render_served(served: &[Served]) -> String {
             "fingerprint": served.fingerprint.to_string(),
             "content": served.content.to_string(),
             "build_ns": u64::try_from(served.build_time.as_nanos()).unwrap_or(u64::MAX),
+            "release": served.release,
         })
     };
     whole::seal(&json!({ "served": served.iter().map(entry).collect::<Value>() }).to_string())
@@ -322,6 +343,11 @@ fn parse_served(bytes: &[u8]) -> Option<Vec<Served>> {
             fingerprint: value["fingerprint"].as_str()?.parse().ok()?,
             content: value["content"].as_str()?.parse().ok()?,
             build_time: Duration::from_nanos(value["build_ns"].as_u64()?),
+            // Records of before releases had numbers have none.
+            release: match &value["release"] {
+                Value::Null => None,
+                number => Some(number.as_u64()?),
+            },
         })
     };
     value["served"].as_array()?.iter().map(entry).collect()
@@ -450,6 +476,7 @@ mod tests {
             bytes: 7,
             origin: Origin::Foreign,
             build_time: Duration::ZERO,
+            release: Some(3),
             home: directory.path().to_owned(),
         };
         let mut records = records(&target_dir);
@@ -517,11 +544,42 @@ mod tests {
     }
 
     #[test]
+    fn what_served_keeps_its_release_and_the_highest_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut first = records(directory.path());
+        let (old, new) = (built(directory.path(), "old"), built(directory.path(), "new"));
+        let releases = |records: &Records| {
+            records.served().iter().map(|served| served.release).collect::<Vec<_>>()
+        };
+        first.note_served(&old, Path::new("")).unwrap();
+        first.note_served(&Artifact { release: Some(5), ..new.clone() }, Path::new("")).unwrap();
+        first.note_released(new.content, 7).unwrap();
+        first.note_released(new.content, 6).unwrap();
+        first.note_released(ContentHash::of(b"another"), 9).unwrap();
+        let second = records(directory.path());
+        assert_eq!(releases(&second), [Some(7), None]);
+        assert_eq!(second.library(&second.served()[0]).unwrap().release, Some(7));
+    }
+
+    #[test]
+    fn records_of_before_releases_had_numbers_are_read() {
+        let fingerprint = Fingerprint::of(b"x");
+        let content = ContentHash::of(b"x");
+        let text = format!(
+            r#"{{"served":[{{"fingerprint":"{fingerprint}","content":"{content}","build_ns":7}}]}}"#
+        );
+        let build_time = Duration::from_nanos(7);
+        let expected = Served { fingerprint, content, build_time, release: None };
+        assert_eq!(parse_served(whole::seal(&text).as_bytes()), Some(vec![expected]));
+    }
+
+    #[test]
     fn what_is_torn_or_altered_says_nothing() {
         let served = Served {
             fingerprint: Fingerprint::of(b"x"),
             content: ContentHash::of(b"x"),
             build_time: Duration::from_secs(1),
+            release: Some(u64::MAX),
         };
         let why = Quarantined::new(served.fingerprint, "code", "message");
         let (one, two) = (render_served(&[served]), render_quarantined(&why));
