@@ -70,6 +70,10 @@ pub(crate) enum Asker {
     /// The program itself.
     Program,
     /// Somebody at the control socket.
+    #[cfg_attr(
+        not(feature = "control"),
+        expect(dead_code, reason = "without the feature nobody is there")
+    )]
     Control(Peer),
 }
 

@@ -364,6 +364,7 @@ impl Swapper {
         let (kind, event) = refusal;
         // What was loaded and refused is gone before anybody is told.
         self.unload_retired();
+        newcomer.trial = None;
         let is_passing = kind.is_passing();
         let is_of_the_machine = kind.is_of_the_machine();
         let path = newcomer.artifact.path.clone();

@@ -1,38 +1,53 @@
 //! Releases have numbers: how far back anybody may go, what is told of them, and what a source says of itself. Rows D3, D22, D23,
 //! RB-7 and SE-5, with a source that gives what the test wants.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hotswap_engine::audit::trail;
 use hotswap_engine::{
-    Engine, EngineBuilder, Event, FetchError, LoadErrorKind, OpenErrorKind, ReloadError,
-    ReloadErrorKind, Source, VersionId,
+    Engine, EngineBuilder, Event, FetchError, Fingerprint, LoadErrorKind, OpenErrorKind,
+    ReloadError, ReloadErrorKind, Source, VersionId,
 };
 use hotswap_tests::prebuilt::{self, Kind, library, numbered};
 use hotswap_tests::released::Released;
-use hotswap_tests::{LogLine, build_directory, log_lines};
+use hotswap_tests::{LogLine, again, build_directory, is_isolated, log_lines};
 use tempfile::TempDir;
 
 /// Longer than any test runs: only what a test asks for is looked at.
 const RARELY: Duration = Duration::from_secs(3_600);
 
-/// Where an engine, and the next, goes with what is released: beside the libraries, so that they can be linked.
+/// Where an engine, and the next, goes with what is released.
 struct World {
     released: Released,
-    place: TempDir,
+    place: PathBuf,
+    _directory: Option<TempDir>,
+}
+
+/// Beside the libraries, so that they can be linked.
+fn place() -> TempDir {
+    tempfile::tempdir_in(build_directory()).expect("writable")
 }
 
 impl World {
     /// A source whose release of this number has the library of that one.
     fn new(release: u64, number: u64) -> Self {
-        let place = tempfile::tempdir_in(build_directory()).expect("writable");
-        Self { released: Released::new(release, numbered(number)), place }
+        let directory = place();
+        let world = Self::at(release, numbered(number), directory.path());
+        Self { _directory: Some(directory), ..world }
+    }
+
+    /// One whose directory is somebody else's.
+    fn at(release: u64, library: PathBuf, place: &Path) -> Self {
+        let released = Released::new(release, library);
+        Self { released, place: place.to_owned(), _directory: None }
     }
 
     fn builder(&self) -> EngineBuilder {
         Engine::builder(Source::from(&self.released))
-            .target_dir(self.place.path().join("target"))
+            .target_dir(self.place.join("target"))
             .log_file(self.log())
             .poll_every(RARELY)
     }
@@ -49,7 +64,7 @@ impl World {
     }
 
     fn log(&self) -> PathBuf {
-        self.place.path().join("hotswap.log")
+        self.place.join("hotswap.log")
     }
 
     fn lines(&self, event: &str) -> Vec<LogLine> {
@@ -370,6 +385,76 @@ fn d22_a_bad_release_is_put_into_quarantine_and_the_next_one_installs() {
     let why = world.lines("open.fallback").remove(0);
     assert_eq!(why.field("err"), "load.hook");
     world.release(&engine, 4, 2);
+}
+
+/// RB-1: a release that ends the program while it is being loaded is not what the next process begins with, nor the one after it.
+#[test]
+fn d22_rb_1_a_release_that_kills_the_program_is_not_tried_by_the_next() {
+    const NAME: &str = "d22_rb_1_a_release_that_kills_the_program_is_not_tried_by_the_next";
+    const PLACE: &str = "HOTSWAP_TESTS_PLACE";
+    let bad = hooked("load_aborts", "std::process::abort()");
+    let world = |place: &Path| World::at(2, bad.clone(), place);
+    if is_isolated(NAME) {
+        let place = PathBuf::from(std::env::var_os(PLACE).expect("the first process names it"));
+        let world = world(&place);
+        world.released.release(1, numbered(1));
+        let engine = world.open();
+        world.released.release(2, &bad);
+        let _never = engine.sync();
+        unreachable!("its load hook ends the process");
+    }
+    let directory = place();
+    let killed = again(NAME, &[]).env(PLACE, directory.path()).output().expect("it starts");
+    assert_eq!(killed.status.signal(), Some(libc::SIGABRT), "{killed:?}");
+    let world = world(directory.path());
+    for _ in 0..2 {
+        let engine = world.open();
+        assert_eq!(version(&engine), 1);
+        let error = engine.sync().expect_err("it is in quarantine");
+        assert!(error.to_string().contains("the program ended while it was being loaded"));
+    }
+    let why = world.lines("quarantine.add");
+    let told: Vec<_> = why.iter().map(|line| (line.field("reason"), line.field("until"))).collect();
+    assert_eq!(told, [("crashed", "edited")]);
+    assert_eq!(world.lines("open.fallback")[0].field("err"), "crashed");
+    let engine = world.open();
+    world.release(&engine, 3, 2);
+    assert!(trials(directory.path()).is_empty());
+}
+
+/// What is noted of releases that are being loaded.
+fn trials(place: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place.join("target/store/trials")).expect("made by the first");
+    entries.map(|entry| entry.expect("readable").path()).collect()
+}
+
+/// Whoever is at it lives: another process says nothing about it.
+#[test]
+fn d22_what_another_process_is_loading_is_not_bad() {
+    let world = World::new(1, 1);
+    let engine = world.open();
+    world.release(&engine, 2, 2);
+    let fingerprint = engine.versions()[1].fingerprint.expect("of a library").to_string();
+    drop(engine);
+    let record = world.place.join("target/store/trials");
+    let served = fs::read_dir(world.place.join("target/store/served")).expect("it served");
+    let key = served.flatten().next().expect("one source").file_name();
+    let key = key.to_string_lossy().replace(".json", "");
+    let path = record.join(format!("{key}-{fingerprint}"));
+    let seal = format!("{fingerprint}\n{}\n", Fingerprint::of(fingerprint.as_bytes()));
+    fs::write(&path, &seal).expect("ours");
+    let lock = fs::File::open(&path).expect("ours");
+    lock.lock().expect("nobody has it");
+    world.open().sync().expect("it may run");
+    assert!(world.lines("quarantine.add").is_empty() && path.exists());
+    drop(lock);
+    let error = world.open().sync().expect_err("whoever loaded it is gone");
+    assert!(matches!(error.kind, ReloadErrorKind::Quarantined { .. }), "{error:?}");
+    // What was never whole was never loaded.
+    world.released.release(3, numbered(3));
+    fs::write(record.join(format!("{key}-torn")), &seal[..30]).expect("ours");
+    assert_eq!(version(&world.open()), 3);
+    assert!(trials(&world.place).is_empty());
 }
 
 /// RB-7: the host finds that a release is bad, goes back, and the next process stays there, whatever lies in the source.

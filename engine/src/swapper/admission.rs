@@ -158,6 +158,7 @@ impl Swapper {
                 return Ok(Loaded::Crowded(crowd));
             }
         }
+        self.begin_trial(newcomer);
         let Newcomer { tx, .. } = newcomer;
         drop(contents);
         let line = Line::info("stage.ok").field("path", file.path().display());

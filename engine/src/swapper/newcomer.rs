@@ -6,6 +6,7 @@ use super::admission::Taken;
 use crate::event::SwapReason;
 use crate::journal::Tx;
 use crate::request::Asker;
+use crate::watch::Trial;
 
 /// A library on its way to become current.
 pub(super) struct Newcomer {
@@ -20,6 +21,8 @@ pub(super) struct Newcomer {
     pub(super) by: Option<Asker>,
     /// Until it is committed it may be aborted.
     pub(super) under_way: UnderWay,
+    /// Noted while it is loaded, if it is a release.
+    pub(super) trial: Option<Trial>,
     /// How often in a row it was turned away for want of something.
     pub(super) failures: u32,
     /// Whether it waits for a version to go.
@@ -39,6 +42,7 @@ impl Newcomer {
             cause: Cause::default(),
             by: None,
             under_way,
+            trial: None,
             failures: 0,
             is_queued: false,
             was_told: false,

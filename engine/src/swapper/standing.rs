@@ -72,6 +72,33 @@ impl Swapper {
         }
     }
 
+    /// Notes that a release is about to be loaded, for as long as the newcomer is there: if the process ends meanwhile, the next
+    /// one does not try it again as long as anything else can run.
+    pub(super) fn begin_trial(&mut self, newcomer: &mut Newcomer) {
+        if newcomer.artifact.release.is_none() || newcomer.trial.is_some() {
+            return;
+        }
+        match self.record(|records| records.begin_trial(&newcomer.artifact)) {
+            Ok(trial) => newcomer.trial = trial.flatten(),
+            Err(error) => self.tell_unrecorded(&newcomer.tx, &error),
+        }
+    }
+
+    /// Puts into quarantine what earlier processes died of, while they loaded it.
+    pub(crate) fn end_trials(&mut self) {
+        let tx = self.core.journal.offer();
+        match self.record(Records::end_trials) {
+            Ok(ended) => {
+                for why in ended.into_iter().flatten() {
+                    let line = Line::warn("quarantine.add").field("fp", Sha1(why.fingerprint));
+                    let line = line.field("reason", why.code).field("until", "edited");
+                    self.core.journal.write(Some(&tx), line.field("msg", why.message));
+                }
+            }
+            Err(error) => self.tell_unrecorded(&tx, &error),
+        }
+    }
+
     /// Why what the monitor hands over is not to be tried, if it is not.
     pub(super) fn refusal(&mut self, artifact: &Artifact) -> Option<ReloadError> {
         if let Some(error) = self.refusals.get(artifact.fingerprint) {

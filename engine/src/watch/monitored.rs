@@ -8,7 +8,7 @@ use hotswap_artifact::{BuildError, BuildErrorKind, Fingerprint, Host, Source, Ti
 use hotswap_monitor::{
     BuildBackend, BuildSettings, Monitor, Observation, SharedMonitor, StartError, Step,
 };
-pub(crate) use hotswap_monitor::{Floor, Quarantined, Records, Served, build_report};
+pub(crate) use hotswap_monitor::{Floor, Quarantined, Records, Served, Trial, build_report};
 
 use crate::audit::Line;
 use crate::core::Core;
@@ -103,6 +103,7 @@ impl Watch {
             let _ = core.member.set(monitor.member());
         }
         swapper.floor = monitor.floor();
+        swapper.end_trials();
         swapper.watch = Some(Self(monitor));
         swapper.notifications = notifications;
         Ok(())

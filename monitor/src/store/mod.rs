@@ -6,8 +6,10 @@
 
 pub(crate) mod index;
 pub(crate) mod projects;
+mod record_text;
 pub(crate) mod records;
 pub(crate) mod report;
+pub(crate) mod trial;
 mod whole;
 
 use std::collections::BTreeSet;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use hotswap_artifact::{Artifact, ContentHash, Fingerprint, FingerprintHasher, Origin, Source};
 use hotswap_system::fs;
-use serde_json::{Value, json};
 
+use super::record_text::{parse_quarantined, parse_served, render_quarantined, render_served};
 use super::{Found, SOURCES_MAX, find, keep, trim, trim_libraries, whole};
 use crate::BuildSettings;
 use crate::project::features;
@@ -30,10 +30,10 @@ const FORMAT: &str = concat!("hotswap-records 1 ", env!("CARGO_PKG_VERSION"));
 /// What is noted about one source, built in one way. It lies in the store of the target directory.
 #[derive(Debug)]
 pub struct Records {
-    key: String,
+    pub(super) key: String,
     /// Where the store was said to be; otherwise it is where the libraries come from.
     is_chosen: bool,
-    store: Option<PathBuf>,
+    pub(super) store: Option<PathBuf>,
     served: Vec<Served>,
 }
 
@@ -182,6 +182,11 @@ impl Records {
     /// When it cannot be written; it is not noted then.
     pub fn quarantine(&mut self, artifact: &Artifact, why: &Quarantined) -> io::Result<bool> {
         self.follow(artifact);
+        self.quarantine_found(why)
+    }
+
+    /// As `quarantine`, of what nobody has at hand.
+    pub(super) fn quarantine_found(&mut self, why: &Quarantined) -> io::Result<bool> {
         let Some(store) = self.store.clone() else { return Ok(false) };
         let directory = store.join(QUARANTINE);
         let path = self.quarantine_file(&store, why.fingerprint);
@@ -322,54 +327,6 @@ fn served_file(store: &Path, key: &str) -> PathBuf {
 
 fn read_served(store: &Path, key: &str) -> Option<Vec<Served>> {
     parse_served(&fs::read(served_file(store, key)).ok()?)
-}
-
-fn render_served(served: &[Served]) -> String {
-    let entry = |served: &Served| {
-        json!({
-            "fingerprint": served.fingerprint.to_string(),
-            "content": served.content.to_string(),
-            "build_ns": u64::try_from(served.build_time.as_nanos()).unwrap_or(u64::MAX),
-            "release": served.release,
-        })
-    };
-    whole::seal(&json!({ "served": served.iter().map(entry).collect::<Value>() }).to_string())
-}
-
-fn parse_served(bytes: &[u8]) -> Option<Vec<Served>> {
-    let value: Value = serde_json::from_str(whole::unseal(bytes)?).ok()?;
-    let entry = |value: &Value| {
-        Some(Served {
-            fingerprint: value["fingerprint"].as_str()?.parse().ok()?,
-            content: value["content"].as_str()?.parse().ok()?,
-            build_time: Duration::from_nanos(value["build_ns"].as_u64()?),
-            // Records of before releases had numbers have none.
-            release: match &value["release"] {
-                Value::Null => None,
-                number => Some(number.as_u64()?),
-            },
-        })
-    };
-    value["served"].as_array()?.iter().map(entry).collect()
-}
-
-fn render_quarantined(quarantined: &Quarantined) -> String {
-    let line = json!({
-        "fingerprint": quarantined.fingerprint.to_string(),
-        "code": quarantined.code,
-        "message": quarantined.message,
-    });
-    whole::seal(&line.to_string())
-}
-
-fn parse_quarantined(bytes: &[u8]) -> Option<Quarantined> {
-    let value: Value = serde_json::from_str(whole::unseal(bytes)?).ok()?;
-    let text = |name: &str| value[name].as_str().map(str::to_owned);
-    Some(Quarantined {
-        fingerprint: value["fingerprint"].as_str()?.parse().ok()?,
-        code: text("code")?,
-        message: text("message")?,
-    })
 }
 
 #[cfg(test)]
@@ -559,40 +516,5 @@ mod tests {
         let second = records(directory.path());
         assert_eq!(releases(&second), [Some(7), None]);
         assert_eq!(second.library(&second.served()[0]).unwrap().release, Some(7));
-    }
-
-    #[test]
-    fn records_of_before_releases_had_numbers_are_read() {
-        let fingerprint = Fingerprint::of(b"x");
-        let content = ContentHash::of(b"x");
-        let text = format!(
-            r#"{{"served":[{{"fingerprint":"{fingerprint}","content":"{content}","build_ns":7}}]}}"#
-        );
-        let build_time = Duration::from_nanos(7);
-        let expected = Served { fingerprint, content, build_time, release: None };
-        assert_eq!(parse_served(whole::seal(&text).as_bytes()), Some(vec![expected]));
-    }
-
-    #[test]
-    fn what_is_torn_or_altered_says_nothing() {
-        let served = Served {
-            fingerprint: Fingerprint::of(b"x"),
-            content: ContentHash::of(b"x"),
-            build_time: Duration::from_secs(1),
-            release: Some(u64::MAX),
-        };
-        let why = Quarantined::new(served.fingerprint, "code", "message");
-        let (one, two) = (render_served(&[served]), render_quarantined(&why));
-        assert_eq!(parse_served(one.as_bytes()), Some(vec![served]));
-        assert_eq!(parse_quarantined(two.as_bytes()), Some(why));
-        for text in [one, two] {
-            for end in 0..text.len() {
-                let mut altered = text.clone().into_bytes();
-                altered[end] ^= 1;
-                for bytes in [&text.as_bytes()[..end], &altered] {
-                    assert_eq!((parse_served(bytes), parse_quarantined(bytes)), (None, None));
-                }
-            }
-        }
     }
 }
