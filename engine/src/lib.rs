@@ -112,8 +112,8 @@ pub use hotswap_artifact::{
     Source, Stage, StringSource, Trigger, WhenDown, Woken,
 };
 pub use hotswap_module::{
-    Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked, RUSTC,
-    StateError, StateErrorKind, TARGET,
+    ABI_NUMBER, Abi, Argument, Arguments, CallError, CallErrorKind, Caller, Interface, Linked,
+    RUSTC, StateError, StateErrorKind, TARGET,
 };
 #[cfg(feature = "delivery")]
 pub use hotswap_monitor::delivery;

@@ -179,6 +179,9 @@ impl Supply {
         {
             return Err(failed.error.clone());
         }
+        if is_asked {
+            self.fetches().for_each(|fetch| fetch.refresh());
+        }
         match self.first() {
             Ok((choice, passed)) => {
                 (self.failed, self.passed) = (None, passed);

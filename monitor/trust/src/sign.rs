@@ -249,6 +249,17 @@ impl KeyPair {
     }
 }
 
+impl Signed {
+    /// A manifest that nobody signs, for who believes a place and whoever writes there.
+    ///
+    /// # Errors
+    ///
+    /// When no reader would take it.
+    pub fn unsigned(name: impl Into<String>, manifest: &Manifest) -> Result<Self, SignError> {
+        Ok(Self::of(name.into(), Vec::new(), manifest.to_bytes()?))
+    }
+}
+
 /// The text of a secret key that only its owner may read.
 fn read(path: &Path) -> Result<String, SignError> {
     let failed =

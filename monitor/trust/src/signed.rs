@@ -180,12 +180,14 @@ impl Signed {
     pub fn read(name: impl Into<String>, bytes: &[u8]) -> Result<Self, SignatureError> {
         let name = name.into();
         match split(bytes) {
-            Ok((signatures, manifest)) => {
-                let hash = ContentHash::of(manifest);
-                Ok(Self { name, signatures, manifest: manifest.to_owned(), hash })
-            }
+            Ok((signatures, manifest)) => Ok(Self::of(name, signatures, manifest.to_owned())),
             Err(kind) => Err(SignatureError { name, kind }),
         }
+    }
+
+    pub(crate) fn of(name: String, signatures: Vec<Block>, manifest: Vec<u8>) -> Self {
+        let hash = ContentHash::of(&manifest);
+        Self { name, signatures, manifest, hash }
     }
 
     /// Reads a file of signatures and a manifest, at most [`SIGNED_BYTES_MAX`] of it. Blocks while it reads.
@@ -420,7 +422,8 @@ impl Verified {
     pub fn described(&self) -> String {
         let Manifest { module, channel, counter, .. } = &self.manifest;
         let by = match self.level {
-            Level::L0 | Level::L1 => format!("named by SHA-256 {}", self.hash),
+            Level::L0 => "believed as it is".to_owned(),
+            Level::L1 => format!("named by SHA-256 {}", self.hash),
             Level::L2 => format!("signed by {}", list(&self.signers)),
         };
         format!("release {counter} of {module} ({channel}), {by} in {}", self.name)
