@@ -24,6 +24,7 @@ pub mod place;
 pub mod plugins;
 pub mod prebuilt;
 pub mod release_world;
+pub mod released;
 pub mod script;
 pub mod siege;
 pub mod simulation;
