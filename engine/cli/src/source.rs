@@ -10,6 +10,7 @@ use hotswap_engine::{Engine, EngineBuilder, Profile, Source};
 
 use crate::check;
 use crate::failure::Failure;
+use crate::trust::TrustArguments;
 
 /// What the text of a source begins with that is a module of a database.
 const SQLITE: &str = "sqlite:";
@@ -51,6 +52,9 @@ pub(crate) struct SourceArguments {
     /// Where builds go [default: target/hotswap beside the module's Cargo.lock]
     #[arg(long, value_name = "DIR")]
     pub(crate) target_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) trust: TrustArguments,
 }
 
 impl SourceArguments {
