@@ -13,6 +13,7 @@ use crate::arguments::{Color, KeysArguments, KeysCommand, NewKeyArguments, Passw
 use crate::failure::Failure;
 use crate::paint::Paint;
 use crate::table::table;
+use crate::trust;
 
 /// Where a password may be, for machines.
 const PASSWORD_VARIABLE: &str = "HOTSWAP_KEY_PASSWORD";
@@ -166,12 +167,7 @@ fn given(password: &PasswordFile) -> anyhow::Result<Option<String>> {
     let Some(path) = &password.password_file else {
         return Ok(std::env::var(PASSWORD_VARIABLE).ok().filter(|text| !text.is_empty()));
     };
-    let cannot = || format!("cannot read the password in {}", path.display());
-    let text = fs::read_to_string(path).with_context(cannot)?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(Some(line.to_owned())),
-        _ => Err(anyhow!("the first line of {} is empty: it is no password", path.display())),
-    }
+    trust::first_line(path).map(Some)
 }
 
 fn ask_twice(secret: &Path) -> anyhow::Result<String> {

@@ -60,7 +60,11 @@ pub struct Attachment {
     /// What the code is to run in; `None` for a monitor that was not told.
     pub host: Option<Host>,
     is_over: Arc<dyn Fn() -> bool + Send + Sync>,
+    when_over: Option<Arc<WhenOver>>,
 }
+
+/// Has work done at the end of a monitor.
+type WhenOver = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
 
 impl Attachment {
     /// A monitor that is attached; the function says whether it is over.
@@ -70,13 +74,31 @@ impl Attachment {
         host: Option<Host>,
         is_over: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self { bell, host, is_over: Arc::new(is_over) }
+        Self { bell, host, is_over: Arc::new(is_over), when_over: None }
+    }
+
+    /// The function has what it gets done when the monitor ends, and at once when it is over.
+    #[must_use]
+    pub fn telling_end(
+        mut self,
+        when_over: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
+    ) -> Self {
+        self.when_over = Some(Arc::new(when_over));
+        self
     }
 
     /// Whether the monitor is to end, so that whatever goes on for it should end too. Cheap.
     #[must_use]
     pub fn is_over(&self) -> bool {
         (self.is_over)()
+    }
+
+    /// Has this done when the monitor is to end, so that what waits for somebody else can be woken: by the thread that ends
+    /// it, which must not be held up. Never, where nobody [tells](Self::telling_end).
+    pub fn when_over(&self, work: impl FnOnce() + Send + 'static) {
+        if let Some(when_over) = &self.when_over {
+            when_over(Box::new(work));
+        }
     }
 }
 

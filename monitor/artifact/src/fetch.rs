@@ -68,6 +68,16 @@ pub trait Fetch: fmt::Debug + Send + Sync {
     /// Why it cannot be said. What runs goes on, and the question is put again, after a second, two, .. up to a minute.
     fn fingerprint(&self) -> Result<Option<Fingerprint>, FetchError>;
 
+    /// Whether [asking](Self::fingerprint) may take long, since a network lies between. Where many sources share one thread, such a
+    /// one is asked on another. `false` by default.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
+    /// Somebody asks: the next answer is to be of what lies there then, however long the last one was said to be good for. Does
+    /// nothing by default.
+    fn refresh(&self) {}
+
     /// Writes what lies there now into `directory`, which is there, empty, and this call's alone.
     ///
     /// # Errors

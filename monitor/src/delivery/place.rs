@@ -19,6 +19,11 @@ pub trait Place: fmt::Debug + Send + Sync {
     /// The place, without credentials: `https://example.org/modules#greet`.
     fn name(&self) -> &str;
 
+    /// Whether asking it may take a while, since it lies behind a network.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// The manifest with its signatures, as it lies there now. At most
     /// [`SIGNED_BYTES_MAX`](hotswap_trust::SIGNED_BYTES_MAX) bytes of it are read.
     ///
@@ -37,6 +42,9 @@ pub trait Place: fmt::Debug + Send + Sync {
         file: &FileEntry,
         receive: &mut dyn FnMut(&[u8]) -> Result<(), FetchError>,
     ) -> Result<(), FetchError>;
+
+    /// Somebody asks: the next answer is to be of what lies there then. Nothing by default.
+    fn refresh(&self) {}
 
     /// What is told of changes rings; nothing by default.
     fn attach(&self, monitor: &Attachment) {

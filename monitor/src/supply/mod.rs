@@ -136,11 +136,14 @@ impl Supply {
 
     /// Tells all sources what is to run what they give, and how to have it looked at.
     pub(crate) fn attach(&self, monitor: &Attachment) {
-        for member in &self.members {
-            if let MemberCode::Fetched(fetch) = &member.code {
-                fetch.attach(monitor);
-            }
-        }
+        self.fetches().for_each(|fetch| fetch.attach(monitor));
+    }
+
+    fn fetches(&self) -> impl Iterator<Item = &Arc<dyn Fetch>> {
+        self.members.iter().filter_map(|member| match &member.code {
+            MemberCode::Fetched(fetch) => Some(fetch),
+            MemberCode::Local(_) => None,
+        })
     }
 
     /// What the monitor is to go by; `None` as long as it is what it goes by. A source that could not be asked is asked again
@@ -151,6 +154,9 @@ impl Supply {
             && clock::now() < failed.retry_at
         {
             return Err(failed.error.clone());
+        }
+        if is_asked {
+            self.fetches().for_each(|fetch| fetch.refresh());
         }
         match self.first() {
             Ok((choice, passed)) => {
@@ -274,11 +280,7 @@ impl Supply {
 
     /// Waits between two looks, as the first source that can tell wants it.
     pub(crate) fn wait(&self, pause: &Pause<'_>) -> Woken {
-        let fetched = self.members.iter().find_map(|member| match &member.code {
-            MemberCode::Fetched(fetch) => Some(fetch),
-            MemberCode::Local(_) => None,
-        });
-        match fetched {
+        match self.fetches().next() {
             // What failed is not hurried.
             Some(fetch) if self.failed.is_none() => fetch.wait(pause),
             _ => pause.sleep(pause.period()),

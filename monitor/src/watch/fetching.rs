@@ -166,8 +166,9 @@ impl Watch {
             }
             None => false,
         });
-        let stop = self.stop.clone();
-        supply.attach(&Attachment::new(bell, host, move || stop.is_stopped()));
+        let (stop, end) = (self.stop.clone(), self.stop.clone());
+        let attachment = Attachment::new(bell, host, move || stop.is_stopped());
+        supply.attach(&attachment.telling_end(move |work| end.when_stopped(work)));
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Receiver;
 
 #[cfg(feature = "simulation")]
+pub use self::moved::{MovedCalendar, move_calendar};
+#[cfg(feature = "simulation")]
 pub use self::stepped::{Stepped, Waiting, step_by_hand};
 
 /// Now, for measuring.
@@ -27,6 +29,9 @@ pub fn since(start: Instant) -> Duration {
 /// Now, as a calendar has it.
 #[must_use]
 pub fn wall() -> SystemTime {
+    #[cfg(feature = "simulation")]
+    return moved::wall();
+    #[cfg(not(feature = "simulation"))]
     SystemTime::now()
 }
 
@@ -103,6 +108,57 @@ impl Deref for Timer {
 
     fn deref(&self) -> &Self::Target {
         &self.channel
+    }
+}
+
+#[cfg(feature = "simulation")]
+mod moved {
+    use std::time::{Duration, SystemTime};
+
+    use parking_lot::{Mutex, MutexGuard};
+
+    /// By how much the calendar is ahead, and by how much behind.
+    static OFFSET: Mutex<(Duration, Duration)> = Mutex::new((Duration::ZERO, Duration::ZERO));
+    static TURN: Mutex<()> = Mutex::new(());
+
+    /// A calendar that a test may move. It is right again when this is dropped.
+    pub struct MovedCalendar {
+        _turn: MutexGuard<'static, ()>,
+    }
+
+    impl std::fmt::Debug for MovedCalendar {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_tuple("MovedCalendar").field(&*OFFSET.lock()).finish()
+        }
+    }
+
+    /// Takes hold of the calendar of this process, which goes on. Blocks while another test has it.
+    #[must_use]
+    pub fn move_calendar() -> MovedCalendar {
+        MovedCalendar { _turn: TURN.lock() }
+    }
+
+    impl MovedCalendar {
+        /// Has it go ahead by this much, from where it is.
+        pub fn ahead(&self, time: Duration) {
+            OFFSET.lock().0 += time;
+        }
+
+        /// Has it go back by this much, from where it is.
+        pub fn back(&self, time: Duration) {
+            OFFSET.lock().1 += time;
+        }
+    }
+
+    impl Drop for MovedCalendar {
+        fn drop(&mut self) {
+            *OFFSET.lock() = (Duration::ZERO, Duration::ZERO);
+        }
+    }
+
+    pub(super) fn wall() -> SystemTime {
+        let (ahead, behind) = *OFFSET.lock();
+        SystemTime::now() + ahead - behind
     }
 }
 
@@ -322,6 +378,19 @@ mod tests {
         assert!(long.try_recv().is_ok());
         assert_eq!(since(start), 3 * SECOND);
         assert!(!clock.advance_to_next());
+    }
+
+    #[test]
+    fn a_moved_calendar_is_right_again_afterwards() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let before = wall();
+        let calendar = move_calendar();
+        calendar.ahead(3 * day);
+        assert!(wall() >= before + 3 * day);
+        calendar.back(5 * day);
+        assert!(wall() < before - day);
+        drop(calendar);
+        assert!(wall() >= before);
     }
 
     #[test]

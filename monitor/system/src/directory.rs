@@ -4,12 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, open, openat};
 
 use crate::fault::{Operation, check};
-use crate::fs::File;
+use crate::fs::{self, File};
+use crate::socket::own_user;
 
 /// A directory that is held open. Who renames it, or puts a link in its place, does not change what is reached through it.
 #[derive(Debug)]
@@ -135,6 +137,46 @@ impl Directory {
         check(Operation::Sync, &self.path)?;
         Ok(rustix::fs::fsync(&self.descriptor)?)
     }
+}
+
+/// Write permission of the group and of others.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Why a directory is not this user's alone to write in.
+#[derive(Debug)]
+pub enum NotPrivate {
+    /// The system says no.
+    Io {
+        /// What was to be done.
+        doing: &'static str,
+        /// What it says.
+        error: io::Error,
+    },
+    /// Others may write there.
+    Open {
+        /// Whose it is.
+        owner: u32,
+        /// Who may do what.
+        mode: u32,
+    },
+}
+
+/// Makes a directory that only its owner may look into, and those above it, or makes sure of one that is there: it is this user's, and no
+/// other may write in it.
+///
+/// # Errors
+///
+/// When it is not, or the system says no.
+#[track_caller]
+pub fn make_private(directory: &Path) -> Result<(), NotPrivate> {
+    let failed = |doing| move |error| NotPrivate::Io { doing, error };
+    fs::create_private_dir_all(directory).map_err(failed("make room for"))?;
+    let metadata = fs::metadata(directory).map_err(failed("look at"))?;
+    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+    if owner == own_user() && mode & WRITABLE_BY_OTHERS == 0 {
+        return Ok(());
+    }
+    Err(NotPrivate::Open { owner, mode })
 }
 
 #[cfg(test)]

@@ -67,6 +67,16 @@ impl Level {
         }
     }
 
+    /// `L0`, `L1`, `L2`, for keys of a log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::L0 => "L0",
+            Self::L1 => "L1",
+            Self::L2 => "L2",
+        }
+    }
+
     /// In a few words.
     #[must_use]
     pub const fn description(self) -> &'static str {
@@ -78,13 +88,8 @@ impl Level {
     }
 }
 
-/// `L0`, `L1`, `L2`, for keys of a log.
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::L0 => "L0",
-            Self::L1 => "L1",
-            Self::L2 => "L2",
-        })
+        f.write_str(self.name())
     }
 }

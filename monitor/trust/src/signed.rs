@@ -422,7 +422,8 @@ impl Verified {
     pub fn described(&self) -> String {
         let Manifest { module, channel, counter, .. } = &self.manifest;
         let by = match self.level {
-            Level::L0 | Level::L1 => format!("named by SHA-256 {}", self.hash),
+            Level::L0 => "believed as it is".to_owned(),
+            Level::L1 => format!("named by SHA-256 {}", self.hash),
             Level::L2 => format!("signed by {}", list(&self.signers)),
         };
         format!("release {counter} of {module} ({channel}), {by} in {}", self.name)

@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use hotswap_artifact::{ContentHash, ContentHasher};
-use hotswap_system::directory::Directory;
+use hotswap_system::directory::{Directory, NotPrivate};
 use hotswap_system::fs::{self, File};
-use hotswap_system::socket::own_user;
 
 use super::{Accepted, TrustState};
 use crate::lines::{LineError, Lines, number};
@@ -271,17 +269,11 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Write permission of the group and of others.
-const WRITABLE_BY_OTHERS: u32 = 0o022;
-
 fn make_private(directory: &Path) -> Result<(), StateErrorKind> {
-    fs::create_private_dir_all(directory).map_err(|error| failed("make room for", error))?;
-    let metadata = fs::metadata(directory).map_err(|error| failed("look at", error))?;
-    let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
-    if owner == own_user() && mode & WRITABLE_BY_OTHERS == 0 {
-        return Ok(());
-    }
-    Err(StateErrorKind::NotPrivate { owner, mode })
+    hotswap_system::directory::make_private(directory).map_err(|error| match error {
+        NotPrivate::Io { doing, error } => failed(doing, error),
+        NotPrivate::Open { owner, mode } => StateErrorKind::NotPrivate { owner, mode },
+    })
 }
 
 fn load(path: &Path, subject: &Subject) -> Result<TrustState, StateErrorKind> {
