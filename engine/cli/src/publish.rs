@@ -110,7 +110,7 @@ fn release(
     let mut release = if *renew {
         Release::renew(&name)
     } else {
-        Release::new(&name, contents(arguments, screen, interrupts)?).floor(*floor)
+        Release::new(&name, contents(arguments, &name, screen, interrupts)?).floor(*floor)
     };
     release = release.channel(arguments.source.trust.channel()).expires_in((*expires).into());
     if let Some(number) = arguments.expect {
@@ -143,6 +143,7 @@ fn released(name: &str, release: &Published) -> String {
 /// The files of a release.
 fn contents(
     arguments: &PublishArguments,
+    name: &str,
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<Contents, Failure> {
@@ -151,7 +152,10 @@ fn contents(
     if arguments.prebuilt || matches!(source, Source::Prebuilt(_)) {
         let library = library(arguments, screen, interrupts)?;
         let host = Host::new(TARGET, ABI_NUMBER.to_string(), RUSTC);
-        return Ok(Contents::prebuilt(library, host).map_err(anyhow::Error::new)?);
+        // In the store it is called by its hash.
+        let file_name = format!("lib{name}.so");
+        let contents = Contents::prebuilt(library, host).and_then(|all| all.named(&file_name));
+        return Ok(contents.map_err(anyhow::Error::new)?);
     }
     if !arguments.source.is_path() {
         return Err(anyhow!(
