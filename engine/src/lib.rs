@@ -117,6 +117,8 @@ pub use hotswap_module::{
 };
 #[cfg(feature = "delivery")]
 pub use hotswap_monitor::delivery;
+#[cfg(feature = "http")]
+pub use hotswap_monitor::http;
 #[cfg(feature = "sqlite")]
 pub use hotswap_monitor::sqlite;
 #[cfg(feature = "monitor")]

@@ -92,6 +92,7 @@
 //!   are lost, the next poll finds what was created, renamed or removed, and the tenth
 //!   what was written in place.
 //! - `delivery` (off): [`delivery`], releases that others wrote and signed.
+//! - `http` (off): [`http`], such releases on web servers. A client is compiled in, with TLS, which takes a C compiler.
 //! - `sqlite` (off): [`sqlite`], modules in a database. SQLite is compiled in, which takes a C compiler and some
 //!   ten seconds, once.
 //!
@@ -134,6 +135,8 @@ mod file_package;
 #[doc(hidden)]
 pub mod fuzz;
 mod hold;
+#[cfg(feature = "http")]
+pub mod http;
 mod known_bad;
 mod monitor;
 mod observation;

@@ -43,6 +43,8 @@ pub enum Operation {
     Thread,
     /// Asks the kernel to tell of changes.
     Watch,
+    /// Asks somebody else's server, by a library that has sockets of its own.
+    Ask,
     /// Maps a library.
     Load,
     /// Finds a symbol in a library.
@@ -261,6 +263,7 @@ mod simulated {
         const EXDEV: i32 = 18;
         const ENOSPC: i32 = 28;
         const ENOLCK: i32 = 37;
+        const ECONNREFUSED: i32 = 111;
         match operation {
             Operation::Open | Operation::Read | Operation::Stat | Operation::List => EIO,
             Operation::Create | Operation::Write | Operation::Sync | Operation::Watch => ENOSPC,
@@ -268,6 +271,7 @@ mod simulated {
             Operation::Link => EXDEV,
             Operation::Lock => ENOLCK,
             Operation::Spawn | Operation::Wait | Operation::Thread => EAGAIN,
+            Operation::Ask => ECONNREFUSED,
             Operation::Load | Operation::Symbol | Operation::Send | Operation::Pass => EIO,
         }
     }
