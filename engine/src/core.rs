@@ -354,6 +354,7 @@ impl Core {
             swap_count: history.swap_count,
             refused_count: history.refused_count,
             last_failure: history.last_failure.clone(),
+            unreadable: history.unreadable.clone(),
             versions: history.versions(),
             log_path: self.journal.path().map(Into::into),
             lost_log_lines: self.journal.lost(),

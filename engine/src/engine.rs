@@ -21,7 +21,7 @@ use crate::function::{Function, FunctionType};
 use crate::guard::Guard;
 use crate::history::Transition;
 use crate::modules::Lease;
-use crate::request::Request;
+use crate::request::{Asker, Request};
 use crate::state::{StateFileError, StateInfo};
 use crate::status::{Status, VersionInfo};
 use crate::unload::{UnloadError, UnloadTicket};
@@ -302,10 +302,11 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `NoEarlierVersion`; `Load` when that version lacks a function that a handle relies on, or cannot be loaded again,
+    /// `NoEarlierVersion`; `Load` when all that ran before is below the floor of its source
+    /// ([`BelowFloor`](crate::LoadErrorKind::BelowFloor); of several the first that is not becomes current), when that version lacks a function that a handle relies on, or cannot be loaded again,
     /// a library from elsewhere because it was overwritten; `Frozen`. The current version goes on.
     pub fn rollback(&self) -> Result<Verdict, ReloadError> {
-        self.core().ask(|reply| Request::RollBack { target: None, reply })
+        self.core().ask(|reply| Request::RollBack { target: None, by: Asker::Program, reply })
     }
 
     /// As [`Engine::rollback`], to a version by its number, also to one that was rolled back. Nothing happens when it is
@@ -313,9 +314,10 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// As [`Engine::rollback`]; and `UnknownVersion`.
+    /// As [`Engine::rollback`], where none but this version is considered; and `UnknownVersion`.
     pub fn rollback_to(&self, version: VersionId) -> Result<Verdict, ReloadError> {
-        self.core().ask(|reply| Request::RollBack { target: Some(version), reply })
+        let (target, by) = (Some(version), Asker::Program);
+        self.core().ask(|reply| Request::RollBack { target, by, reply })
     }
 
     /// Runs this version, and no other until [`Engine::resume`]: as [`Engine::rollback_to`], without a quarantine, and
@@ -325,7 +327,8 @@ impl Engine {
     ///
     /// As [`Engine::rollback_to`]; then nothing is paused.
     pub fn stay_on(&self, version: VersionId) -> Result<Verdict, ReloadError> {
-        self.core().ask(|reply| Request::StayOn { target: version, reply })
+        let (target, by) = (version, Asker::Program);
+        self.core().ask(|reply| Request::StayOn { target, by, reply })
     }
 
     /// Nothing changes what runs any more, for the rest of this engine's life: every swap and every rollback that is tried
@@ -358,7 +361,8 @@ impl Engine {
     /// [`Engine::sync`] is called next, or the source changes. Gives how many there were. What the compiler refused stays
     /// refused until it is edited.
     pub fn clear_quarantine(&self) -> usize {
-        self.core().ask_swapper(Request::ClearQuarantine).unwrap_or(0)
+        let by = Asker::Program;
+        self.core().ask_swapper(|reply| Request::ClearQuarantine { by, reply }).unwrap_or(0)
     }
 
     /// Asks a replaced version to go, also one that is kept for a rollback, which then loads it again. Does not wait:

@@ -40,13 +40,19 @@ pub enum Event {
         /// The version that stays current.
         current: VersionId,
     },
-    /// The source cannot be read: it was removed, or permissions are missing. The current version goes on, and
+    /// The source cannot be read: it was removed, or permissions are missing, or what lies there is not believed. The current version goes on, and
     /// the source is looked at as before.
     Unreadable {
         /// What cannot be read, and why.
         error: Arc<ScanError>,
     },
-    /// The source can be read again.
+    /// What lies in the source cannot be told to be the newest: it expired, or the clock is wrong. Told once while that lasts; the
+    /// current version goes on.
+    Stale {
+        /// What the source says.
+        error: Arc<ScanError>,
+    },
+    /// The source can be read again, and what lies there is believed, and not old.
     Readable,
     /// What lies in the source was turned away; the current version goes on.
     Refused {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use hotswap_artifact::{Cause, Fingerprint};
+use hotswap_artifact::{Cause, Fingerprint, ScanError};
 use hotswap_system::clock;
 
 use crate::deadline::OverdueCall;
@@ -35,6 +35,8 @@ pub(crate) struct History {
     pub(crate) swap_count: u64,
     pub(crate) refused_count: u64,
     pub(crate) last_failure: Option<LastFailure>,
+    /// Why the source cannot be looked at now.
+    pub(crate) unreadable: Option<Arc<ScanError>>,
     /// Why `open` started with what served last, while that runs.
     pub(crate) fallback: Option<Arc<ReloadError>>,
 }
@@ -90,6 +92,7 @@ impl History {
                 state: VersionState::Current,
                 fingerprint: provenance.fingerprint,
                 content: provenance.content,
+                release: provenance.release,
                 bytes: provenance.bytes,
                 heap_bytes: 0,
                 since: version.since,
@@ -136,6 +139,12 @@ impl History {
             self.known.remove(oldest);
         }
         is_latest
+    }
+
+    /// Notes that a version was released again, under this number.
+    pub(crate) fn released(&mut self, id: VersionId, release: Option<u64>) {
+        let known = self.known.iter_mut().filter(|known| known.info.id == id);
+        known.for_each(|known| known.info.release = known.info.release.max(release));
     }
 
     /// Where an image stands.

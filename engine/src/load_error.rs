@@ -209,6 +209,14 @@ pub enum LoadErrorKind {
         /// What is used up, and by whom.
         what: String,
     },
+    /// Its source lets no release run any more that has so low a number ([`Fetch::floor`](crate::Fetch::floor)).
+    #[error("it is release {release} of its source, and none below {floor} may run any more")]
+    BelowFloor {
+        /// Its number.
+        release: u64,
+        /// The lowest that may run.
+        floor: u64,
+    },
     /// Somebody aborted it while it was judged; who waits is told [`Aborted`](crate::ReloadErrorKind::Aborted).
     #[error("it was aborted before it became current")]
     Aborted,
@@ -253,6 +261,8 @@ impl LoadErrorKind {
                 | Self::Loader { .. }
                 | Self::Log { .. }
                 | Self::Panicked { .. }
+                // The floor stays; but the same code may be released again.
+                | Self::BelowFloor { .. }
         )
     }
 
@@ -302,6 +312,7 @@ impl LoadErrorKind {
             Self::State { problem, .. } => problem.code(),
             Self::EarlyStart { .. } => "early_start",
             Self::Panicked { .. } => "panicked",
+            Self::BelowFloor { .. } => "below_floor",
             Self::Aborted => "aborted",
         }
     }

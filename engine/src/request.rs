@@ -1,10 +1,12 @@
 //! What handles ask of the swapper.
 
 use std::cell::Cell;
+use std::fmt;
 use std::path::PathBuf;
 
 use crossbeam_channel::Sender;
 use hotswap_artifact::Trigger;
+use hotswap_system::socket::Peer;
 
 use crate::error::ReloadError;
 use crate::unload::{UnloadErrorKind, Unloading};
@@ -30,11 +32,13 @@ pub(crate) enum Request {
     /// Make this version current again, or the one before.
     RollBack {
         target: Option<VersionId>,
+        by: Asker,
         reply: Reply,
     },
     /// Run this version until `Resume`.
     StayOn {
         target: VersionId,
+        by: Asker,
         reply: Reply,
     },
     /// Keep this version no longer.
@@ -49,12 +53,39 @@ pub(crate) enum Request {
     /// Drop what waits, if it was aborted.
     DropAborted,
     /// Judge again what was refused; answered by how many there were.
-    ClearQuarantine(Sender<usize>),
+    ClearQuarantine {
+        by: Asker,
+        reply: Sender<usize>,
+    },
     /// Stop or restart automatic swaps.
     Pause(Sender<()>),
     Resume(Sender<()>),
     /// The last handle is gone: end.
     Close(Sender<()>),
+}
+
+/// Who asks for something, as the log has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// The program itself.
+    Program,
+    /// Somebody at the control socket.
+    #[cfg_attr(
+        not(feature = "control"),
+        expect(dead_code, reason = "without the feature nobody is there")
+    )]
+    Control(Peer),
+}
+
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Program => f.write_str("api"),
+            Self::Control(Peer { user, process }) => {
+                write!(f, "control uid={user} pid={process}")
+            }
+        }
+    }
 }
 
 pub(crate) type Reply = Sender<Result<Verdict, ReloadError>>;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hotswap_artifact::{ContentHash, Fingerprint};
+use hotswap_artifact::{ContentHash, Fingerprint, ScanError};
 
 use crate::error::ReloadError;
 use crate::pin::Pin;
@@ -23,6 +23,8 @@ pub struct VersionInfo {
     pub fingerprint: Option<Fingerprint>,
     /// SHA-256 of the library; `None` for linked code.
     pub content: Option<ContentHash>,
+    /// Its number among the releases of its source, where it has one; the highest, where it was released more than once.
+    pub release: Option<u64>,
     /// Length of the library in bytes.
     pub bytes: u64,
     /// Bytes of heap memory that it has, net of what crossed: see [`docs::limits`](crate::docs::limits). Of one that is gone, what it
@@ -100,6 +102,9 @@ pub struct Status {
     pub refused_count: u64,
     /// The last of them.
     pub last_failure: Option<LastFailure>,
+    /// Why the source cannot be looked at now, for as long as that lasts: it is gone, or down, or what lies there is not believed or
+    /// too old ([`ScanError::fetch_error`](crate::ScanError::fetch_error)). What runs goes on.
+    pub unreadable: Option<Arc<ScanError>>,
     /// Calls that came back after their deadlines since it was opened ([`docs::deadlines`](crate::docs::deadlines)).
     pub late_call_count: u64,
     /// Why `open` started with what served last in an earlier process, for as long as that runs: what lies in the source
@@ -131,6 +136,9 @@ impl fmt::Display for Status {
             if let Some(fingerprint) = version.fingerprint {
                 write!(f, " {}", &fingerprint.to_string()[..12])?;
             }
+            if let Some(release) = version.release {
+                write!(f, " release {release}")?;
+            }
             for pin in &version.pins {
                 write!(f, "  held by {pin}")?;
             }
@@ -138,6 +146,9 @@ impl fmt::Display for Status {
         }
         if let Some(error) = &self.fallback {
             writeln!(f, "  {} served last; the source cannot run: {error}", self.current)?;
+        }
+        if let Some(error) = &self.unreadable {
+            writeln!(f, "  {error}: {}", error.error)?;
         }
         if let Some(fingerprint) = self.queued {
             let short = &fingerprint.to_string()[..12];

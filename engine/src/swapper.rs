@@ -60,7 +60,7 @@ use crate::verdict::Verdict;
 use crate::verify::file_error;
 use crate::version::{Retired, Version};
 use crate::version_id::{NO_VERSION, VersionId};
-use crate::watch::{Records, Watch};
+use crate::watch::{Floor, Records, Watch};
 
 /// The swapper's own state; nobody else touches it.
 pub(crate) struct Swapper {
@@ -87,6 +87,8 @@ pub(crate) struct Swapper {
     refusals: Refusals,
     /// What ran, and what is kept to run again.
     lineage: Lineage,
+    /// Which releases of the source may run.
+    pub(crate) floor: Floor,
     /// What earlier processes noted, and this one does for those that come.
     pub(crate) records: Option<Records>,
     /// The highest number that was given.
@@ -180,6 +182,7 @@ impl Swapper {
             waiters: VecDeque::new(),
             refusals: Refusals::default(),
             lineage: Lineage::new(keeping.versions),
+            floor: Floor::default(),
             records: None,
             last: NO_VERSION,
             delivered: None,
@@ -224,13 +227,13 @@ impl Swapper {
                 self.swap_held();
                 self.bonds.answer_when_tried(done);
             }
-            Request::RollBack { target, reply } => {
-                let verdict = self.roll_back(target, Left::Quarantined);
+            Request::RollBack { target, by, reply } => {
+                let verdict = self.roll_back(target, by, Left::Quarantined);
                 self.core.journal.flush();
                 let _ = reply.send(verdict);
             }
-            Request::StayOn { target, reply } => {
-                let verdict = self.stay_on(target);
+            Request::StayOn { target, by, reply } => {
+                let verdict = self.stay_on(target, by);
                 self.core.journal.flush();
                 let _ = reply.send(verdict);
             }
@@ -243,8 +246,10 @@ impl Swapper {
             }
             Request::WatchCalls => self.watch_calls(),
             Request::DropAborted => self.drop_aborted(),
-            Request::ClearQuarantine(done) => {
-                let _ = done.send(self.clear_quarantine());
+            Request::ClearQuarantine { by, reply } => {
+                let cleared = self.clear_quarantine(by);
+                self.core.journal.flush();
+                let _ = reply.send(cleared);
             }
             Request::Close(done) => self.close(done),
         }
@@ -288,6 +293,7 @@ impl Swapper {
             bytes: taken.contents.bytes.len() as u64,
             origin,
             build_time: Duration::ZERO,
+            release: None,
             home,
             path,
         };
@@ -348,6 +354,7 @@ impl Swapper {
     /// What a newcomer is runs already.
     fn stay_the_same(&mut self, current: VersionId, newcomer: Newcomer) -> Verdict {
         self.core.history.lock().fallback = None;
+        self.note_released(&newcomer.tx, current, newcomer.artifact.release);
         self.lineage.is_same(current, newcomer.artifact);
         Verdict::Unchanged { current }
     }
@@ -357,6 +364,7 @@ impl Swapper {
         let (kind, event) = refusal;
         // What was loaded and refused is gone before anybody is told.
         self.unload_retired();
+        newcomer.trial = None;
         let is_passing = kind.is_passing();
         let is_of_the_machine = kind.is_of_the_machine();
         let path = newcomer.artifact.path.clone();

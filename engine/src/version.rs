@@ -28,6 +28,8 @@ use crate::version_id::{NO_VERSION, VersionId};
 pub(crate) struct Provenance {
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) content: Option<ContentHash>,
+    /// Its number among the releases of its source, when it was loaded.
+    pub(crate) release: Option<u64>,
     /// What is mapped of it, from outside.
     pub(crate) shape: Option<Shape>,
     pub(crate) bytes: u64,

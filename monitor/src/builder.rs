@@ -22,7 +22,7 @@ use crate::shared::{Reads, Seat};
 use crate::supply::Supply;
 use crate::watch::{EventsState, Memory, SettleTime, Watch};
 use crate::{
-    BuildBackend, BuildSettings, Monitor, Observation, Scanner, SharedMonitor, StopHandle,
+    BuildBackend, BuildSettings, Floor, Monitor, Observation, Scanner, SharedMonitor, StopHandle,
     StopSignal,
 };
 
@@ -242,8 +242,9 @@ impl MonitorBuilder {
             broken: None,
         };
         watch.attach(self.host);
+        let floor = watch.supply.as_ref().map(Supply::floor).unwrap_or_default();
         let (alive, ended) = bounded(0);
-        let parts = Parts { requests, aborted, stop_handle, ended, notifications };
+        let parts = Parts { requests, aborted, stop_handle, ended, notifications, floor };
         Assembled { watch, alive, parts }
     }
 }
@@ -263,12 +264,13 @@ struct Parts {
     stop_handle: StopHandle,
     ended: Receiver<()>,
     notifications: Receiver<Notification>,
+    floor: Floor,
 }
 
 impl Parts {
     fn monitor(self, thread: WatchThread, post: Post) -> (Monitor, Receiver<Notification>) {
-        let Self { requests, aborted, stop_handle, ended, notifications } = self;
-        (Monitor::new(requests, aborted, stop_handle, thread, post, ended), notifications)
+        let Self { requests, aborted, stop_handle, ended, notifications, floor } = self;
+        (Monitor::new(requests, aborted, stop_handle, thread, post, ended, floor), notifications)
     }
 }
 

@@ -171,4 +171,6 @@ pub use shared::SharedMonitor;
 pub use stop::{StopHandle, StopSignal};
 pub use store::records::{Quarantined, Records, Served};
 pub use store::report::build_report;
+pub use store::trial::Trial;
+pub use supply::Floor;
 pub use watch::{SETTLE_MAX, SETTLE_MIN};

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::aborted::Aborted;
 use crate::requests::Requests;
 use crate::shared::bells::Doorbell;
-use crate::{Hold, MonitorBuilder, SharedMonitor, StopHandle};
+use crate::{Floor, Hold, MonitorBuilder, SharedMonitor, StopHandle};
 
 /// How long the thread may take to end.
 ///
@@ -36,6 +36,7 @@ pub struct Monitor {
     post: Post,
     /// Disconnected when the watch has ended.
     ended: Receiver<()>,
+    floor: Floor,
 }
 
 /// What looks at the source.
@@ -81,8 +82,9 @@ impl Monitor {
         thread: WatchThread,
         post: Post,
         ended: Receiver<()>,
+        floor: Floor,
     ) -> Self {
-        Self { requests, aborted, stop: Some(stop), thread, post, ended }
+        Self { requests, aborted, stop: Some(stop), thread, post, ended, floor }
     }
 
     /// Which of a shared monitor's sources this is; 0 on a thread of its own. Never blocks.
@@ -137,6 +139,12 @@ impl Monitor {
     /// again. Gives what there was, oldest first. Never blocks.
     pub fn clear_aborted(&self) -> Vec<Fingerprint> {
         self.aborted.clear()
+    }
+
+    /// Which releases of the source may run.
+    #[must_use]
+    pub fn floor(&self) -> Floor {
+        self.floor.clone()
     }
 
     /// Whether the source is watched. That ends before its handle only when the receiver

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotswap_artifact::{
-    Abortable, Artifact, BuildError, Cause, FetchError, Fingerprint, ScanError, Trigger,
+    Abortable, Artifact, Assurance, BuildError, Cause, FetchError, Fingerprint, ScanError, Trigger,
 };
 
 use crate::{EventsProblem, Tool};
@@ -31,6 +31,15 @@ pub struct Observation {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Step {
+    /// By what a source is believed that gives code of others: told once, at the first look.
+    Assured {
+        /// The source's kind.
+        kind: &'static str,
+        /// The source.
+        name: String,
+        /// By what.
+        assurance: Assurance,
+    },
     /// Of a chain of sources this one has the module: the first time, and whenever it is another.
     Chosen {
         /// The source's kind.
@@ -53,6 +62,8 @@ pub enum Step {
         fingerprint: Fingerprint,
         /// What the source says about it: `revision 12 by alice`.
         note: String,
+        /// Its number among the releases of the source, where it has one.
+        release: Option<u64>,
         /// How long that took.
         elapsed: Duration,
     },
@@ -186,7 +197,17 @@ pub enum Step {
         /// Why.
         error: Arc<ScanError>,
     },
-    /// The source can be read again.
+    /// What lies in the source is not to be believed, or is no module: it is not even fetched. Told once per distinct reason.
+    Refused {
+        /// What the source says.
+        error: Arc<ScanError>,
+    },
+    /// What lies in the source cannot be told to be the newest: it expired, or the clock is wrong. Told once while that lasts.
+    Stale {
+        /// What the source says.
+        error: Arc<ScanError>,
+    },
+    /// The source can be read again, and what lies there is not old.
     Readable {},
     /// The monitor itself panicked, which is a defect of it; nothing that it did counts, and it starts over.
     Panicked {

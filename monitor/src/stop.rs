@@ -93,7 +93,9 @@ mod tests {
         let word = || -> Box<dyn FnOnce() + Send> {
             let said = Arc::clone(&said);
             // Relaxed: one thread.
-            Box::new(move || drop(said.fetch_add(1, Ordering::Relaxed)))
+            Box::new(move || {
+                said.fetch_add(1, Ordering::Relaxed);
+            })
         };
         let (handle, signal) = StopSignal::new();
         signal.when_stopped(word());

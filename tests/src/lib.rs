@@ -22,6 +22,7 @@ pub mod origin;
 pub mod place;
 pub mod plugins;
 pub mod prebuilt;
+pub mod released;
 pub mod script;
 pub mod simulation;
 pub mod soak;

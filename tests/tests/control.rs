@@ -158,7 +158,13 @@ fn who_changes_something_is_in_the_log() {
     let fields = ["command", "version", "reason", "by_pid"].map(|key| line.field(key).to_owned());
     assert_eq!(fields[..3], ["rollback", "1", "too\nloud"].map(str::to_owned));
     assert_eq!(fields[3], std::process::id().to_string());
-    assert_eq!(lines.iter().filter(|line| line.event == "manual.request").count(), 1);
+    let asked = format!("control uid={} pid={}", line.field("uid"), fields[3]);
+    assert_eq!(lines[at("rollback.intent")].field("by"), asked);
+    let _cleared = controlled.ask("clear-quarantine");
+    let lines = log_lines(&controlled.log);
+    let cleared = lines.iter().find(|line| line.event == "quarantine.clear").expect("logged");
+    assert_eq!(cleared.field("by"), asked);
+    assert_eq!(lines.iter().filter(|line| line.event == "manual.request").count(), 2);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::time::Duration;
 use hotswap_engine::audit::{EVENTS, verify};
 use hotswap_engine::sqlite::{Code, ModuleDatabase, Publication, SqliteSource};
 use hotswap_engine::{
-    BuildBackend, BuildErrorKind, BuildJob, Built, CapPolicy, Engine, EngineBuilder, Source,
-    StopSignal, TornPolicy,
+    BuildBackend, BuildErrorKind, BuildJob, Built, CapPolicy, Engine, EngineBuilder, FetchError,
+    Source, StopSignal, TornPolicy,
 };
 use hotswap_system::fault::{Fault, Manner, Operation, Site, Times, Watching, watch};
 use hotswap_tests::counted;
@@ -22,6 +22,7 @@ use hotswap_tests::fault_world::FaultWorld;
 use hotswap_tests::members::Members;
 use hotswap_tests::plugins::Plugins;
 use hotswap_tests::prebuilt::{self, Kind, library};
+use hotswap_tests::released::Released;
 use hotswap_tests::{isolated, log_lines};
 use rusqlite::Connection;
 
@@ -35,6 +36,7 @@ fn every_event_is_written_with_its_keys() {
         let sessions = [
             sources,
             published,
+            releases,
             pauses,
             offers,
             ways_back,
@@ -151,6 +153,21 @@ fn published(directory: &Path) -> Vec<PathBuf> {
         .and_then(|other| other.execute_batch("UPDATE revision SET kind = 'poem', sha256 = ''"))
         .expect("SQL");
     engine.sync().expect_err("no poem is a module");
+    vec![log]
+}
+
+/// Releases of others: one that is old, and one below the floor.
+fn releases(directory: &Path) -> Vec<PathBuf> {
+    let released = Released::new(1, prebuilt::numbered(1));
+    let log = directory.join("releases.log");
+    let engine = Engine::builder(Source::from(&released)).target_dir(directory.join("target"));
+    let engine = engine.log_file(&log).open().expect("opens");
+    released.release(2, prebuilt::numbered(2));
+    look(&engine);
+    released.say(FetchError::stale("it expired"));
+    look(&engine);
+    released.raise_floor(2);
+    engine.rollback().expect_err("below the floor");
     vec![log]
 }
 

@@ -125,6 +125,10 @@ fn status(status: &Value, now: SystemTime, paint: Paint) -> String {
             "it served last, and what lies in the source cannot run: {first}\n"
         ));
     }
+    if let Some(error) = status["unreadable"].as_str() {
+        let first = error.lines().next().unwrap_or_default();
+        lines.push_str(&format!("the source cannot be looked at: {first}\n"));
+    }
     let failure = &status["last_failure"];
     if let Some(error) = failure["error"].as_str() {
         let first = error.lines().next().unwrap_or_default();
@@ -157,7 +161,10 @@ fn versions(versions: &Value, now: SystemTime, paint: Paint) -> String {
             built.map_or("-".to_owned(), |time| readable(Duration::from_millis(time))),
             bytes(version["bytes"].as_u64().unwrap_or_default()),
             bytes(version["heap_bytes"].as_u64().unwrap_or_default()),
-            fingerprint.chars().take(12).collect(),
+            fingerprint.chars().take(12).collect::<String>()
+                + &version["release"]
+                    .as_u64()
+                    .map_or(String::new(), |number| format!(" release {number}")),
             if pins.is_empty() { "-".to_owned() } else { pins.join("; ") },
         ]
     };

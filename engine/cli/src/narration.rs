@@ -50,6 +50,11 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
             let label = paint.bad("unreadable:");
             Some(format!("{label} {error}; waiting for it to come back{causes}"))
         }
+        Event::Stale { error } => {
+            let causes = causes(Error::source(&**error));
+            let label = paint.bad("stale:");
+            Some(format!("{label} {error}; what runs goes on{causes}"))
+        }
         Event::Readable => Some("the source can be read again".to_owned()),
         Event::Draining { version, held_by } => {
             let holders: Vec<_> = held_by.iter().map(ToString::to_string).collect();

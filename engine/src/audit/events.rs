@@ -35,6 +35,11 @@ pub const EVENTS: &[LogEvent] = &[
     event("module.in_use", &["engine", "users"], "somebody wanted it unloaded, and these use it"),
     event("module.unload", &["engine"], "somebody wants it unloaded; it ends"),
     event(
+        "source.trust",
+        &["engine", "tx", "src", "path", "trust", "what"],
+        "by what code is believed that others wrote, and on which level",
+    ),
+    event(
         "source.chosen",
         &["engine", "tx", "src", "path"],
         "of a chain, this source has it; `err` and `msg`: one before it cannot be asked",
@@ -43,12 +48,12 @@ pub const EVENTS: &[LogEvent] = &[
     event(
         "fetch.ok",
         &["engine", "tx", "src", "path", "rev", "fetch_us", "outcome"],
-        "it was fetched; `msg` is what its publisher says",
+        "it was fetched; `msg` is what its publisher says, `release` its number",
     ),
     event(
         "fetch.refused",
         &["engine", "tx", "src", "path", "outcome", "err", "msg"],
-        "it is no module, or cannot be had now",
+        "it is no module, not believed, or cannot be had now",
     ),
     event(
         "detect.change",
@@ -63,7 +68,12 @@ pub const EVENTS: &[LogEvent] = &[
         "it did not build before, and is not built again",
     ),
     event("detect.unreadable", &["engine", "tx", "err", "msg"], "the source cannot be read"),
-    event("detect.readable", &["engine", "tx"], "it can be read again"),
+    event(
+        "detect.stale",
+        &["engine", "tx", "src", "path", "err", "msg"],
+        "what lies there expired, or the clock is wrong: it cannot be told to be the newest",
+    ),
+    event("detect.readable", &["engine", "tx"], "it can be read again, and is not old"),
     event("detect.events", &["engine", "tx", "err", "msg"], "no events of the file system; polled"),
     event("build.cached", &["engine", "tx", "fp", "sha256", "bytes", "outcome"], "built before"),
     event("build.intent", &["engine", "tx", "fp"], "it is about to be compiled"),
@@ -168,8 +178,13 @@ pub const EVENTS: &[LogEvent] = &[
     event("state.saved", &["engine", "path", "cells", "bytes", "save_us"], "state is on the disk"),
     event("state.not_saved", &["engine", "path", "msg"], "it is not; what was saved before stays"),
     event(
+        "floor.passed",
+        &["engine", "tx", "fp", "release", "floor", "err", "msg"],
+        "a release below the floor of its source is not gone back to",
+    ),
+    event(
         "rollback.intent",
-        &["engine", "tx", "from", "to"],
+        &["engine", "tx", "from", "to", "by"],
         "a version that ran is about to become current again",
     ),
     event(
@@ -179,7 +194,7 @@ pub const EVENTS: &[LogEvent] = &[
     ),
     event(
         "rollback.impossible",
-        &["engine", "tx", "from", "err", "msg"],
+        &["engine", "tx", "from", "err", "msg", "by"],
         "ALERT: there is no way back, and why",
     ),
     event(
@@ -198,7 +213,11 @@ pub const EVENTS: &[LogEvent] = &[
         &["engine", "tx", "err", "msg"],
         "what is to outlast the process was not noted",
     ),
-    event("quarantine.clear", &["engine", "fp"], "it may be tried again"),
+    event(
+        "quarantine.clear",
+        &["engine", "fp", "by"],
+        "it may be tried again, and who asked for that",
+    ),
     event(
         "version.draining",
         &["engine", "tx", "version", "calls", "pins"],
@@ -254,7 +273,11 @@ pub const EVENTS: &[LogEvent] = &[
     ),
     event("manual.pause", &["engine"], "swaps are paused"),
     event("manual.resume", &["engine"], "swaps go on"),
-    event("manual.stay_on", &["engine", "version"], "this version runs until swaps are resumed"),
+    event(
+        "manual.stay_on",
+        &["engine", "version", "by"],
+        "this version runs until swaps are resumed",
+    ),
     event(
         "manual.request",
         &["engine", "command", "uid", "by_pid"],

@@ -172,6 +172,8 @@ pub struct RunVersion {
     pub fingerprint: Option<String>,
     /// SHA-256 of the library.
     pub content: Option<String>,
+    /// Its number among the releases of its source, where it has one.
+    pub release: Option<u64>,
     /// The text that says which files it was built from, and what the compiler said; `None` of what was not built here.
     pub report: Option<String>,
     /// The change that brought it.
@@ -364,6 +366,7 @@ impl TrailReader {
                 since: line.time,
                 fingerprint: change.fingerprint.clone(),
                 content: change.content.clone(),
+                release: number(line, "release"),
                 report: change.report.clone(),
                 tx: tx.to_owned(),
             });
@@ -425,7 +428,7 @@ impl Change {
             }
             "detect.unchanged" => Outcome::Unchanged,
             "detect.known_bad" => Outcome::NotBuilt { message: message() },
-            "detect.unreadable" => Outcome::Unreadable { message: message() },
+            "detect.unreadable" | "detect.stale" => Outcome::Unreadable { message: message() },
             "build.fail" => {
                 self.built = Some(Built::Compiled(milliseconds(line, "build_ms")));
                 Outcome::NotBuilt { message: message() }
@@ -440,7 +443,8 @@ impl Change {
             | "migrate.fail"
             | "swap.refused"
             | "swap.abort"
-            | "rollback.impossible" => {
+            | "rollback.impossible"
+            | "fetch.refused" => {
                 Outcome::Refused { code: text("err").unwrap_or_default(), message: message() }
             }
             "quarantine.hit" => {

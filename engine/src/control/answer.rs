@@ -14,7 +14,7 @@ use crate::control::{Asked, Controlled};
 use crate::core::Core;
 use crate::error::ReloadError;
 use crate::history::Transition;
-use crate::request::Request;
+use crate::request::{Asker, Request};
 use crate::state::StateInfo;
 use crate::status::{Status, VersionInfo};
 use crate::unload::UnloadOutcome;
@@ -41,7 +41,7 @@ impl Controlled for Core {
         if !only_looks(asked.command) {
             note(self, asked);
         }
-        answer(self, asked.command, asked.version)
+        answer(self, asked.command, asked.version, Asker::Control(asked.peer))
     }
 }
 
@@ -57,7 +57,12 @@ pub(super) fn note(core: &Core, asked: &Asked<'_>) {
 }
 
 /// Does what was asked.
-fn answer(core: &Arc<Core>, command: &str, version: Option<u64>) -> Result<Value, String> {
+fn answer(
+    core: &Arc<Core>,
+    command: &str,
+    version: Option<u64>,
+    by: Asker,
+) -> Result<Value, String> {
     let target = || version.map(VersionId).ok_or(format!("{command} needs a \"version\""));
     match command {
         "status" => Ok(status(&core.status())),
@@ -67,11 +72,11 @@ fn answer(core: &Arc<Core>, command: &str, version: Option<u64>) -> Result<Value
         "reload" => verdict(core.reload()),
         "rollback" => {
             let target = version.map(VersionId);
-            verdict(core.ask(|reply| Request::RollBack { target, reply }))
+            verdict(core.ask(|reply| Request::RollBack { target, by, reply }))
         }
         "stay-on" => {
             let target = target()?;
-            verdict(core.ask(|reply| Request::StayOn { target, reply }))
+            verdict(core.ask(|reply| Request::StayOn { target, by, reply }))
         }
         "abort" => {
             let aborted = core.abort().map_err(|error| error.to_string())?;
@@ -96,7 +101,8 @@ fn answer(core: &Arc<Core>, command: &str, version: Option<u64>) -> Result<Value
         "resume" => Ok(done(core, Request::Resume, "changes go live again")),
         "freeze" => Ok(done(core, Request::Freeze, "nothing changes what runs any more")),
         "clear-quarantine" => {
-            let count = core.ask_swapper(Request::ClearQuarantine).unwrap_or(0);
+            let count =
+                core.ask_swapper(|reply| Request::ClearQuarantine { by, reply }).unwrap_or(0);
             Ok(said(format!("{count} may be tried again, with the next reload")))
         }
         _ => Err(format!(
@@ -158,6 +164,7 @@ pub(super) fn status(status: &Status) -> Value {
         "refused": status.refused_count,
         "late_calls": status.late_call_count,
         "last_failure": failure,
+        "unreadable": status.unreadable.as_ref().map(|error| chain(&**error)),
         "fallback": status.fallback.as_ref().map(|error| chain(&**error)),
         "log": status.log_path.as_ref().map(|path| path.display().to_string()),
         "lost_log_lines": status.lost_log_lines,
@@ -179,6 +186,7 @@ fn info(version: &VersionInfo) -> Value {
         "since": time(version.since),
         "fingerprint": version.fingerprint.map(|fingerprint| fingerprint.to_string()),
         "sha256": version.content.map(|content| content.to_string()),
+        "release": version.release,
         "bytes": version.bytes,
         "heap_bytes": version.heap_bytes,
         "build_ms": u64::try_from(version.build_time.as_millis()).unwrap_or(u64::MAX),

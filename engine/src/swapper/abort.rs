@@ -10,6 +10,7 @@ use crate::audit::Line;
 use crate::error::ReloadErrorKind;
 use crate::event::SwapReason;
 use crate::load_error::{LoadError, LoadErrorKind};
+use crate::request::Asker;
 use crate::watch::Watch;
 
 impl Swapper {
@@ -37,10 +38,11 @@ impl Swapper {
     }
 
     /// Lets what was aborted before it was built be built again; how much that is.
-    pub(super) fn clear_aborted(&self) -> usize {
+    pub(super) fn clear_aborted(&self, by: Asker) -> usize {
         let cleared = self.watch.as_ref().map(Watch::clear_aborted).unwrap_or_default();
         for fingerprint in &cleared {
             let line = Line::info("quarantine.clear").field("fp", Sha1(*fingerprint));
+            let line = line.field("by", by);
             self.core.journal.write(None, line);
         }
         cleared.len()

@@ -114,6 +114,7 @@ impl Swapper {
         newcomer.under_way.enter(Stage::Loading);
         newcomer.goes_on()?;
         let Newcomer { artifact, taken, tx, reason, .. } = newcomer;
+        self.above_floor(artifact).map_err(|kind| (kind, "verify.refused"))?;
         let taken = match taken.take() {
             Some(taken) => taken,
             None => self.take_in(&artifact.path, artifact.origin, &artifact.home)?,
@@ -127,7 +128,8 @@ impl Swapper {
             .field("bytes", contents.bytes.len())
             .field("exports", verified.exports.len())
             .field("rustc", &verified.root.rustc)
-            .field("verify_us", (read_time + clock::since(start)).as_micros());
+            .field("verify_us", (read_time + clock::since(start)).as_micros())
+            .maybe("release", artifact.release);
         self.core.journal.write(Some(tx), line);
         if !verified.linkage.unpinned.is_empty() {
             let start = clock::now();
@@ -156,6 +158,7 @@ impl Swapper {
                 return Ok(Loaded::Crowded(crowd));
             }
         }
+        self.begin_trial(newcomer);
         let Newcomer { tx, .. } = newcomer;
         drop(contents);
         let line = Line::info("stage.ok").field("path", file.path().display());
@@ -281,6 +284,7 @@ impl Swapper {
             provenance: Provenance {
                 fingerprint: Some(artifact.fingerprint),
                 content: Some(artifact.content),
+                release: artifact.release,
                 shape: Some(verified.shape),
                 bytes: artifact.bytes,
                 build_time: artifact.build_time,

@@ -41,9 +41,9 @@ impl Lineage {
         Self { known: Vec::new(), path: Vec::new(), warm: Vec::new(), warm_max }
     }
 
-    /// The version before the current one.
-    pub(super) fn previous(&self) -> Option<VersionId> {
-        self.path.iter().rev().nth(1).copied()
+    /// The versions before the current one, the latest first.
+    pub(super) fn earlier(&self) -> Vec<VersionId> {
+        self.path.iter().rev().skip(1).copied().collect()
     }
 
     /// What a version that ran was loaded from, and the version itself while it is mapped, for whatever reason.
@@ -67,6 +67,10 @@ impl Lineage {
     /// Notes that something else in the source gives the code of a version too.
     pub(super) fn is_same(&mut self, id: VersionId, artifact: Artifact) {
         let Some(known) = self.known.iter_mut().find(|known| known.id == id) else { return };
+        if let Some(own) = known.artifacts.first_mut() {
+            // It is the release that came last, whatever it was loaded from.
+            own.release = own.release.max(artifact.release);
+        }
         if known.artifacts.iter().any(|known| known.fingerprint == artifact.fingerprint) {
             return;
         }

@@ -5,6 +5,8 @@ use hotswap_artifact::{Artifact, Cause, UnderWay};
 use super::admission::Taken;
 use crate::event::SwapReason;
 use crate::journal::Tx;
+use crate::request::Asker;
+use crate::watch::Trial;
 
 /// A library on its way to become current.
 pub(super) struct Newcomer {
@@ -15,8 +17,12 @@ pub(super) struct Newcomer {
     pub(super) tx: Tx,
     pub(super) reason: SwapReason,
     pub(super) cause: Cause,
+    /// Who asked for it, if it is gone back to.
+    pub(super) by: Option<Asker>,
     /// Until it is committed it may be aborted.
     pub(super) under_way: UnderWay,
+    /// Noted while it is loaded, if it is a release.
+    pub(super) trial: Option<Trial>,
     /// How often in a row it was turned away for want of something.
     pub(super) failures: u32,
     /// Whether it waits for a version to go.
@@ -34,7 +40,9 @@ impl Newcomer {
             tx,
             reason,
             cause: Cause::default(),
+            by: None,
             under_way,
+            trial: None,
             failures: 0,
             is_queued: false,
             was_told: false,

@@ -54,7 +54,8 @@ impl Swapper {
         if *reason == SwapReason::RolledBack {
             // Goes on where it cannot be written down: it must be possible in any case.
             let line = Line::info("rollback.intent").maybe("from", from.map(VersionId::number));
-            self.core.journal.intent(Some(tx), line.field("to", to.number()));
+            let line = line.field("to", to.number()).maybe("by", newcomer.by);
+            self.core.journal.intent(Some(tx), line);
         }
         {
             let mut history = self.core.history.lock();
@@ -117,7 +118,8 @@ impl Swapper {
             .field("swap_us", publish_time.as_micros())
             .field("calls_old", calls_old)
             .field("outcome", "ok")
-            .field("msg", format!("{to} is current"));
+            .field("msg", format!("{to} is current"))
+            .maybe("release", newcomer.artifact.release);
         self.core.journal.write(Some(tx), line);
         self.core.tell(&Event::Swapped {
             from,

@@ -14,6 +14,7 @@ use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::{Event, SwapReason};
 use crate::journal::Tx;
 use crate::load_error::{LoadError, LoadErrorKind};
+use crate::request::Asker;
 use crate::status::VersionState;
 use crate::swapper::Sha1;
 use crate::verdict::Verdict;
@@ -34,28 +35,52 @@ impl Swapper {
     pub(super) fn roll_back(
         &mut self,
         target: Option<VersionId>,
+        by: Asker,
         left: Left,
     ) -> Result<Verdict, ReloadError> {
         let current = self.core.current();
         let tx = self.core.journal.offer();
-        let returned = match target.or_else(|| self.lineage.previous()) {
+        let returned = match target {
             Some(target) if target == current => return Ok(Verdict::Unchanged { current }),
             _ if self.core.history.lock().is_frozen => Err(self.error(ReloadErrorKind::Frozen)),
-            Some(target) => self.return_to(&tx, target, left),
-            None => self.return_to_earlier_process(&tx, left),
+            Some(target) => self.return_to(&tx, target, by, left),
+            None => self.return_to_earlier(&tx, by, left),
         };
         returned.inspect_err(|error| {
             let line = Line::alert("rollback.impossible").field("from", current.number());
             let line = line.maybe("to", target.map(VersionId::number));
-            self.core.journal.write(Some(&tx), line.failure(&error.code(), error));
+            let line = line.failure(&error.code(), error).field("by", by);
+            self.core.journal.write(Some(&tx), line);
             self.core.refused(&Arc::new(error.clone()));
         })
+    }
+
+    /// Goes back to the latest version before the current one that may still run, of this process or an earlier one.
+    fn return_to_earlier(
+        &mut self,
+        tx: &Tx,
+        by: Asker,
+        left: Left,
+    ) -> Result<Verdict, ReloadError> {
+        let mut passed = None;
+        for target in self.lineage.earlier() {
+            let Some((artifact, _)) = self.lineage.get(target) else { continue };
+            match self.above_floor(&artifact) {
+                Ok(()) => return self.return_to(tx, target, by, left),
+                Err(kind) => {
+                    self.tell_passed(tx, &artifact.fingerprint, &kind);
+                    passed.get_or_insert(LoadError { version: target, path: artifact.path, kind });
+                }
+            }
+        }
+        self.return_to_earlier_process(tx, by, left, passed)
     }
 
     fn return_to(
         &mut self,
         tx: &Tx,
         target: VersionId,
+        by: Asker,
         left: Left,
     ) -> Result<Verdict, ReloadError> {
         let current = self.core.current();
@@ -64,12 +89,17 @@ impl Swapper {
         let Some((artifact, mapped)) = self.lineage.get(target) else {
             return Err(self.error(ReloadErrorKind::UnknownVersion { version: target }));
         };
+        if let Err(kind) = self.above_floor(&artifact) {
+            let path = artifact.path;
+            return Err(self.error(abort::told(LoadError { version: target, path, kind })));
+        }
         // What is mapped becomes current at once; only what is loaded again may be aborted.
         let under_way = match mapped {
             Some(_) => UnderWay::new(Stage::Loading),
             None => self.begin(Some(artifact.fingerprint)),
         };
         let mut newcomer = Newcomer::new(artifact, tx.clone(), SwapReason::RolledBack, under_way);
+        newcomer.by = Some(by);
         let (version, handover) = match mapped {
             Some(version) => self
                 .still_fits(version, &newcomer)
@@ -147,23 +177,25 @@ impl Swapper {
     }
 
     /// Runs a version, and lets changes wait until `resume`.
-    pub(super) fn stay_on(&mut self, target: VersionId) -> Result<Verdict, ReloadError> {
-        let verdict = self.roll_back(Some(target), Left::Alone)?;
+    pub(super) fn stay_on(&mut self, target: VersionId, by: Asker) -> Result<Verdict, ReloadError> {
+        let verdict = self.roll_back(Some(target), by, Left::Alone)?;
         self.core.history.lock().is_paused = true;
         let line = Line::info("manual.stay_on").field("version", target.number());
+        let line = line.field("by", by);
         self.core.journal.write(None, line);
         self.core.tell(&Event::Paused);
         Ok(verdict)
     }
 
     /// Lets what was refused or rolled back be judged again, when the source is looked at next.
-    pub(super) fn clear_quarantine(&mut self) -> usize {
+    pub(super) fn clear_quarantine(&mut self, by: Asker) -> usize {
         let cleared = self.refusals.clear();
         let mut fingerprints = self.clear_records();
         fingerprints.retain(|found| cleared.iter().all(|known| known.fingerprint != *found));
         fingerprints.extend(cleared.iter().map(|artifact| artifact.fingerprint));
         for fingerprint in &fingerprints {
             let line = Line::info("quarantine.clear").field("fp", Sha1(*fingerprint));
+            let line = line.field("by", by);
             self.core.journal.write(None, line);
         }
         for artifact in cleared {
@@ -176,7 +208,7 @@ impl Swapper {
                 self.held_back = Some(Newcomer::new(artifact, tx, reason, under_way));
             }
         }
-        fingerprints.len() + self.clear_aborted()
+        fingerprints.len() + self.clear_aborted(by)
     }
 
     /// Nothing changes what runs any more.

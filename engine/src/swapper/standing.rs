@@ -17,7 +17,8 @@ use crate::audit::Line;
 use crate::error::{ReloadError, ReloadErrorKind};
 use crate::event::SwapReason;
 use crate::journal::Tx;
-use crate::load_error::LoadError;
+use crate::load_error::{LoadError, LoadErrorKind};
+use crate::request::Asker;
 use crate::verdict::Verdict;
 use crate::version_id::{NO_VERSION, VersionId};
 use crate::watch::{Quarantined, Records, Served};
@@ -71,6 +72,33 @@ impl Swapper {
         }
     }
 
+    /// Notes that a release is about to be loaded, for as long as the newcomer is there: if the process ends meanwhile, the next
+    /// one does not try it again as long as anything else can run.
+    pub(super) fn begin_trial(&mut self, newcomer: &mut Newcomer) {
+        if newcomer.artifact.release.is_none() || newcomer.trial.is_some() {
+            return;
+        }
+        match self.record(|records| records.begin_trial(&newcomer.artifact)) {
+            Ok(trial) => newcomer.trial = trial.flatten(),
+            Err(error) => self.tell_unrecorded(&newcomer.tx, &error),
+        }
+    }
+
+    /// Puts into quarantine what earlier processes died of, while they loaded it.
+    pub(crate) fn end_trials(&mut self) {
+        let tx = self.core.journal.offer();
+        match self.record(Records::end_trials) {
+            Ok(ended) => {
+                for why in ended.into_iter().flatten() {
+                    let line = Line::warn("quarantine.add").field("fp", Sha1(why.fingerprint));
+                    let line = line.field("reason", why.code).field("until", "edited");
+                    self.core.journal.write(Some(&tx), line.field("msg", why.message));
+                }
+            }
+            Err(error) => self.tell_unrecorded(&tx, &error),
+        }
+    }
+
     /// Why what the monitor hands over is not to be tried, if it is not.
     pub(super) fn refusal(&mut self, artifact: &Artifact) -> Option<ReloadError> {
         if let Some(error) = self.refusals.get(artifact.fingerprint) {
@@ -113,6 +141,10 @@ impl Swapper {
         for served in self.good(None) {
             let Some(artifact) = self.library(&served) else { continue };
             let tx = self.core.journal.offer();
+            if let Err(kind) = self.above_floor(&artifact) {
+                self.tell_passed(&tx, &artifact.fingerprint, &kind);
+                continue;
+            }
             let line = Line::warn("open.fallback").field("fp", Sha1(artifact.fingerprint));
             let line = line.field("sha256", artifact.content);
             self.core.journal.write(Some(&tx), line.failure(&error.code(), error));
@@ -153,22 +185,67 @@ impl Swapper {
     pub(super) fn return_to_earlier_process(
         &mut self,
         tx: &Tx,
+        by: Asker,
         left: Left,
+        mut passed: Option<LoadError>,
     ) -> Result<Verdict, ReloadError> {
         let current = self.core.current();
-        let running = self.core.slot.load().provenance.content;
-        let good = self.good(running);
-        let Some(artifact) = good.iter().find_map(|served| self.library(served)) else {
-            return Err(self.error(ReloadErrorKind::NoEarlierVersion));
-        };
         let id = self.next_id();
+        let running = self.core.slot.load().provenance.content;
+        let mut found = None;
+        for served in self.good(running) {
+            let Some(artifact) = self.library(&served) else { continue };
+            let Err(kind) = self.above_floor(&artifact) else {
+                found = Some(artifact);
+                break;
+            };
+            self.tell_passed(tx, &artifact.fingerprint, &kind);
+            passed.get_or_insert(LoadError { version: id, path: artifact.path, kind });
+        }
+        let Some(artifact) = found else {
+            let below = |error| ReloadErrorKind::Load(Arc::new(error));
+            return Err(self.error(passed.map_or(ReloadErrorKind::NoEarlierVersion, below)));
+        };
         let mut newcomer = self.of_before(artifact, tx, SwapReason::RolledBack);
+        newcomer.by = Some(by);
         let (version, handover) = self.load_to_return(&mut newcomer, id)?;
         // It came before everything that ran here.
         self.lineage.leave_path();
         let verdict = self.publish(version, &newcomer, handover);
         self.end_of_return(tx, current, left);
         Ok(verdict)
+    }
+
+    /// Whether a library may run by its number: below the floor of its source nothing does, whatever it was before. What has
+    /// no number is not the source's to judge.
+    pub(super) fn above_floor(&self, artifact: &Artifact) -> Result<(), LoadErrorKind> {
+        let Some(release) = artifact.release else { return Ok(()) };
+        match self.floor.lowest() {
+            floor if release < floor => Err(LoadErrorKind::BelowFloor { release, floor }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says that something is not gone back to.
+    pub(super) fn tell_passed(&self, tx: &Tx, fingerprint: &Fingerprint, kind: &LoadErrorKind) {
+        let line = Line::warn("floor.passed").field("fp", Sha1(*fingerprint));
+        let line = match kind {
+            LoadErrorKind::BelowFloor { release, floor } => {
+                line.field("release", release).field("floor", floor)
+            }
+            _ => line,
+        };
+        self.core.journal.write(Some(tx), line.failure(kind.code(), kind));
+    }
+
+    /// Notes that what runs was released again, under this number.
+    pub(super) fn note_released(&mut self, tx: &Tx, id: VersionId, release: Option<u64>) {
+        let Some(number) = release else { return };
+        self.core.history.lock().released(id, release);
+        let Some(content) = self.core.slot.load().provenance.content else { return };
+        if let Err(error) = self.record(|records| records.note_released(content, number)) {
+            self.tell_unrecorded(tx, &error);
+        }
     }
 
     /// What served, and is neither `but` nor what a source in quarantine gave; the latest first.

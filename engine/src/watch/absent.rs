@@ -40,9 +40,23 @@ pub(crate) fn build_report(_artifact: &Artifact) -> Option<PathBuf> {
     None
 }
 
+/// Nothing is noted.
+#[derive(Debug)]
+pub(crate) enum Trial {}
+
 /// Nothing outlasts the process.
 #[derive(Debug)]
 pub(crate) enum Records {}
+
+/// All releases may run: nothing has a number.
+#[derive(Debug, Default)]
+pub(crate) struct Floor;
+
+impl Floor {
+    pub(crate) fn lowest(&self) -> u64 {
+        0
+    }
+}
 
 /// What served in an earlier process.
 #[derive(Debug, Clone, Copy)]
@@ -54,13 +68,14 @@ pub(crate) struct Served {
 /// What an earlier process put into quarantine.
 #[derive(Debug)]
 pub(crate) struct Quarantined {
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) code: String,
     pub(crate) message: String,
 }
 
 impl Quarantined {
-    pub(crate) fn new(_fingerprint: Fingerprint, code: String, message: String) -> Self {
-        Self { code, message }
+    pub(crate) fn new(fingerprint: Fingerprint, code: String, message: String) -> Self {
+        Self { fingerprint, code, message }
     }
 }
 
@@ -78,6 +93,18 @@ impl Records {
         _artifact: &Artifact,
         _copy: &Path,
     ) -> io::Result<Option<Artifact>> {
+        match *self {}
+    }
+
+    pub(crate) fn note_released(&mut self, _content: ContentHash, _release: u64) -> io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) fn begin_trial(&mut self, _artifact: &Artifact) -> io::Result<Option<Trial>> {
+        match *self {}
+    }
+
+    pub(crate) fn end_trials(&mut self) -> io::Result<Vec<Quarantined>> {
         match *self {}
     }
 
@@ -117,6 +144,7 @@ impl Watch {
         let Source::Prebuilt(path) = source else {
             return Err(OpenErrorKind::NoMonitor);
         };
+        swapper.end_trials();
         let verdict = swapper.offer(path);
         if let Some(first) = swapper.first.take() {
             // The channel has room for this one answer.

@@ -8,7 +8,7 @@ use hotswap_artifact::{BuildError, BuildErrorKind, Fingerprint, Host, Source, Ti
 use hotswap_monitor::{
     BuildBackend, BuildSettings, Monitor, Observation, SharedMonitor, StartError, Step,
 };
-pub(crate) use hotswap_monitor::{Quarantined, Records, Served, build_report};
+pub(crate) use hotswap_monitor::{Floor, Quarantined, Records, Served, Trial, build_report};
 
 use crate::audit::Line;
 use crate::core::Core;
@@ -102,6 +102,8 @@ impl Watch {
             // Set once: an engine has one source.
             let _ = core.member.set(monitor.member());
         }
+        swapper.floor = monitor.floor();
+        swapper.end_trials();
         swapper.watch = Some(Self(monitor));
         swapper.notifications = notifications;
         Ok(())
@@ -148,6 +150,11 @@ fn module_dependency() -> String {
 fn record(core: &Core, observation: &Observation) {
     let tx = core.journal.change(observation.change);
     let line = match &observation.step {
+        Step::Assured { kind, name, assurance } => Line::info("source.trust")
+            .field("src", kind)
+            .field("path", name)
+            .field("trust", assurance.level)
+            .field("what", &assurance.text),
         Step::Chosen { kind, name, passed } => {
             let line = Line::info("source.chosen").field("src", kind).field("path", name);
             match passed {
@@ -159,13 +166,14 @@ fn record(core: &Core, observation: &Observation) {
             .field("src", observation.source_kind)
             .field("path", name)
             .field("trig", observation.trigger),
-        Step::Fetched { name, fingerprint, note, elapsed } => Line::info("fetch.ok")
+        Step::Fetched { name, fingerprint, note, release, elapsed } => Line::info("fetch.ok")
             .field("src", observation.source_kind)
             .field("path", name)
             .field("rev", Sha1(*fingerprint))
             .field("fetch_us", elapsed.as_micros())
             .field("outcome", "ok")
-            .maybe("msg", (!note.is_empty()).then_some(note)),
+            .maybe("msg", (!note.is_empty()).then_some(note))
+            .maybe("release", *release),
         Step::FetchRefused { name, error } => Line::warn("fetch.refused")
             .field("src", observation.source_kind)
             .field("path", name)
@@ -271,11 +279,30 @@ fn record(core: &Core, observation: &Observation) {
             .field("msg", message),
         // The swapper writes this one, when the message is there.
         Step::Notified { .. } => return,
+        Step::Refused { error } => {
+            core.history.lock().unreadable = Some(Arc::clone(error));
+            core.tell(&Event::Unreadable { error: Arc::clone(error) });
+            Line::warn("fetch.refused")
+                .field("src", observation.source_kind)
+                .field("path", error.path.display())
+                .field("outcome", "refused")
+                .failure("fetch", &*error.error)
+        }
+        Step::Stale { error } => {
+            core.history.lock().unreadable = Some(Arc::clone(error));
+            core.tell(&Event::Stale { error: Arc::clone(error) });
+            Line::warn("detect.stale")
+                .field("src", observation.source_kind)
+                .field("path", error.path.display())
+                .failure("stale", &*error.error)
+        }
         Step::Unreadable { error } => {
+            core.history.lock().unreadable = Some(Arc::clone(error));
             core.tell(&Event::Unreadable { error: Arc::clone(error) });
             Line::warn("detect.unreadable").failure("unreadable", &**error)
         }
         Step::Readable { .. } => {
+            core.history.lock().unreadable = None;
             core.tell(&Event::Readable);
             Line::info("detect.readable")
         }

@@ -24,6 +24,8 @@ pub struct Artifact {
     pub origin: Origin,
     /// How long the build took; zero for a prebuilt library.
     pub build_time: Duration,
+    /// Its number among the releases of its source, where it has one.
+    pub release: Option<u64>,
     /// A directory for files derived from this one, such as the private copies
     /// that are loaded. It may be missing; create it.
     pub home: PathBuf,

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::{Artifact, BuildError, Fingerprint, Group, UnderWay};
+use crate::{Artifact, BuildError, FetchError, Fingerprint, Group, UnderWay};
 
 /// One message from the monitor: what lies in the source now.
 #[derive(Debug, Clone)]
@@ -98,6 +98,12 @@ impl ScanError {
     #[must_use]
     pub fn new(source_name: impl Into<String>, path: impl Into<PathBuf>, error: io::Error) -> Self {
         Self { source_name: source_name.into(), path: path.into(), error: Arc::new(error) }
+    }
+
+    /// What a source said that code is fetched from, where it is that.
+    #[must_use]
+    pub fn fetch_error(&self) -> Option<&FetchError> {
+        self.error.get_ref()?.downcast_ref()
     }
 }
 

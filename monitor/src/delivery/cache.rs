@@ -70,6 +70,11 @@ impl Cache {
         Ok(entries.into_iter().filter_map(hash).collect())
     }
 
+    /// Whether the manifest of this release lies there as it should.
+    pub(super) fn has_manifest(&self, release: &Release, trust: &Trust) -> bool {
+        self.read(release.verified.hash(), trust).is_some()
+    }
+
     fn read(&self, hash: ContentHash, trust: &Trust) -> Option<Release> {
         let place = self.place(hash);
         let mut bytes = Vec::new();
@@ -169,7 +174,7 @@ impl Cache {
         let place = self.place(verified.hash());
         let installed = self.locked(|| {
             // Somebody else was quicker, and may be copying from it.
-            if verified.verify_directory(&place).is_ok() {
+            if self.has_manifest(release, trust) && verified.verify_directory(&place).is_ok() {
                 return Ok(());
             }
             remove(&place)?;

@@ -35,7 +35,8 @@ pub(super) fn code(release: &Release, module: &str, directory: &Path) -> Source 
 impl HandOver<'_> {
     /// Copies what is kept, or fetches it before.
     pub(super) fn fetch(&mut self, release: &Release, place: usize) -> Result<(), FetchError> {
-        if self.copied(release)?.is_none() {
+        // Without its manifest it would be no help when places are down.
+        if self.cache.has_manifest(release, self.trust) && self.copied(release)?.is_none() {
             return Ok(());
         }
         self.clear()?;

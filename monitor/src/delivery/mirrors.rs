@@ -108,6 +108,8 @@ impl Mirrors {
         mirror.failures = mirror.failures.saturating_add(1);
         let time = clock::backoff(PASSED_OVER, mirror.failures, PASSED_OVER_MAX);
         mirror.passed_until = Some(clock::now() + time);
+        // However long its answer was said to be good for: it may be put right before.
+        mirror.place.refresh();
     }
 }
 

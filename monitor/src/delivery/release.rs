@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::mirrors::told;
 use hotswap_artifact::{FetchError, Fingerprint};
-use hotswap_trust::{Accepted, CodeKind, FileEntry, Level, News, Signed, Trust, Verified};
+use hotswap_trust::{Accepted, CodeKind, FileEntry, News, Signed, Trust, Verified};
 
 /// A release whose manifest is believed, and the bytes that said so.
 #[derive(Debug)]
@@ -73,12 +74,20 @@ pub(super) enum Ground {
 }
 
 impl Offer {
+    /// Why it is one that was kept, if it is.
+    pub(super) fn why_kept(&self) -> Option<&FetchError> {
+        match &self.ground {
+            Ground::Kept(why) => Some(why),
+            Ground::Placed { .. } => None,
+        }
+    }
+
     /// Who made it, which it is, and what is odd about it: for the log.
     pub(super) fn note(&self) -> String {
         let verified = &self.release.verified;
         let mut note = verified.described();
         match &self.ground {
-            Ground::Kept(why) => note.push_str(&format!("; from the cache: {why}")),
+            Ground::Kept(why) => note.push_str(&format!("; from the cache: {}", told(why))),
             Ground::Placed { accepted, .. } => {
                 if let News::Gap { accepted, previous } = accepted.news() {
                     let gap = format!(
@@ -94,9 +103,6 @@ impl Offer {
                     note.push_str(&text);
                 }
             }
-        }
-        if verified.level() == Level::L0 {
-            note.push_str("; nobody has to have signed it");
         }
         note
     }

@@ -1,5 +1,6 @@
 //! The releases of one module, as a monitor sees them.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::cache::Cache;
 use super::error::{ReleasesError, ReleasesErrorKind};
 use super::hand_over::HandOver;
 use super::homes::Homes;
-use super::mirrors::{Mirrors, all_failed};
+use super::mirrors::{Mirrors, all_failed, told};
 use super::release::{Ground, Offer, Release};
 use super::{Base as _, Place, ReleaseDirectory};
 
@@ -340,7 +341,10 @@ impl Releases {
                 }
             };
             match store.remember(&self.subject, accepted) {
-                Ok(()) => return Ok(offer),
+                Ok(()) => {
+                    *self.floor.lock() = Some(accepted.state().floor());
+                    return Ok(offer);
+                }
                 // Another process accepted a release since this one was checked: perhaps a newer one.
                 Err(StateError { kind: StateErrorKind::Changed { .. }, .. }) => {
                     hand_over.clear()?;
@@ -354,18 +358,18 @@ impl Releases {
         )))
     }
 
-    /// Hands out the newest release that is kept and undamaged.
+    /// Hands out the newest release that is kept and undamaged, for this reason.
     fn hand_out_kept(
         &self,
         looks: &mut Looks,
         directory: &Path,
-        why: FetchError,
+        mut why: FetchError,
     ) -> Result<Offer, FetchError> {
         for offer in self.kept(&why)? {
             looks.offer = Some(offer);
             match self.hand_out(looks, directory) {
                 Ok(offer) => return Ok(offer),
-                Err(error) => log::debug!("{error}"),
+                Err(error) => why = and(&why, &error),
             }
         }
         Err(why)
@@ -379,6 +383,11 @@ impl Fetch for Releases {
 
     fn name(&self) -> &str {
         self.places.first().map_or(&self.module, |place| place.name())
+    }
+
+    /// Of what served when anybody was believed nothing is gone back to by who believes keys.
+    fn lasting_name(&self) -> Cow<'_, str> {
+        format!("{} {}", self.name(), self.trust.level().name()).into()
     }
 
     /// While nothing was handed out, what is kept answers for places that are down, lie, or have nothing that is current.
@@ -406,8 +415,12 @@ impl Fetch for Releases {
     fn fetch(&self, directory: &Path) -> Result<Fetched, FetchError> {
         let mut looks = self.looks.lock();
         let looks = &mut *looks;
+        let why = looks.offer.as_ref().and_then(Offer::why_kept).cloned();
         let offer = match self.hand_out(looks, directory) {
-            Err(error) if !looks.has_handed_out => self.hand_out_kept(looks, directory, error)?,
+            Err(error) if !looks.has_handed_out => {
+                let why = why.map_or_else(|| error.clone(), |why| and(&why, &error));
+                self.hand_out_kept(looks, directory, why)?
+            }
             handed_out => handed_out?,
         };
         looks.has_handed_out = true;
@@ -455,6 +468,13 @@ impl From<Releases> for Source {
     fn from(releases: Releases) -> Self {
         Self::fetched(releases)
     }
+}
+
+/// A failure, and another that came of it.
+fn and(first: &FetchError, second: &FetchError) -> FetchError {
+    let mut both = FetchError::unavailable(format!("{}; {}", told(first), told(second)));
+    both.kind = first.kind;
+    both
 }
 
 /// What is remembered cannot be read or written, and nothing is taken without it.

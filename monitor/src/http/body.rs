@@ -1,7 +1,7 @@
 //! What an answer contains, read within limits.
 
 use std::io::Read as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hotswap_artifact::FetchError;
 use hotswap_system::clock;
@@ -30,9 +30,9 @@ impl Pace {
         Self { bytes_per_second, waited: Duration::ZERO, bytes: 0 }
     }
 
-    /// Whether it is too slow, now that so much came since then.
-    fn is_too_slow(&mut self, bytes: usize, since: Instant) -> bool {
-        self.waited += clock::since(since);
+    /// Whether it is too slow, now that so much came after so long.
+    pub(super) fn is_too_slow(&mut self, bytes: usize, waited: Duration) -> bool {
+        self.waited += waited;
         self.bytes += bytes as u64;
         let counted = self.waited.saturating_sub(RATE_GRACE).as_secs();
         self.bytes < counted.saturating_mul(self.bytes_per_second)
@@ -69,7 +69,7 @@ pub(super) fn read(
             return Ok(());
         }
         client.check_wanted()?;
-        if pace.is_too_slow(read, begin) {
+        if pace.is_too_slow(read, clock::since(begin)) {
             return Err(FetchError::unavailable(format!(
                 "{origin} sends less than {} bytes a second",
                 pace.bytes_per_second

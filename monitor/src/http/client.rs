@@ -15,6 +15,7 @@ use ureq::{Agent, Body};
 use super::Mirror;
 use super::address::Origin;
 use super::body::Pace;
+use super::credential::Credential;
 use super::failure::{failure, is_about_certificates};
 use super::headers::Validators;
 
@@ -140,6 +141,7 @@ impl Client {
         let patience = self.patience.with(question.bytes).saturating_add(wait);
         let origin = self.origin();
         let mut path = question.path.clone();
+        self.mirror.check_logger()?;
         for _ in 0..=REDIRECTS_MAX {
             let agent = self.agent()?;
             let url = format!("{origin}{path}");
@@ -170,8 +172,7 @@ impl Client {
     }
 
     fn write(&self, question: &Question<'_>, headers: &mut HeaderMap) {
-        let credential = self.mirror.credential.as_ref().and_then(|credential| credential.header());
-        if let Some(value) = credential {
+        if let Some(value) = self.mirror.credential.as_ref().and_then(Credential::header) {
             headers.insert(AUTHORIZATION, value.clone());
         }
         if let Some(Validators { etag, modified }) = question.known {

@@ -47,7 +47,7 @@ fn of_io(origin: &Origin, error: io::Error) -> FetchError {
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => "ended the connection in the middle of its answer",
+        | io::ErrorKind::BrokenPipe => "ended the connection before its answer was whole",
         _ => "cannot be reached",
     };
     FetchError::unavailable(format!("{origin} {what}")).caused_by(error)
@@ -69,7 +69,8 @@ fn of_tls(origin: &Origin, error: rustls::Error) -> FetchError {
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
                 "shows a certificate for another name: use the name that it is for, or somebody else answers"
             }
-            Certificate::UnknownIssuer => {
+            // The other is one of the same name, with another key.
+            Certificate::UnknownIssuer | Certificate::BadSignature => {
                 "shows a certificate by an authority that is not believed: name the file of its own authority with `ca_file`, or somebody else answers"
             }
             _ => "shows a certificate that is not to be believed",

@@ -58,7 +58,7 @@ fn run(asked: &Weak<Asked>, stop: &StopSignal) {
     let mut waiter = Waiter::default();
     while !stop.is_stopped() {
         let Some(asked) = asked.upgrade() else { return };
-        let pause = waiter.wait_for(&asked);
+        let pause = waiter.hear(&asked);
         let renewed = asked.renewed().clone();
         drop(asked);
         if pause.is_zero() {
@@ -74,7 +74,7 @@ fn run(asked: &Weak<Asked>, stop: &StopSignal) {
 
 /// How it went until now.
 #[derive(Default)]
-struct Waiter {
+pub(super) struct Waiter {
     /// What it was that is no more, when that was last told.
     gone: Option<Arc<Validators>>,
     /// How often in a row it was of no use to ask.
@@ -84,7 +84,7 @@ struct Waiter {
 impl Waiter {
     /// Waits until the server says something, and makes monitors look if that is news. How long to leave it alone, unless
     /// something is read before.
-    fn wait_for(&mut self, asked: &Asked) -> Duration {
+    pub(super) fn hear(&mut self, asked: &Asked) -> Duration {
         let Some(known) = asked.validators() else { return PAUSE_MAX };
         if self.gone.as_ref().is_some_and(|gone| Arc::ptr_eq(gone, &known)) {
             // Told, and not read yet.

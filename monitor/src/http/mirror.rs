@@ -84,4 +84,16 @@ impl Mirror {
         }
         Ok(())
     }
+
+    /// Whether what it is shown stays out of the host's log: the client writes down every byte that it sends, at the lowest level.
+    pub(super) fn check_logger(&self) -> Result<(), FetchError> {
+        let is_written_down = log::log_enabled!(target: "ureq_proto::util", log::Level::Trace);
+        match is_written_down && self.credential.is_some() {
+            true => Err(FetchError::unavailable(format!(
+                "the program's logger takes `trace` of `ureq_proto`, which would show what {} is shown: have it leave that out",
+                self.address.origin
+            ))),
+            false => Ok(()),
+        }
+    }
 }

@@ -73,6 +73,13 @@ impl HttpPlace {
     }
 }
 
+#[cfg(test)]
+impl HttpPlace {
+    pub(super) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+}
+
 impl Asked {
     /// What the last answer is known by.
     pub(super) fn validators(&self) -> Option<Arc<Validators>> {

@@ -6,8 +6,10 @@
 
 pub(crate) mod index;
 pub(crate) mod projects;
+mod record_text;
 pub(crate) mod records;
 pub(crate) mod report;
+pub(crate) mod trial;
 mod whole;
 
 use std::collections::BTreeSet;
@@ -59,7 +61,16 @@ pub(crate) fn store(
         }
     };
     let bytes = fs::metadata(&path).map_err(io_kind("read", &path))?.len();
-    Ok(Artifact { path, fingerprint, content, bytes, origin: built.origin, build_time, home })
+    Ok(Artifact {
+        path,
+        fingerprint,
+        content,
+        bytes,
+        origin: built.origin,
+        build_time,
+        release: None,
+        home,
+    })
 }
 
 /// What lies in the store under the name of some bytes.
@@ -91,7 +102,16 @@ pub(crate) fn find(
     touch(&path);
     let Ok(bytes) = fs::metadata(&path).map(|found| found.len()) else { return Found::Absent };
     let (origin, home) = (Origin::Built, target_dir.join("stage"));
-    Found::Whole(Artifact { path, fingerprint, content, bytes, origin, build_time, home })
+    Found::Whole(Artifact {
+        path,
+        fingerprint,
+        content,
+        bytes,
+        origin,
+        build_time,
+        release: None,
+        home,
+    })
 }
 
 /// Links the library under a name of its own, hashes *that* inode, and gives it

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use hotswap_artifact::{Artifact, ContentHash, Fingerprint, FingerprintHasher, Origin, Source};
 use hotswap_system::fs;
-use serde_json::{Value, json};
 
+use super::record_text::{parse_quarantined, parse_served, render_quarantined, render_served};
 use super::{Found, SOURCES_MAX, find, keep, trim, trim_libraries, whole};
 use crate::BuildSettings;
 use crate::project::features;
@@ -30,10 +30,10 @@ const FORMAT: &str = concat!("hotswap-records 1 ", env!("CARGO_PKG_VERSION"));
 /// What is noted about one source, built in one way. It lies in the store of the target directory.
 #[derive(Debug)]
 pub struct Records {
-    key: String,
+    pub(super) key: String,
     /// Where the store was said to be; otherwise it is where the libraries come from.
     is_chosen: bool,
-    store: Option<PathBuf>,
+    pub(super) store: Option<PathBuf>,
     served: Vec<Served>,
 }
 
@@ -47,6 +47,8 @@ pub struct Served {
     pub content: ContentHash,
     /// How long the build took.
     pub build_time: Duration,
+    /// Its number among the releases of its source, where it has one.
+    pub release: Option<u64>,
 }
 
 /// A source that is not to be tried again.
@@ -105,7 +107,7 @@ impl Records {
     pub fn library(&self, served: &Served) -> Option<Artifact> {
         let target_dir = self.store.as_deref()?.parent()?;
         match find(target_dir, served.fingerprint, served.content, served.build_time) {
-            Found::Whole(artifact) => Some(artifact),
+            Found::Whole(artifact) => Some(Artifact { release: served.release, ..artifact }),
             Found::Damaged | Found::Absent => None,
         }
     }
@@ -129,8 +131,8 @@ impl Records {
             Origin::Built => None,
             Origin::Foreign => Some(put(artifact, copy, &store)?),
         };
-        let Artifact { fingerprint, content, build_time, .. } = *artifact;
-        let latest = Served { fingerprint, content, build_time };
+        let Artifact { fingerprint, content, build_time, release, .. } = *artifact;
+        let latest = Served { fingerprint, content, build_time, release };
         if self.served.first() == Some(&latest) {
             return Ok(kept);
         }
@@ -138,6 +140,24 @@ impl Records {
         let served = std::iter::once(&latest).chain(earlier).take(SERVED_MAX).copied().collect();
         self.replace_served(&store, served)?;
         Ok(kept)
+    }
+
+    /// Notes that what served was released once more, under this number.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written; it is not noted then.
+    pub fn note_released(&mut self, content: ContentHash, release: u64) -> io::Result<()> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
+        let is_news = |served: &Served| served.content == content && served.release < Some(release);
+        if !self.served.iter().any(is_news) {
+            return Ok(());
+        }
+        let mut served = self.served.clone();
+        served.iter_mut().filter(|served| is_news(served)).for_each(|served| {
+            served.release = Some(release);
+        });
+        self.replace_served(&store, served)
     }
 
     /// Why a source is not to be tried again, if it is not. `artifact` is what it gave.
@@ -162,6 +182,11 @@ impl Records {
     /// When it cannot be written; it is not noted then.
     pub fn quarantine(&mut self, artifact: &Artifact, why: &Quarantined) -> io::Result<bool> {
         self.follow(artifact);
+        self.quarantine_found(why)
+    }
+
+    /// As `quarantine`, of what nobody has at hand.
+    pub(super) fn quarantine_found(&mut self, why: &Quarantined) -> io::Result<bool> {
         let Some(store) = self.store.clone() else { return Ok(false) };
         let directory = store.join(QUARANTINE);
         let path = self.quarantine_file(&store, why.fingerprint);
@@ -284,7 +309,7 @@ fn put(artifact: &Artifact, copy: &Path, store: &Path) -> io::Result<Artifact> {
     let target_dir = store.parent().unwrap_or(store);
     let Artifact { fingerprint, content, build_time, .. } = *artifact;
     if let Found::Whole(kept) = find(target_dir, fingerprint, content, build_time) {
-        return Ok(kept);
+        return Ok(Artifact { release: artifact.release, ..kept });
     }
     let (path, kept) = keep(copy, store).map_err(io::Error::other)?;
     if kept != content {
@@ -302,48 +327,6 @@ fn served_file(store: &Path, key: &str) -> PathBuf {
 
 fn read_served(store: &Path, key: &str) -> Option<Vec<Served>> {
     parse_served(&fs::read(served_file(store, key)).ok()?)
-}
-
-fn render_served(served: &[Served]) -> String {
-    let entry = |served: &Served| {
-        json!({
-            "fingerprint": served.fingerprint.to_string(),
-            "content": served.content.to_string(),
-            "build_ns": u64::try_from(served.build_time.as_nanos()).unwrap_or(u64::MAX),
-        })
-    };
-    whole::seal(&json!({ "served": served.iter().map(entry).collect::<Value>() }).to_string())
-}
-
-fn parse_served(bytes: &[u8]) -> Option<Vec<Served>> {
-    let value: Value = serde_json::from_str(whole::unseal(bytes)?).ok()?;
-    let entry = |value: &Value| {
-        Some(Served {
-            fingerprint: value["fingerprint"].as_str()?.parse().ok()?,
-            content: value["content"].as_str()?.parse().ok()?,
-            build_time: Duration::from_nanos(value["build_ns"].as_u64()?),
-        })
-    };
-    value["served"].as_array()?.iter().map(entry).collect()
-}
-
-fn render_quarantined(quarantined: &Quarantined) -> String {
-    let line = json!({
-        "fingerprint": quarantined.fingerprint.to_string(),
-        "code": quarantined.code,
-        "message": quarantined.message,
-    });
-    whole::seal(&line.to_string())
-}
-
-fn parse_quarantined(bytes: &[u8]) -> Option<Quarantined> {
-    let value: Value = serde_json::from_str(whole::unseal(bytes)?).ok()?;
-    let text = |name: &str| value[name].as_str().map(str::to_owned);
-    Some(Quarantined {
-        fingerprint: value["fingerprint"].as_str()?.parse().ok()?,
-        code: text("code")?,
-        message: text("message")?,
-    })
 }
 
 #[cfg(test)]
@@ -450,6 +433,7 @@ mod tests {
             bytes: 7,
             origin: Origin::Foreign,
             build_time: Duration::ZERO,
+            release: Some(3),
             home: directory.path().to_owned(),
         };
         let mut records = records(&target_dir);
@@ -517,24 +501,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_torn_or_altered_says_nothing() {
-        let served = Served {
-            fingerprint: Fingerprint::of(b"x"),
-            content: ContentHash::of(b"x"),
-            build_time: Duration::from_secs(1),
+    fn what_served_keeps_its_release_and_the_highest_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut first = records(directory.path());
+        let (old, new) = (built(directory.path(), "old"), built(directory.path(), "new"));
+        let releases = |records: &Records| {
+            records.served().iter().map(|served| served.release).collect::<Vec<_>>()
         };
-        let why = Quarantined::new(served.fingerprint, "code", "message");
-        let (one, two) = (render_served(&[served]), render_quarantined(&why));
-        assert_eq!(parse_served(one.as_bytes()), Some(vec![served]));
-        assert_eq!(parse_quarantined(two.as_bytes()), Some(why));
-        for text in [one, two] {
-            for end in 0..text.len() {
-                let mut altered = text.clone().into_bytes();
-                altered[end] ^= 1;
-                for bytes in [&text.as_bytes()[..end], &altered] {
-                    assert_eq!((parse_served(bytes), parse_quarantined(bytes)), (None, None));
-                }
-            }
-        }
+        first.note_served(&old, Path::new("")).unwrap();
+        first.note_served(&Artifact { release: Some(5), ..new.clone() }, Path::new("")).unwrap();
+        first.note_released(new.content, 7).unwrap();
+        first.note_released(new.content, 6).unwrap();
+        first.note_released(ContentHash::of(b"another"), 9).unwrap();
+        let second = records(directory.path());
+        assert_eq!(releases(&second), [Some(7), None]);
+        assert_eq!(second.library(&second.served()[0]).unwrap().release, Some(7));
     }
 }

@@ -100,6 +100,7 @@ mod tests {
             bytes: 7,
             origin: Origin::Built,
             build_time: Duration::from_millis(812),
+            release: None,
             home: directory.path().join("stage"),
         };
         let digest = Fingerprint::of(b"fn main() {}");

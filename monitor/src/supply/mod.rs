@@ -3,6 +3,7 @@
 //! What is fetched lies below the target directory, at a path of its own that stays the same, and is scanned and built like
 //! a directory of the user's. A path alone needs nothing of this.
 
+mod floor;
 mod slot;
 
 use std::io;
@@ -11,13 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hotswap_artifact::{
-    Attachment, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint, Pause, ScanError, Source,
-    WhenDown, Woken,
+    Assurance, Attachment, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint, Pause,
+    ScanError, Source, WhenDown, Woken,
 };
 use hotswap_system::{clock, fs};
 
 use crate::BuildSettings;
 use crate::scan::{absolute, walk};
+pub use floor::Floor;
 use slot::Slot;
 
 /// How long it is before a source that could not be asked is asked again. Each time in a row it is twice as long.
@@ -39,6 +41,8 @@ pub(crate) struct Supply {
     failed: Option<Failed>,
     /// Why a source before that was passed over.
     passed: Option<ScanError>,
+    /// The number of the release that was delivered last, if it has one.
+    release: Option<u64>,
 }
 
 struct Member {
@@ -88,6 +92,7 @@ pub(crate) struct Delivery {
 pub(crate) struct DeliveryNote {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) text: String,
+    pub(crate) release: Option<u64>,
 }
 
 /// Why a source gives nothing.
@@ -126,6 +131,32 @@ impl Supply {
             current: None,
             failed: None,
             passed: None,
+            release: None,
+        })
+    }
+
+    /// By what each source is believed that is asked for code of others: its kind, its name, and that.
+    pub(crate) fn assurances(&self) -> Vec<(&'static str, String, Assurance)> {
+        let assured = |fetch: &Arc<dyn Fetch>| {
+            Some((fetch.kind(), fetch.name().to_owned(), fetch.assurance()?))
+        };
+        self.fetches().filter_map(assured).collect()
+    }
+
+    /// Which releases may run, for whoever decides what runs.
+    pub(crate) fn floor(&self) -> Floor {
+        Floor { fetches: self.fetches().cloned().collect() }
+    }
+
+    /// The number of the release that was delivered last, if it has one.
+    pub(crate) fn release(&self) -> Option<u64> {
+        self.release
+    }
+
+    fn fetches(&self) -> impl Iterator<Item = &Arc<dyn Fetch>> {
+        self.members.iter().filter_map(|member| match &member.code {
+            MemberCode::Fetched(fetch) => Some(fetch),
+            MemberCode::Local(_) => None,
         })
     }
 
@@ -137,13 +168,6 @@ impl Supply {
     /// Tells all sources what is to run what they give, and how to have it looked at.
     pub(crate) fn attach(&self, monitor: &Attachment) {
         self.fetches().for_each(|fetch| fetch.attach(monitor));
-    }
-
-    fn fetches(&self) -> impl Iterator<Item = &Arc<dyn Fetch>> {
-        self.members.iter().filter_map(|member| match &member.code {
-            MemberCode::Fetched(fetch) => Some(fetch),
-            MemberCode::Local(_) => None,
-        })
     }
 
     /// What the monitor is to go by; `None` as long as it is what it goes by. A source that could not be asked is asked again
@@ -235,6 +259,7 @@ impl Supply {
                     fetched: None,
                 };
                 self.current = Some(choice);
+                self.release = None;
                 return Ok(delivery);
             }
             MemberCode::Fetched(fetch) => Arc::clone(fetch),
@@ -245,13 +270,15 @@ impl Supply {
                 .map(|slot| none.insert(slot)),
         };
         let fetched = slot.and_then(|slot| slot.fetch(&*fetch));
+        let fetched = fetched.and_then(|fetched| above_floor(fetched, fetch.floor()));
         match fetched {
-            Ok(Fetched { fingerprint, code, dependencies, note, .. }) => {
+            Ok(Fetched { fingerprint, code, dependencies, note, release, .. }) => {
+                self.release = release;
                 self.current = Some(Choice { fingerprint: Some(fingerprint), ..choice });
                 let mut settings = self.settings.clone();
                 settings.target_dir = Some(self.target_dir.clone());
                 settings.file_dependencies.extend(dependencies);
-                let fetched = Some(DeliveryNote { fingerprint, text: note });
+                let fetched = Some(DeliveryNote { fingerprint, text: note, release });
                 Ok(Delivery { source: code, settings, fetched })
             }
             Err(error) if error.kind == FetchErrorKind::Refused => {
@@ -334,6 +361,20 @@ impl Supply {
         let retry_at = clock::now() + clock::backoff(RETRY_DELAY, failures, RETRY_DELAY_MAX);
         self.failed = Some(Failed { error: error.clone(), failures, retry_at });
         error
+    }
+}
+
+/// What lies below the floor of its own source does not run, whoever forgot to refuse it; and a source that has a floor numbers
+/// its releases.
+fn above_floor(fetched: Fetched, floor: u64) -> Result<Fetched, FetchError> {
+    match fetched.release {
+        Some(release) if release < floor => Err(FetchError::refused(format!(
+            "it is release {release}, and none below {floor} may run any more"
+        ))),
+        None if floor > 0 => Err(FetchError::refused(format!(
+            "it has no number, and no release below {floor} may run any more"
+        ))),
+        _ => Ok(fetched),
     }
 }
 

@@ -260,11 +260,12 @@ impl Watch {
         &mut self,
         change: &Change,
         round: &Round,
-        artifact: Artifact,
+        mut artifact: Artifact,
     ) -> Result<(), Interrupted> {
         let fingerprint = artifact.fingerprint;
-        self.notify(round, Some(change), Outcome::Ready(artifact))?;
-        self.memory.handed_over = Some(fingerprint);
+        artifact.release = self.supply.as_ref().and_then(Supply::release);
+        self.notify(round, Some(change), Outcome::Ready(artifact.clone()))?;
+        self.memory.handed_over = Some(artifact);
         self.tell(change, Step::Notified { fingerprint });
         Ok(())
     }

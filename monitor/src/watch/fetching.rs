@@ -38,6 +38,7 @@ impl Watch {
     /// Has fetched what there is to fetch, and told.
     pub(super) fn refresh(&mut self, round: &Round) -> Result<Supplied, ScanError> {
         let is_asked = self.is_asked(round) || !matches!(round.trigger, Trigger::Poll);
+        self.tell_assurances(round);
         let Some(supply) = &mut self.supply else { return Ok(Supplied::Same) };
         let Some(choice) = supply.choose(is_asked)? else {
             return Ok(match &self.memory.refused {
@@ -67,6 +68,7 @@ impl Watch {
                         name: name.clone(),
                         fingerprint: note.fingerprint,
                         note: note.text.clone(),
+                        release: note.release,
                         elapsed: clock::since(begin),
                     };
                     self.announce(round, step);
@@ -90,6 +92,17 @@ impl Watch {
                 Err(error)
             }
             None => Ok(Supplied::Same),
+        }
+    }
+
+    /// Tells once by what the sources are believed.
+    fn tell_assurances(&mut self, round: &Round) {
+        if std::mem::replace(&mut self.memory.is_assurance_told, true) {
+            return;
+        }
+        let assurances = self.supply.as_ref().map(Supply::assurances).unwrap_or_default();
+        for (kind, name, assurance) in assurances {
+            self.announce(round, Step::Assured { kind, name, assurance });
         }
     }
 

@@ -8,6 +8,7 @@ mod quiet;
 mod recall;
 mod settle;
 mod supervise;
+mod unreadable;
 mod waiting;
 
 use std::collections::BTreeSet;
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 use hotswap_artifact::{
-    BuildError, BuildErrorKind, Cause, Fingerprint, Group, Notification, Outcome, ScanError,
-    Source, Stage, Ticket, Trigger, UnderWay,
+    Artifact, BuildError, BuildErrorKind, Cause, Fingerprint, Group, Notification, Outcome,
+    ScanError, Source, Stage, Ticket, Trigger, UnderWay,
 };
 use hotswap_system::clock;
 use hotswap_system::fault::{self, Operation};
@@ -106,7 +107,9 @@ pub(crate) struct Memory {
     /// Whether the backend is that of another source.
     is_backend_old: bool,
     /// What was handed over last.
-    handed_over: Option<Fingerprint>,
+    handed_over: Option<Artifact>,
+    /// Whether it was told by what the sources are believed.
+    is_assurance_told: bool,
     /// What the last decision was about: as long as the source looks like this,
     /// there is nothing to do.
     decided: Option<Fingerprint>,
@@ -145,6 +148,10 @@ impl Memory {
     fn forget_differing(&mut self) {
         self.differing.clear();
         self.searched.clear();
+    }
+
+    fn is_handed_over(&self, fingerprint: Fingerprint) -> bool {
+        self.handed_over.as_ref().is_some_and(|artifact| artifact.fingerprint == fingerprint)
     }
 
     /// The number of the next change.
@@ -226,6 +233,7 @@ impl Watch {
             && again.is_none()
             && self.memory.decided == Some(scan.fingerprint)
             && !self.is_retry(round, &scan)
+            && self.released_anew(scan.fingerprint).is_none()
         {
             return self.nothing_new(round, &scan).map(|()| None);
         }
@@ -398,7 +406,9 @@ impl Watch {
         self.renew_backend();
         let fingerprint = scan.fingerprint;
         self.memory.decided = Some(fingerprint);
-        let verdict = if self.memory.handed_over == Some(fingerprint) {
+        let verdict = if let Some(artifact) = self.released_anew(fingerprint) {
+            Verdict::Recalled { artifact, elapsed: Duration::ZERO, warnings: 0 }
+        } else if self.memory.is_handed_over(fingerprint) {
             Verdict::Unchanged(fingerprint)
         } else if let Some(error) = self.known_bad(fingerprint) {
             Verdict::KnownBad(error)
@@ -449,9 +459,17 @@ impl Watch {
     /// Whether the last attempt failed for a reason outside the source, and
     /// somebody asks for another one, or it is time for one.
     fn is_retry(&self, round: &Round, scan: &Scan) -> bool {
-        let is_undecided = self.memory.handed_over != Some(scan.fingerprint)
+        let is_undecided = !self.memory.is_handed_over(scan.fingerprint)
             && self.known_bad(scan.fingerprint).is_none();
         is_undecided && (self.is_asked(round) || self.is_retry_due(scan.fingerprint))
+    }
+
+    /// What was handed over last, if it is a release of another number now: by that it is decided what may run.
+    fn released_anew(&self, fingerprint: Fingerprint) -> Option<Artifact> {
+        let handed_over = self.memory.handed_over.as_ref()?;
+        let release = self.supply.as_ref()?.release();
+        let is_anew = handed_over.fingerprint == fingerprint && handed_over.release != release;
+        is_anew.then(|| handed_over.clone())
     }
 
     /// The source looks as it did at the last decision.
@@ -467,32 +485,10 @@ impl Watch {
             return Ok(());
         }
         let outcome = match self.known_bad(fingerprint) {
-            Some(error) if self.memory.handed_over != Some(fingerprint) => Outcome::Failed(error),
+            Some(error) if !self.memory.is_handed_over(fingerprint) => Outcome::Failed(error),
             _ => Outcome::Unchanged(fingerprint),
         };
         self.notify(round, None, outcome)
-    }
-
-    fn unreadable(&mut self, round: &Round, error: ScanError) -> Result<(), Interrupted> {
-        let reason = (error.path.clone(), error.error.to_string());
-        let error = Arc::new(error);
-        if self.memory.unreadable.as_ref() != Some(&reason) {
-            let change = self.change(round.trigger, Cause::default());
-            let told = Arc::clone(&error);
-            self.tell(&change, Step::Unreadable { error: told });
-            self.memory.unreadable = Some(reason);
-        }
-        if self.is_asked(round) || self.group.is_some() {
-            self.notify(round, None, Outcome::Unreadable(error))?;
-        }
-        Ok(())
-    }
-
-    fn readable(&mut self, round: &Round) {
-        if self.memory.unreadable.take().is_some() {
-            let (number, trigger) = (self.memory.change, round.trigger);
-            self.observer.tell(number, trigger, Step::Readable {});
-        }
     }
 
     /// Whether anybody waits for an answer.

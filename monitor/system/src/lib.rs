@@ -5,6 +5,8 @@
 //! test can list the steps that a piece of work takes ([`fault`]), make any of them fail or panic, and stop the clock.
 //! Without it the functions are those of the standard library.
 //!
+//! Web servers are asked by a crate that has sockets of its own; before each question `fault::Operation::Ask` is checked.
+//!
 //! No part of the public API of hotswap-engine: this may change with every release.
 
 pub mod clock;

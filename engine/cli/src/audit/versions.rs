@@ -60,7 +60,8 @@ fn part(run: &EngineRun, paint: Paint) -> String {
                 format!("v{}", version.version),
                 version_state(run, version),
                 words::time(version.since),
-                words::short(version.fingerprint.as_deref().unwrap_or("-")).to_owned(),
+                words::short(version.fingerprint.as_deref().unwrap_or("-")).to_owned()
+                    + &version.release.map_or(String::new(), |number| format!(" release {number}")),
                 words::short(version.content.as_deref().unwrap_or("-")).to_owned(),
                 version.tx.clone(),
             ]
@@ -109,6 +110,7 @@ fn lines(run: &EngineRun) -> String {
                 "since": humantime::format_rfc3339_micros(version.since).to_string(),
                 "fp": version.fingerprint,
                 "sha256": version.content,
+                "release": version.release,
                 "report": version.report,
                 "tx": version.tx,
             })

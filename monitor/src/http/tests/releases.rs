@@ -1,0 +1,224 @@
+//! The way of a release: from a server into a directory, checked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotswap_artifact::{Collection as _, Fetch as _, FetchErrorKind, ModuleName, Source};
+use hotswap_trust::{CodeKind, KeyPair, Manifest, PublicKeys, Signed, Timestamp, Trust};
+use parking_lot::Mutex;
+
+use super::server::{Reply, Server, ok, status};
+use super::*;
+use crate::delivery::Releases;
+use crate::http::{HttpModules, HttpSource};
+
+/// What lies on a server, by path.
+#[derive(Clone, Default)]
+struct Site(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+
+impl Site {
+    /// Serves it as any server does.
+    fn serve(&self) -> Server {
+        let files = Arc::clone(&self.0);
+        Server::new(move |request| {
+            let files = files.lock();
+            let Some(bytes) = files.get(&request.path) else { return status(404, &[], "no") };
+            let etag = format!("\"{}\"", ContentHash::of(bytes));
+            match request.header("if-none-match") == Some(etag.as_str()) {
+                true => status(304, &[("etag", &etag)], ""),
+                false => ok(&[("etag", &etag), ("cache-control", "max-age=600")], bytes),
+            }
+        })
+    }
+
+    fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
+        self.0.lock().insert(format!("/modules/greet/{path}"), bytes.into());
+    }
+
+    fn manifest(&self) -> Option<Vec<u8>> {
+        self.0.lock().get("/modules/greet/stable/hotswap.manifest").cloned()
+    }
+
+    /// Publishes a release of one file of source.
+    fn publish(&self, key: &KeyPair, number: u64, text: &str) {
+        let expires = Timestamp::now().after(Duration::from_secs(3600));
+        let mut manifest = Manifest::new("greet", CodeKind::File, expires);
+        manifest.counter = number;
+        let path = FilePath::new("greet.rs").unwrap();
+        let hash = ContentHash::of(text.as_bytes());
+        manifest.files = vec![FileEntry::new(path, text.len() as u64, hash)];
+        self.put(&format!("files/{hash}"), text);
+        let before = self.manifest().and_then(|bytes| Signed::read("before", &bytes).ok());
+        let keys = PublicKeys::parse("the test", &key.public()).unwrap();
+        if let Some(before) = before.and_then(|before| before.verify(&keys).ok()) {
+            manifest.follow(&before);
+        }
+        self.put("stable/hotswap.manifest", key.sign(&manifest).unwrap().to_bytes());
+    }
+}
+
+/// Somebody who publishes, and a client that believes them.
+struct Stage {
+    key: KeyPair,
+    site: Site,
+    home: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let key = KeyPair::generate(None).unwrap();
+        Self { key, site: Site::default(), home: tempfile::tempdir().unwrap() }
+    }
+
+    fn trust(&self) -> Trust {
+        let trust = Trust::key(&self.key.public()).unwrap();
+        trust.remember_in(self.home.path().join("trust")).cache_in(self.home.path().join("cache"))
+    }
+
+    fn source(&self, server: &Server) -> HttpSource {
+        let address = format!("{}/modules#greet", server.origin());
+        HttpSource::new(&address, self.trust()).unwrap()
+    }
+}
+
+/// What is fetched, and what is said of it.
+fn fetched(releases: &Releases) -> (String, u64) {
+    let directory = tempfile::tempdir().unwrap();
+    let fetched = releases.fetch(directory.path()).unwrap();
+    let Source::File(file) = &fetched.code else { panic!("{:?}", fetched.code) };
+    assert!(file.starts_with(directory.path()));
+    assert!(fetched.is_foreign);
+    (read(file), fetched.release.unwrap())
+}
+
+fn read(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn a_release_comes_from_a_server_checked_and_is_asked_for_once() {
+    let stage = Stage::new();
+    stage.site.publish(&stage.key, 1, "// one");
+    let server = stage.site.serve();
+    let releases = Releases::from(stage.source(&server));
+    assert_eq!(releases.kind(), "http");
+    assert_eq!(releases.name(), format!("{}/modules#greet", server.origin()));
+    assert!(releases.is_slow());
+    let first = releases.fingerprint().unwrap().unwrap();
+    assert_eq!(fetched(&releases), ("// one".to_owned(), 1));
+    let asked = server.requests().len();
+    // Good for a while, and then one question without an answer in bytes.
+    assert_eq!(releases.fingerprint().unwrap(), Some(first));
+    assert_eq!(server.requests().len(), asked);
+    releases.refresh();
+    assert_eq!(releases.fingerprint().unwrap(), Some(first));
+    assert_eq!(server.requests().len(), asked + 1);
+    assert!(server.requests()[asked].header("if-none-match").is_some());
+    stage.site.publish(&stage.key, 2, "// two");
+    releases.refresh();
+    assert_ne!(releases.fingerprint().unwrap(), Some(first));
+    assert_eq!(fetched(&releases), ("// two".to_owned(), 2));
+    let files = server.paths().iter().filter(|path| path.contains("/files/")).count();
+    assert_eq!(files, 2, "each once: {:?}", server.paths());
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_server_that_is_gone_changes_nothing() {
+    let stage = Stage::new();
+    stage.site.publish(&stage.key, 1, "// one");
+    let server = stage.site.serve();
+    let releases = Releases::from(stage.source(&server));
+    releases.fingerprint().unwrap();
+    fetched(&releases);
+    let later = Releases::from(stage.source(&server));
+    drop(server);
+    releases.refresh();
+    let error = releases.fingerprint().unwrap_err();
+    assert_eq!(error.kind, FetchErrorKind::Unavailable);
+    // And who begins anew begins with what is kept.
+    assert!(later.fingerprint().unwrap().is_some());
+    assert_eq!(fetched(&later), ("// one".to_owned(), 1));
+}
+
+#[test]
+fn d21_a_mirror_stands_in_for_servers_that_are_down_or_lie() {
+    let stage = Stage::new();
+    stage.site.publish(&stage.key, 1, "// one");
+    let good = stage.site.serve();
+    let thief = Site::default();
+    thief.publish(&KeyPair::generate(None).unwrap(), 9, "// evil");
+    let lying = thief.serve();
+    let down = Server::always(|| Reply::Last(Vec::new()));
+    for server in [&lying, &down] {
+        let source = stage.source(server).mirror(down.mirror()).mirror(good.mirror());
+        let releases = Releases::from(source);
+        assert!(releases.fingerprint().unwrap().is_some());
+        assert_eq!(fetched(&releases), ("// one".to_owned(), 1));
+    }
+}
+
+#[test]
+fn d1_a_file_that_was_tampered_with_is_refused_by_name_and_key() {
+    let stage = Stage::new();
+    stage.site.publish(&stage.key, 1, "// one");
+    stage.site.put(&format!("files/{}", ContentHash::of(b"// one")), "// two");
+    let server = stage.site.serve();
+    let releases = Releases::from(stage.source(&server));
+    releases.fingerprint().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let error = told(&releases.fetch(directory.path()).unwrap_err());
+    assert!(error.contains("greet.rs"), "{error}");
+    let key = stage.trust().described();
+    assert!(error.contains(key.trim_start_matches("signed by ")), "{error}");
+    // The next good one is taken.
+    stage.site.publish(&stage.key, 2, "// two again");
+    releases.refresh();
+    releases.fingerprint().unwrap();
+    assert_eq!(fetched(&releases), ("// two again".to_owned(), 2));
+}
+
+#[test]
+fn d24_what_was_refused_is_asked_for_again_however_long_it_is_good_for() {
+    let stage = Stage::new();
+    stage.site.put("stable/hotswap.manifest", "no manifest");
+    let server = stage.site.serve();
+    let releases = Releases::from(stage.source(&server));
+    assert_eq!(releases.fingerprint().unwrap_err().kind, FetchErrorKind::Refused);
+    stage.site.publish(&stage.key, 1, "// one");
+    assert!(releases.fingerprint().unwrap().is_some());
+    assert_eq!(fetched(&releases), ("// one".to_owned(), 1));
+}
+
+#[test]
+fn modules_of_a_server_are_found_by_name() {
+    let stage = Stage::new();
+    let server = stage.site.serve();
+    let modules = HttpModules::new(&format!("{}/modules", server.origin()), stage.trust()).unwrap();
+    let name = ModuleName::new("greet").unwrap();
+    assert_eq!(modules.source(&name).unwrap(), None);
+    stage.site.publish(&stage.key, 1, "// one");
+    let found = modules.source(&name).unwrap();
+    assert_eq!(found, modules.place(&name));
+    assert_eq!(found, Some(stage.source(&server).into()));
+    assert_eq!(modules.source(&ModuleName::new("a/greet").unwrap()).unwrap(), None);
+    assert!(modules.names().unwrap_err().to_string().contains("loaded by name"));
+}
+
+#[test]
+fn what_is_no_address_is_told_before_anything_is_asked() {
+    use crate::http::{HttpErrorKind as Kind, Mirror};
+    let trust = Stage::new().trust();
+    let kind = |address: &str| HttpSource::new(address, trust.clone()).unwrap_err().kind;
+    assert_eq!(kind("https://host/modules/greet"), Kind::NoModule);
+    assert_eq!(kind("https://host/modules#"), Kind::NoModule);
+    assert_eq!(kind("https://me:geheim@host/modules#greet"), Kind::Credentials);
+    assert_eq!(kind("modules#greet"), Kind::Malformed);
+    assert!(matches!(kind("https://host/modules#a/b"), Kind::Releases(_)));
+    let wrong = HttpSource::new("https://host/modules#greet", trust.clone().channel("../x"));
+    assert!(wrong.unwrap_err().to_string().contains("no channel is called"));
+    assert_eq!(Mirror::new("https://host/modules#greet").unwrap_err().kind, Kind::OneModule);
+    assert!(HttpModules::new("https://host/modules#greet", trust).is_err());
+}
