@@ -47,10 +47,7 @@ impl Siege {
     ///
     /// When it does not open.
     #[must_use]
-    pub fn open(
-        world: ReleaseWorld,
-        engine: impl FnOnce(&ReleaseWorld) -> EngineBuilder,
-    ) -> Self {
+    pub fn open(world: ReleaseWorld, engine: impl FnOnce(&ReleaseWorld) -> EngineBuilder) -> Self {
         let engine = engine(&world).open();
         let engine = engine.unwrap_or_else(|error| panic!("{}", chain(&error)));
         Self::of(world, engine)

@@ -33,7 +33,11 @@ const ATTACKS: &[Attack] = &[
     ("D8: of another channel", |world| edit(world, |made| made.channel = text("beta")), OTHER),
     ("D8: for another target", |world| edit(world, |made| made.target = some("wasm")), OTHER),
     ("D8: for another boundary", |world| edit(world, |made| made.abi = some("1")), OTHER),
-    ("D8: of another compiler", |world| edit(world, |made| made.toolchain = some("rustc 1")), OTHER),
+    (
+        "D8: of another compiler",
+        |world| edit(world, |made| made.toolchain = some("rustc 1")),
+        OTHER,
+    ),
     ("D9: the file is withheld", withheld, FILE),
     ("D15: a path that leads up", |world| forged(world, "../greet.so"), &["#greet"]),
     ("D15: a path from the root", |world| forged(world, "/tmp/gre.so"), &["#greet"]),

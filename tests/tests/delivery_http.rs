@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hotswap_engine::http::Mirror;
 use hotswap_engine::{Engine, Verdict};
-use hotswap_tests::hostile::{Authority, Body, HostileServer, Identity, Reply, gzip};
 use hotswap_tests::fault_world::until_all_threads_ended;
+use hotswap_tests::hostile::{Authority, Body, HostileServer, Identity, Reply, gzip};
 use hotswap_tests::prebuilt::numbered;
 use hotswap_tests::release_world::{Carrier, MANIFEST, Release, ReleaseWorld, at, library};
 use hotswap_tests::siege::{Siege, chain, version};
@@ -258,7 +258,8 @@ fn d16_credentials_never_leave_their_origin_nor_enter_a_log() {
         let at_mirror = format!("{}/modules", mirror.origin());
         let siege = Siege::with(world, |world| {
             let http = world.http(world.trust()).mirror(mirror_at(&at_mirror));
-            let http = if kind == "bearer" { http.bearer(SECRET) } else { http.basic("ann", SECRET) };
+            let http =
+                if kind == "bearer" { http.bearer(SECRET) } else { http.basic("ann", SECRET) };
             assert!(!format!("{http:?}").contains(SECRET), "{http:?}");
             http.into()
         });
@@ -360,7 +361,10 @@ fn d21_while_one_mirror_is_good_updates_come() {
     let mirrors = [HostileServer::start(), HostileServer::start()];
     let bases = mirrors.each_ref().map(|server| format!("{}/modules", server.origin()));
     let mut siege = Siege::with(world, |world| {
-        bases.iter().fold(world.http(world.trust()), |http, base| http.mirror(mirror_at(base))).into()
+        bases
+            .iter()
+            .fold(world.http(world.trust()), |http, base| http.mirror(mirror_at(base)))
+            .into()
     });
     for (index, lie) in lies.iter().enumerate() {
         for good in 0..3 {

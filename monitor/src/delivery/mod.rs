@@ -3,6 +3,8 @@
 //! A [`Place`] has bytes: a web server, a directory, a database. What may run of them a [`Trust`] decides.
 //! [`Releases`] puts both together: a source like any other. [`ReleasedModules`] are those of a [`Base`], by name.
 
+#[cfg(feature = "sqlite")]
+mod believed;
 mod cache;
 mod collection;
 mod directory;
@@ -16,6 +18,8 @@ mod publish;
 mod release;
 mod releases;
 
+#[cfg(feature = "sqlite")]
+pub(crate) use believed::fetch_believed;
 pub use collection::{Base, ReleasedModules};
 pub use directory::ReleaseDirectory;
 pub use error::{ReleasesError, ReleasesErrorKind};

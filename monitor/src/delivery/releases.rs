@@ -1,5 +1,6 @@
 //! The releases of one module, as a monitor sees them.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -128,6 +129,18 @@ impl Releases {
     ) -> Result<Self, ReleasesError> {
         let place = ReleaseDirectory::new(path).place(module, trust.wanted_channel());
         Self::new(module, [place], trust)
+    }
+
+    /// The module.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// Where they lie. What these places have is checked by nobody.
+    #[must_use]
+    pub fn places(&self) -> &[Arc<dyn Place>] {
+        &self.places
     }
 
     /// Whom the host trusts.
@@ -370,6 +383,11 @@ impl Fetch for Releases {
 
     fn name(&self) -> &str {
         self.places.first().map_or(&self.module, |place| place.name())
+    }
+
+    /// Of what served when anybody was believed nothing is gone back to by who believes keys.
+    fn lasting_name(&self) -> Cow<'_, str> {
+        format!("{} {}", self.name(), self.trust.level().name()).into()
     }
 
     /// While nothing was handed out, what is kept answers for places that are down, lie, or have nothing that is current.

@@ -23,7 +23,7 @@ impl SqliteModules {
         SqliteSource::new(&self.0, name.as_str()).ok()
     }
 
-    fn is_missing(&self) -> bool {
+    pub(super) fn is_missing(&self) -> bool {
         matches!(super::database::identity(&self.0), Err(DatabaseErrorKind::Missing))
     }
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hotswap_artifact::ContentHash;
 use hotswap_system::fs;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, params};
 
+use super::publication::RELEASE;
 use super::{Code, CrateArchive, DatabaseError, DatabaseErrorKind, ModuleName, schema};
 use crate::scan::walk::is_absent;
 
@@ -41,7 +42,7 @@ pub struct Module {
 pub struct Revision {
     /// Its number, from 1.
     pub number: u64,
-    /// What the code is: `text`, `crate` or `library`.
+    /// What the code is: `text`, `crate`, `library` or `release`.
     pub kind: String,
     /// The length of the code.
     pub bytes: u64,
@@ -268,8 +269,16 @@ pub(super) fn stored(
     number: Option<u64>,
 ) -> Result<Stored, DatabaseErrorKind> {
     // One snapshot: length, digest and code are of the same revision.
-    let transaction = connection.unchecked_transaction()?;
-    let revision = revision_of(&transaction, name, number)?;
+    stored_in(&connection.unchecked_transaction()?, name, number)
+}
+
+/// As `stored`, inside a transaction.
+pub(super) fn stored_in(
+    transaction: &Transaction<'_>,
+    name: &ModuleName,
+    number: Option<u64>,
+) -> Result<Stored, DatabaseErrorKind> {
+    let revision = revision_of(transaction, name, number)?;
     if revision.bytes > CODE_BYTES_MAX {
         return Err(DatabaseErrorKind::TooLarge {
             name: name.to_string(),
@@ -315,6 +324,7 @@ impl Stored {
             }
             "crate" => Code::Crate(CrateArchive::read(bytes)?),
             "library" => Code::Library(bytes),
+            RELEASE => Code::Release(bytes),
             _ => return Err(damaged("it is neither a text, nor a crate, nor a library")),
         };
         Ok((revision, code))

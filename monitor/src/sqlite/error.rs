@@ -114,6 +114,43 @@ pub enum DatabaseErrorKind {
         /// What is wrong.
         what: &'static str,
     },
+    /// A file of a release is not there.
+    #[error("it has no file {sha256} of {name}, of which its releases consist")]
+    NoFile {
+        /// The module.
+        name: String,
+        /// SHA-256 of the file.
+        sha256: String,
+    },
+    /// What is published is no release, where releases are.
+    #[error(
+        "{name} is released there: hosts may take nothing that is not signed; publish it with `hotswap publish --sign KEY`"
+    )]
+    Released {
+        /// The module.
+        name: String,
+    },
+    /// A release that lay there is to be published once more.
+    #[error(
+        "what was released of {name} is signed with its number, and no host goes back to a lower one: publish its code again with \
+         `hotswap publish --sign KEY`"
+    )]
+    Numbered {
+        /// The module.
+        name: String,
+    },
+    /// A database has one channel of a module.
+    #[error(
+        "{name} is released there on the channel {found}, and a database has one of each module, not {wanted} as well"
+    )]
+    Channel {
+        /// The module.
+        name: String,
+        /// The channel that is there.
+        found: String,
+        /// The channel that was asked for.
+        wanted: String,
+    },
     /// The crate cannot be packed or unpacked.
     #[error("{0}")]
     Archive(#[from] ArchiveError),
@@ -137,6 +174,10 @@ impl DatabaseErrorKind {
             | Self::Dependencies { .. }
             | Self::TooLarge { .. }
             | Self::Damaged { .. }
+            | Self::NoFile { .. }
+            | Self::Released { .. }
+            | Self::Numbered { .. }
+            | Self::Channel { .. }
             | Self::Archive(_) => false,
         }
     }

@@ -47,9 +47,13 @@ mod database;
 mod error;
 mod listing;
 mod name;
+mod place;
 mod publication;
+mod row;
 mod schema;
 mod shared;
+#[cfg(feature = "publish")]
+mod shelf;
 mod source;
 
 pub use archive::{ARCHIVE_FILES_MAX, ArchiveError, CrateArchive};
@@ -57,5 +61,6 @@ pub use collection::SqliteModules;
 pub use database::{BUSY_MAX, CODE_BYTES_MAX, Module, ModuleDatabase, Revision};
 pub use error::{DatabaseError, DatabaseErrorKind, SqliteFailure};
 pub use name::{ModuleName, NAME_BYTES_MAX, NameError};
+pub use place::SqliteReleases;
 pub use publication::{Code, Publication, REVISIONS_KEPT};
 pub use source::SqliteSource;

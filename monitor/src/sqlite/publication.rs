@@ -14,6 +14,9 @@ use super::{CrateArchive, DatabaseError, DatabaseErrorKind, ModuleDatabase, Modu
 /// 20: with libraries of 5 MB some 100 MB a module.
 pub const REVISIONS_KEPT: u32 = 20;
 
+/// The kind of a revision that is a release.
+pub(super) const RELEASE: &str = "release";
+
 /// The code of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
@@ -23,16 +26,19 @@ pub enum Code {
     Crate(CrateArchive),
     /// A library that was built already: who runs it needs no compiler.
     Library(Vec<u8>),
+    /// The signed manifest of a release, whose files lie beside it. It is published by who signs it.
+    Release(Vec<u8>),
 }
 
 impl Code {
-    /// The kind in one word: `text`, `crate` or `library`.
+    /// The kind in one word: `text`, `crate`, `library` or `release`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
             Self::Crate(_) => "crate",
             Self::Library(_) => "library",
+            Self::Release(_) => RELEASE,
         }
     }
 
@@ -42,7 +48,7 @@ impl Code {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Crate(archive) => archive.bytes(),
-            Self::Library(bytes) => bytes,
+            Self::Library(bytes) | Self::Release(bytes) => bytes,
         }
     }
 }
@@ -155,13 +161,13 @@ fn publish(
             bytes_max: CODE_BYTES_MAX,
         });
     }
+    if let Code::Release(_) = publication.code {
+        return Err(DatabaseErrorKind::Numbered { name: name.to_string() });
+    }
     let kind = publication.code.kind();
     if !publication.dependencies.is_empty() && !matches!(publication.code, Code::Text(_)) {
         return Err(DatabaseErrorKind::Dependencies { name: name.to_string(), kind });
     }
-    let sha256 = ContentHash::of(bytes).to_string();
-    let since = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let published_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let current = current(&transaction, &name)?;
     if let Some(expected) = publication.expected
@@ -169,7 +175,37 @@ fn publish(
     {
         return Err(conflict(&transaction, &name, expected, current));
     }
-    let new = current + 1;
+    let running = revision_of(&transaction, &name, Some(current));
+    if running.is_ok_and(|running| running.kind == RELEASE) {
+        return Err(DatabaseErrorKind::Released { name: name.to_string() });
+    }
+    let dependencies = publication.dependencies.join("\n");
+    let Publication { by, why, keep, .. } = publication;
+    let added = Addition { kind, bytes, by, why, dependencies: &dependencies, keep: *keep };
+    let revision = add(&transaction, &name, &added)?;
+    transaction.commit()?;
+    Ok(revision)
+}
+
+/// What a revision is made of.
+pub(super) struct Addition<'a> {
+    pub(super) kind: &'static str,
+    pub(super) bytes: &'a [u8],
+    pub(super) by: &'a str,
+    pub(super) why: &'a str,
+    pub(super) dependencies: &'a str,
+    pub(super) keep: u32,
+}
+
+/// Adds a revision, which runs from then on, and removes those that are not kept.
+pub(super) fn add(
+    transaction: &Transaction<'_>,
+    name: &ModuleName,
+    added: &Addition<'_>,
+) -> Result<Revision, DatabaseErrorKind> {
+    let since = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let published_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    let new = current(transaction, name)? + 1;
     transaction.execute(
         "INSERT INTO module (name, revision) VALUES (?1, ?2)
          ON CONFLICT (name) DO UPDATE SET revision = excluded.revision",
@@ -182,26 +218,28 @@ fn publish(
         params![
             name.as_str(),
             number(new),
-            kind,
-            bytes,
-            sha256,
+            added.kind,
+            added.bytes,
+            ContentHash::of(added.bytes).to_string(),
             published_ms,
-            publication.by,
-            publication.why,
-            publication.dependencies.join("\n"),
+            added.by,
+            added.why,
+            added.dependencies,
         ],
     )?;
-    transaction.execute(
-        "DELETE FROM revision WHERE module = ?1 AND revision <= ?2",
-        params![name.as_str(), number(new.saturating_sub(publication.keep.into()))],
-    )?;
-    let revision = revision_of(&transaction, &name, Some(new))?;
-    transaction.commit()?;
-    Ok(revision)
+    let oldest = number(new.saturating_sub(added.keep.into()));
+    for table in ["revision", "release_file"] {
+        let statement = format!("DELETE FROM {table} WHERE module = ?1 AND revision <= ?2");
+        transaction.execute(&statement, params![name.as_str(), oldest])?;
+    }
+    revision_of(transaction, name, Some(new))
 }
 
 /// The revision that a module is at; 0 when there is none.
-fn current(transaction: &Transaction<'_>, name: &ModuleName) -> Result<u64, DatabaseErrorKind> {
+pub(super) fn current(
+    transaction: &Transaction<'_>,
+    name: &ModuleName,
+) -> Result<u64, DatabaseErrorKind> {
     let found: Option<i64> = transaction
         .query_row("SELECT revision FROM module WHERE name = ?1", [name.as_str()], |row| row.get(0))
         .optional()?;

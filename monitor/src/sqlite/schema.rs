@@ -44,6 +44,20 @@ const MIGRATIONS: &[&str] = &[
         SELECT module, revision, kind, sha256, published_ms, published_by, reason, dependencies, code FROM revision;
      DROP TABLE revision;
      ALTER TABLE revision_3 RENAME TO revision;",
+    // 4: releases, whose files lie here by their hashes, each once; the code of such a revision is the signed manifest.
+    "CREATE TABLE file (
+        module  TEXT NOT NULL REFERENCES module (name),
+        sha256  TEXT NOT NULL,
+        content BLOB NOT NULL,
+        PRIMARY KEY (module, sha256)
+     ) STRICT;
+     CREATE TABLE release_file (
+        module   TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        sha256   TEXT NOT NULL,
+        PRIMARY KEY (module, revision, sha256),
+        FOREIGN KEY (module, sha256) REFERENCES file (module, sha256)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The version that this program writes.

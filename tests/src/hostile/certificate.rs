@@ -60,8 +60,7 @@ impl Authority {
     }
 
     fn sign(&self, server_name: &str, edit: impl FnOnce(&mut CertificateParams)) -> Identity {
-        let mut parameters =
-            CertificateParams::new([server_name.to_owned()]).expect("a good name");
+        let mut parameters = CertificateParams::new([server_name.to_owned()]).expect("a good name");
         parameters.distinguished_name = name("a server of tests");
         edit(&mut parameters);
         let key = KeyPair::generate().expect("random bytes");

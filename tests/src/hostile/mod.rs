@@ -304,9 +304,7 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&Arc<ServerC
             let _gone = match tls {
                 None => connection::serve(&shared, stream),
                 Some(config) => match ServerConnection::new(config) {
-                    Ok(session) => {
-                        connection::serve(&shared, StreamOwned::new(session, stream))
-                    }
+                    Ok(session) => connection::serve(&shared, StreamOwned::new(session, stream)),
                     Err(error) => Err(io::Error::other(error)),
                 },
             };

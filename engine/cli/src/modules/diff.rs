@@ -54,6 +54,7 @@ pub(super) fn files(code: &Code) -> Vec<(Option<String>, String)> {
     match code {
         Code::Text(text) => vec![(None, text.clone())],
         Code::Library(bytes) => vec![(None, binary(bytes))],
+        Code::Release(manifest) => vec![(None, String::from_utf8_lossy(manifest).into_owned())],
         Code::Crate(archive) => archive
             .files()
             .map(|(name, content)| {
