@@ -106,24 +106,15 @@ fn tamper(siege: &Siege, release: &Release, path: &str) {
 #[test]
 fn se_4_d10_what_is_signed_is_built_offline_and_runs() {
     let mut siege = Siege::begin(Carrier::Http);
-    let file = |text: String| vec![("greet.rs".to_owned(), text.into_bytes())];
-    let release = |siege: &Siege, text| {
-        siege.world.next_of(CodeKind::File, file(text), |made| {
-            // For whichever host: it is built there.
-            (made.target, made.abi, made.toolchain) = (None, None, None);
-        })
-    };
-    let good = release(&siege, versioned(7));
-    siege.world.publish_release(&good);
+    siege.world.publish_text(&versioned(7));
     siege.engine.sync().unwrap_or_else(|error| panic!("{}", chain(&error)));
     assert_eq!(siege.version(), 7);
-    let bad = release(&siege, "this is no Rust".to_owned());
-    siege.world.publish_release(&bad);
+    siege.world.publish_text("this is no Rust");
     siege.engine.sync().expect_err("it does not compile");
     assert_eq!(siege.version(), 7);
     siege.recovers("what does not compile");
     // Where there is no network and no compiler, what was built runs.
-    siege.world.publish_release(&release(&siege, versioned(8)));
+    siege.world.publish_text(&versioned(8));
     siege.engine.sync().unwrap_or_else(|error| panic!("{}", chain(&error)));
     siege.world.server.kill();
     let world = siege.end();
