@@ -67,7 +67,7 @@ pub(crate) fn row(database: &str, module: &str) -> anyhow::Result<SqliteSource> 
 /// What is believed.
 #[derive(Debug, Clone, Default, Args)]
 #[command(
-    next_help_heading = "Releases (https://HOST/PATH#MODULE, DIRECTORY#MODULE, DATABASE#MODULE)"
+    next_help_heading = "Releases of others (https://HOST/PATH#MODULE, DIRECTORY#MODULE, DATABASE#MODULE)"
 )]
 pub(crate) struct TrustArguments {
     /// Takes what this key signed: a public line, or the name or file of a public key; may be repeated
@@ -82,7 +82,7 @@ pub(crate) struct TrustArguments {
     #[arg(long)]
     unsigned: bool,
 
-    /// The line of releases [default: stable]
+    /// The line of releases, also of one that is published [default: stable]
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
 

@@ -51,18 +51,18 @@ pub(crate) struct PublishArguments {
     pub(crate) expect: Option<u64>,
 
     #[command(flatten)]
+    pub(crate) source: SourceArguments,
+
+    #[command(flatten)]
     pub(crate) release: ReleaseArguments,
 
     #[command(flatten)]
     pub(crate) revision: RevisionArguments,
-
-    #[command(flatten)]
-    pub(crate) source: SourceArguments,
 }
 
 /// What only releases have.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Releases")]
+#[command(next_help_heading = "What is published, as a release")]
 pub(crate) struct ReleaseArguments {
     /// Signs with this key: a name in `hotswap keys list`, or the path of a file; may be repeated
     #[arg(long, value_name = "KEY")]
@@ -86,7 +86,7 @@ pub(crate) struct ReleaseArguments {
 
 /// What only revisions have that nobody signs.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Revisions in a database, unsigned")]
+#[command(next_help_heading = "What is published, as a revision that nobody signs")]
 pub(crate) struct RevisionArguments {
     /// Who publishes [default: $USER]
     #[arg(long, value_name = "WHO")]
@@ -96,7 +96,7 @@ pub(crate) struct RevisionArguments {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) why: String,
 
-    /// A line of a [dependencies] table, for a single file: 'serde = \"1\"'; may be repeated
+    /// A line of a [dependencies] table, for a single file: 'serde = "1"'; may be repeated
     #[arg(long, value_name = "LINE", conflicts_with = "prebuilt")]
     pub(crate) dependency: Vec<String>,
 
