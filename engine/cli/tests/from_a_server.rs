@@ -1,5 +1,7 @@
 //! From a publisher's shell to a program on another machine, by way of `hotswap serve`.
 
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
 mod harness;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Signed releases in a directory: published, and verified.
 
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
 mod harness;
 
 use std::fs;
