@@ -286,7 +286,7 @@ fn d22_what_is_signed_and_bad_is_refused_and_the_next_one_installs() {
             hotswap_tests::prebuilt::Kind::Module,
         );
         let vetoing = fs::read(vetoing).expect("built");
-        for (bytes, said) in [(text, "greet"), (half, "greet"), (vetoing, "not today")] {
+        for (bytes, said) in [(text, "is not a whole library"), (half, "is not a whole library"), (vetoing, "not today")] {
             let files = vec![("libgreet.so".to_owned(), bytes)];
             let release = siege.world.next_of(CodeKind::Prebuilt, files, |_| {});
             siege.world.publish_release(&release);
@@ -326,6 +326,7 @@ fn a_disk_that_fills_during_a_download_is_told_of_and_waited_for() {
         siege.withstands("a full disk", &["/mnt/cache", "No space left on device"]);
         let room = rustix::fs::statvfs("/mnt").expect("mounted");
         assert!(room.f_bavail * room.f_frsize * 2 > half, "what was begun is removed");
+        drop(stuffed);
         fs::remove_file(stuffing).expect("ours");
         siege.engine.sync().expect("there is room");
         assert_eq!(siege.version(), 2);

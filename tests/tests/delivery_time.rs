@@ -48,13 +48,13 @@ fn d17_an_answer_without_bytes_for_ever_ends_with_the_release() {
 #[test]
 fn d18_a_clock_a_year_ahead_takes_nothing_and_costs_nothing() {
     for carrier in Carrier::ALL {
+        let calendar = move_calendar();
         let mut siege = Siege::begin(carrier);
         let what = format!("{carrier:?}");
-        let calendar = move_calendar();
         calendar.ahead(YEAR);
         siege.world.put(&siege.world.next_with(2, |made| made.expires = now_without(YEAR)));
         siege.withstands(&what, &["KEY", "expired at"]);
-        drop(calendar);
+        calendar.back(YEAR);
         siege.recovers(&what);
     }
 }
@@ -79,7 +79,7 @@ fn d18_a_clock_a_year_back_brings_nothing_back() {
         siege.world.publish_release(&next);
         siege.engine.sync().unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
         assert_eq!(siege.version(), 2, "{what}");
-        drop(calendar);
+        calendar.ahead(YEAR);
         siege.recovers(&what);
     }
 }
@@ -89,18 +89,14 @@ fn d18_a_clock_a_year_back_brings_nothing_back() {
 fn d18_a_process_starts_with_what_is_kept_while_the_clock_is_wrong() {
     for carrier in Carrier::ALL {
         for is_ahead in [true, false] {
+            let calendar = move_calendar();
             let mut world = Siege::begin(carrier).end();
             world.forget("target");
-            let calendar = move_calendar();
-            if is_ahead {
-                calendar.ahead(YEAR)
-            } else {
-                calendar.back(YEAR)
-            };
+            if is_ahead { calendar.ahead(YEAR) } else { calendar.back(YEAR) };
             let engine = world.engine().open();
             let engine = engine.unwrap_or_else(|error| panic!("{carrier:?}: {}", chain(&error)));
             assert_eq!(version(&engine), 1, "{carrier:?}");
-            drop(calendar);
+            if is_ahead { calendar.back(YEAR) } else { calendar.ahead(YEAR) };
             world.publish(2);
             engine.sync().unwrap_or_else(|error| panic!("{carrier:?}: {}", chain(&error)));
             assert_eq!(version(&engine), 2, "{carrier:?}");

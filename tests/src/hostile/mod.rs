@@ -298,6 +298,7 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&Arc<ServerC
             continue;
         }
         let (shared, tls) = (Arc::clone(shared), tls.cloned());
+        let end = stream.try_clone().expect("a socket can be named twice");
         clients.push(thread::spawn(move || {
             // A client that goes away, or will have nothing to do with us, is what tests are about.
             let _gone = match tls {
@@ -307,6 +308,8 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, tls: Option<&Arc<ServerC
                     Err(error) => Err(io::Error::other(error)),
                 },
             };
+            // It is known by another name, which alone would keep it open.
+            let _gone = end.shutdown(Shutdown::Both);
         }));
     }
     for client in clients {
