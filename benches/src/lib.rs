@@ -20,6 +20,8 @@ pub mod build;
 pub mod call;
 mod command;
 pub mod detect;
+pub mod file_server;
+pub mod http;
 pub mod latency;
 pub mod load;
 pub mod machine;

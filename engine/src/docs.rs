@@ -196,5 +196,9 @@ pub mod log {}
 #[doc = include_str!("docs/sources.md")]
 pub mod sources {}
 
+#[cfg(feature = "delivery")]
+#[doc = include_str!("docs/delivery.md")]
+pub mod delivery {}
+
 #[doc = include_str!("docs/modules.md")]
 pub mod modules {}

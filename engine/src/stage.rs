@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotswap_artifact::{Artifact, ContentHash, ContentHasher, Origin};
@@ -280,7 +281,7 @@ pub(crate) fn own_home() -> PathBuf {
     std::env::temp_dir().join(format!("hotswap-{user}"))
 }
 
-/// This process's directories, by home.
+/// This process's directories, by home. One directory may be known by several paths.
 type Rooms = BTreeMap<PathBuf, Room>;
 
 /// A directory of this process.
@@ -290,7 +291,7 @@ struct Room {
     directory: PathBuf,
     process_id: u32,
     /// Says that this process lives.
-    _lock: File,
+    lock: Arc<File>,
 }
 
 static ROOMS: Mutex<Rooms> = Mutex::new(BTreeMap::new());
@@ -315,10 +316,16 @@ fn enter(rooms: &mut Rooms, home: &Path) -> Result<PathBuf, LoadErrorKind> {
     let directory = home.join(own.to_string());
     let create = || {
         fs::create_private_dir_all(&directory)?;
+        let directory = fs::canonicalize(&directory)?;
+        let is_known = |room: &&Room| room.process_id == own && room.directory == directory;
+        // Where its home is known by another path, its lock is ours: waiting for that would be for ever.
+        if let Some(known) = rooms.values().find(is_known) {
+            return Ok(Room { directory, process_id: own, lock: Arc::clone(&known.lock) });
+        }
         let lock = File::create(directory.join(LOCK))?;
         // Nobody else uses this name; one whose number this process inherited is dead.
         lock.lock()?;
-        Ok(Room { directory: fs::canonicalize(&directory)?, process_id: own, _lock: lock })
+        Ok(Room { directory, process_id: own, lock: Arc::new(lock) })
     };
     let room = create().map_err(|error| file_error("create", &directory, error))?;
     let directory = room.directory.clone();
@@ -351,7 +358,9 @@ pub(crate) fn leave(home: &Path) {
     if is_empty {
         let _ = fs::remove_file(directory.join(LOCK));
         let _ = fs::remove_dir(&directory);
-        rooms.remove(home);
+        if let Some(left) = rooms.remove(home) {
+            rooms.retain(|_, room| room.directory != left.directory);
+        }
     }
 }
 
@@ -360,6 +369,24 @@ mod tests {
     use std::fs::{self, File};
 
     use super::*;
+
+    #[test]
+    fn a_home_of_two_paths_is_one_room() {
+        let home = std::env::temp_dir().join(format!("hotswap-paths-{}", process::id()));
+        let link = home.with_extension("link");
+        fs::create_dir_all(&home).expect("writable");
+        std::os::unix::fs::symlink(&home, &link).expect("writable");
+        // The second would wait for the lock of the first, which nobody gives up.
+        let rooms = [&home, &link, &home.join(".")]
+            .map(|path| enter(&mut ROOMS.lock(), path).expect("a room"));
+        assert!(rooms.iter().all(|room| *room == rooms[0]), "{rooms:?}");
+        leave(&link);
+        assert!(!rooms[0].exists());
+        assert_eq!(enter(&mut ROOMS.lock(), &home).expect("another room"), rooms[0]);
+        leave(&home);
+        fs::remove_file(&link).expect("removable");
+        fs::remove_dir_all(&home).expect("removable");
+    }
 
     #[test]
     fn what_dead_processes_left_is_swept_and_the_living_keep_theirs() {

@@ -73,7 +73,8 @@
 //! A [`SharedMonitor`] looks at many sources on one thread, at all of them after each period. A source that changed, or that
 //! somebody asks for, has a thread while that is dealt with, at most four at a time; builds pass one queue. Everything
 //! above holds for each of them. A source that takes its time to be looked at ([`Fetch::fingerprint`], a file system that does not
-//! answer) holds up the looks at the others. Those that want [events](MonitorBuilder::wake_on_events) share one watcher
+//! answer) holds up the looks at the others, unless it says so ([`Fetch::is_slow`]): four of those are asked at a time, on threads of
+//! their own. Those that want [events](MonitorBuilder::wake_on_events) share one watcher
 //! of the system.
 //!
 //! Sources that differ by the same files, or by files that lead from one to the other by way of a third, change as one

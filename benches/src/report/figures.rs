@@ -1,5 +1,6 @@
 //! The figures to reach, from what was measured.
 
+mod http;
 mod modules;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub(super) const BENCH_DETECT: &str = "cargo bench -p hotswap-benches --bench de
 pub(super) const BENCH_BUILD: &str = "cargo bench -p hotswap-benches --bench build";
 pub(super) const BENCH_LOAD: &str = "cargo bench -p hotswap-benches --bench load";
 pub(super) const BENCH_SOURCES: &str = "cargo bench -p hotswap-benches --bench sources";
+pub(super) const BENCH_HTTP: &str = "cargo bench -p hotswap-benches --bench http";
 pub(super) const BENCH_MODULES: &str = "cargo bench -p hotswap-benches --bench modules";
 pub(super) const BENCH_MEMORY: &str = "cargo bench -p hotswap-benches --bench memory";
 pub(super) const BENCH_STATE: &str = "cargo bench -p hotswap-benches --bench state";
@@ -44,6 +46,7 @@ pub(super) fn figures(found: &Findings) -> Vec<Figure> {
     figures.extend(idle_polls(found));
     figures.extend(idle_shares(found));
     figures.extend(sources(&found.sources));
+    figures.extend(http::http(&found.http));
     figures.extend(modules::modules(&found.modules));
     figures.extend(memory(found));
     figures.extend(locks(found));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::build::{BareCrate, EditToLive, LiveCrate};
 use crate::call::{CallCost, Calls};
 use crate::detect::{Delays, Wake, bare_event, delays};
+use crate::http::{LargeRelease, Released};
 use crate::latency::{UnderSwaps, under_swaps};
 use crate::load::{BuiltArtifacts, Libraries, Offers, bytes_read, read_once, tiny_c};
 use crate::memory::{self, AfterSwaps};
@@ -35,6 +36,7 @@ pub(super) struct Findings {
     /// With a processor left for the swapper, and with none.
     pub(super) latency: [UnderSwaps; 2],
     pub(super) sources: SourceCost,
+    pub(super) http: HttpCost,
     pub(super) modules: ModuleCost,
     pub(super) idle_polls: Vec<IdlePoll>,
     pub(super) shares: Vec<PollShare>,
@@ -85,6 +87,17 @@ pub(super) struct SourceCost {
     pub(super) library_to_live: Samples,
     pub(super) cargo_build: Samples,
     pub(super) string_to_live: Samples,
+}
+
+/// Modules on a web server.
+#[derive(Debug)]
+pub(super) struct HttpCost {
+    pub(super) conditional_get: Samples,
+    pub(super) idle: Samples,
+    pub(super) to_live: Samples,
+    pub(super) large_bytes: usize,
+    pub(super) hash_alone: Samples,
+    pub(super) verified: Samples,
 }
 
 /// A registry of many modules.
@@ -170,6 +183,8 @@ impl Findings {
         let state = state(plan, workshop)?;
         say("sources");
         let sources = sources(plan, workshop, &libraries)?;
+        say("web servers");
+        let http = http(plan, workshop, &libraries)?;
         say("modules");
         let modules = modules(plan, workshop, &libraries)?;
         say("polls");
@@ -196,6 +211,7 @@ impl Findings {
             swaps_per_second,
             latency,
             sources,
+            http,
             modules,
             idle_polls,
             shares,
@@ -296,6 +312,28 @@ fn sources(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<S
         library_to_live,
         cargo_build,
         string_to_live,
+    })
+}
+
+fn http(plan: &Plan, workshop: &Workshop, libraries: &Libraries) -> Outcome<HttpCost> {
+    let idle = Released::new(workshop, "http_idle", libraries)?;
+    let mut live = Released::new(workshop, "http_live", libraries)?;
+    let mut looks = [idle.conditional_get()?, idle.idle()?];
+    let looks = interleaved(&mut looks, Duration::from_millis(1), plan.poll_samples)?;
+    let [conditional_get, idle_look] = looks.try_into().map_err(|_| "two paths")?;
+    let releases = interleaved(&mut [live.to_live()?], Duration::ZERO, plan.load_samples)?;
+    let [to_live] = releases.try_into().map_err(|_| "one path")?;
+    let large = LargeRelease::new(workshop, plan.large_bytes)?;
+    let mut checks = [large.hash_alone()?, large.verify()];
+    let checks = interleaved(&mut checks, Duration::ZERO, plan.load_samples.min(11))?;
+    let [hash_alone, verified] = checks.try_into().map_err(|_| "two paths")?;
+    Ok(HttpCost {
+        conditional_get,
+        idle: idle_look,
+        to_live,
+        large_bytes: plan.large_bytes,
+        hash_alone,
+        verified,
     })
 }
 

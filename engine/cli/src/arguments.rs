@@ -1,10 +1,18 @@
 //! The command line as it is written.
 
+mod delivery;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "serve")]
+pub(crate) use self::delivery::ServeArguments;
+pub(crate) use self::delivery::{
+    KeysArguments, KeysCommand, NewKeyArguments, PasswordFile, PublishArguments, ReleaseArguments,
+    RevisionArguments, VerifyArguments,
+};
 use crate::source::SourceArguments;
 
 /// The shortest and the longest period that the monitor takes.
@@ -25,6 +33,8 @@ Examples:
   hotswap check game                     builds and verifies it, lists what it exports
   hotswap audit list                     what ran when, from hotswap.log
   hotswap publish game --to modules.db   a revision, for `hotswap run sqlite:modules.db#game` anywhere
+  hotswap keys new                       a key, to sign what others are to run
+  hotswap publish game --prebuilt --to site/ --sign default
   hotswap                                the demonstration, on sample-engine
 
 Exit codes: 0 done or ended by Ctrl-C, 1 refused or failed, 2 usage; 130 after a second Ctrl-C.
@@ -91,8 +101,15 @@ pub(crate) enum Command {
     ClearQuarantine(ControlArguments),
     /// Tells what hotswap.log says, and whether it can be believed
     Audit(AuditArguments),
-    /// Writes a module into a database, as a new revision of it
+    /// Publishes a module for other programs: a signed release, or a revision in a database
     Publish(PublishArguments),
+    /// Checks a release as a host would: who signed it, what belongs to it, until when it is good
+    Verify(VerifyArguments),
+    /// Makes the keys by which releases are signed, and lists them
+    Keys(KeysArguments),
+    /// Serves a directory of releases over HTTP or HTTPS
+    #[cfg(feature = "serve")]
+    Serve(ServeArguments),
     /// Lists the modules of a running program; lists, shows, compares and restores those of a database
     Modules(ModulesArguments),
 }
@@ -107,6 +124,7 @@ Examples:
   hotswap run sample-engine --call f1 --call f2
   hotswap run rules.rs --every 250ms
   hotswap run game --times 3 --log none      three rounds, for scripts
+  hotswap run https://example.org/modules#game --key RWQf6L..   what this key signed
   hotswap run sqlite:modules.db#game --or-else game      the database's, and the directory's as long as it has none
 
 Exit codes: 0 done or ended by Ctrl-C, 1 failed (with --times: also when a call failed), 2 usage.";
@@ -319,57 +337,6 @@ pub(crate) enum AuditCommand {
         #[arg(default_value = DEFAULT_LOG)]
         log: PathBuf,
     },
-}
-
-const PUBLISH_AFTER_HELP: &str = "\
-Programs that run the module from the database swap at once. What is published is the source; with --prebuilt the library
-that it builds into here, and who runs it needs no compiler, but the same one must have built the program. A crate is taken
-as it lies there: path dependencies outside of it are not part of it.
-
-Examples:
-  hotswap publish game --to modules.db --why 'rounder edges'
-  hotswap publish game --to modules.db --prebuilt --release
-  hotswap publish rules.rs --to modules.db --expect 7     only if nobody published since revision 7
-
-Exit codes: 0 published, 1 refused or failed (nothing is published), 2 usage.";
-
-#[derive(Debug, Args)]
-#[command(after_help = PUBLISH_AFTER_HELP)]
-pub(crate) struct PublishArguments {
-    /// The database; made where there is none
-    #[arg(long, value_name = "DATABASE")]
-    pub(crate) to: PathBuf,
-
-    /// The module's name in the database [default: the last part of SOURCE]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-
-    /// Builds it, verifies it, and publishes the library
-    #[arg(long)]
-    pub(crate) prebuilt: bool,
-
-    /// Publishes only if the module is at this revision; 0: if there is none
-    #[arg(long, value_name = "REVISION")]
-    pub(crate) expect: Option<u64>,
-
-    /// Who publishes [default: $USER]
-    #[arg(long, value_name = "WHO")]
-    pub(crate) by: Option<String>,
-
-    /// Why
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub(crate) why: String,
-
-    /// A line of a [dependencies] table, for a single file: 'serde = \"1\"'; may be repeated
-    #[arg(long, value_name = "LINE", conflicts_with = "prebuilt")]
-    pub(crate) dependency: Vec<String>,
-
-    /// How many revisions of the module are kept
-    #[arg(long, value_name = "N", default_value_t = hotswap_engine::sqlite::REVISIONS_KEPT)]
-    pub(crate) keep: u32,
-
-    #[command(flatten)]
-    pub(crate) source: SourceArguments,
 }
 
 const MODULES_AFTER_HELP: &str = "\

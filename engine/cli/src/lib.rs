@@ -14,6 +14,7 @@ mod crate_name;
 mod demonstration;
 mod failure;
 mod interrupts;
+mod keys;
 mod modules;
 mod narration;
 mod narrator;
@@ -23,12 +24,16 @@ mod progress;
 mod publish;
 mod run;
 mod screen;
+#[cfg(feature = "serve")]
+mod serve;
 mod source;
 mod span;
 mod state;
 mod table;
 mod targets;
 mod template;
+mod trust;
+mod verify;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -102,6 +107,10 @@ fn carry_out(arguments: &Arguments, screen: &Arc<Screen>) -> Result<ExitCode, Fa
         Some(Command::Publish(publish)) => {
             publish::publish(publish, screen, &Interrupts::install()?)
         }
+        Some(Command::Verify(verify)) => verify::verify(verify),
+        Some(Command::Keys(keys)) => keys::keys(keys, arguments.color),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(serve)) => serve::serve(serve, screen, &Interrupts::install()?),
         Some(Command::Modules(modules)) => modules::modules(modules, arguments.color),
         Some(Command::Audit(audit)) => audit::audit(audit, arguments.color),
         None => demonstration::demonstrate(screen),

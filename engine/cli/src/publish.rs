@@ -1,18 +1,20 @@
-//! `hotswap publish`: a module becomes a revision in a database.
+//! `hotswap publish`: a module becomes a release in a directory, or a revision in a database.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
+use hotswap_engine::delivery::{Contents, DirectoryShelf, Published, Release, Shelf};
 use hotswap_engine::sqlite::{Code, CrateArchive, ModuleDatabase, Publication, Revision};
-use hotswap_engine::{Source, VersionState};
+use hotswap_engine::{ABI_NUMBER, Host, RUSTC, Source, TARGET, VersionState};
 
-use crate::arguments::PublishArguments;
+use crate::arguments::{PublishArguments, ReleaseArguments, RevisionArguments};
 use crate::check;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
+use crate::keys;
 use crate::narrator::{Narrator, Told};
 use crate::screen::Screen;
 use crate::source::read_stdin;
@@ -26,23 +28,147 @@ pub(crate) fn publish(
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<ExitCode, Failure> {
+    let ReleaseArguments { sign, renew, .. } = &arguments.release;
+    let shelf: Box<dyn Shelf> = match Destination::of(&arguments.to) {
+        Destination::Database(path) if sign.is_empty() && !renew => {
+            return revision(arguments, &path, screen, interrupts);
+        }
+        Destination::Database(path) => {
+            Box::new(ModuleDatabase::create(path).map_err(anyhow::Error::new)?)
+        }
+        Destination::Directory(path) => Box::new(DirectoryShelf::new(path)),
+    };
+    release(arguments, shelf, screen, interrupts)
+}
+
+/// Where it goes.
+#[derive(Debug, PartialEq, Eq)]
+enum Destination {
+    Database(PathBuf),
+    Directory(PathBuf),
+}
+
+impl Destination {
+    /// A database is a file, or may become one by its name.
+    fn of(text: &Path) -> Self {
+        let path = text.to_owned();
+        let is_named_so = text.extension().is_some_and(|ending| ending == "db");
+        let ends_as_directory = text.to_string_lossy().ends_with('/');
+        if path.is_file() || (is_named_so && !ends_as_directory && !path.is_dir()) {
+            Self::Database(path)
+        } else {
+            Self::Directory(path)
+        }
+    }
+}
+
+/// A revision in a database.
+fn revision(
+    arguments: &PublishArguments,
+    database: &Path,
+    screen: &Arc<Screen>,
+    interrupts: &Interrupts,
+) -> Result<ExitCode, Failure> {
     let name = name(arguments)?;
     let code =
         if arguments.prebuilt { build(arguments, screen, interrupts)? } else { read(arguments)? };
-    let mut database = ModuleDatabase::create(&arguments.to).map_err(anyhow::Error::new)?;
-    let mut publication = Publication::new(&name, code)
-        .by(arguments.by.clone().unwrap_or_else(user))
-        .why(&arguments.why)
-        .keep(arguments.keep);
+    let mut database = ModuleDatabase::create(database).map_err(anyhow::Error::new)?;
+    let RevisionArguments { by, why, dependency, keep } = &arguments.revision;
+    let mut publication =
+        Publication::new(&name, code).by(by.clone().unwrap_or_else(user)).why(why).keep(*keep);
     if let Some(revision) = arguments.expect {
         publication = publication.expecting(revision);
     }
-    for line in &arguments.dependency {
+    for line in dependency {
         publication = publication.dependency(line);
     }
     let revision = database.publish(&publication).map_err(anyhow::Error::new)?;
     println!("{}", published(&name, &revision));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A release, in a directory or a database.
+fn release(
+    arguments: &PublishArguments,
+    mut shelf: Box<dyn Shelf>,
+    screen: &Arc<Screen>,
+    interrupts: &Interrupts,
+) -> Result<ExitCode, Failure> {
+    let RevisionArguments { by, why, dependency, .. } = &arguments.revision;
+    if by.is_some() || !why.is_empty() || !dependency.is_empty() {
+        return Err(anyhow!(
+            "--by, --why and --dependency are of revisions in a database that nobody signs; no release has them"
+        )
+        .into());
+    }
+    let ReleaseArguments { sign, password, expires, floor, renew } = &arguments.release;
+    let name = name(arguments)?;
+    // Asked for before a build that takes its time.
+    let keys: Vec<_> =
+        sign.iter().map(|key| keys::secret(key, password)).collect::<Result<_, _>>()?;
+    let mut release = if *renew {
+        Release::renew(&name)
+    } else {
+        Release::new(&name, contents(arguments, &name, screen, interrupts)?).floor(*floor)
+    };
+    release = release.channel(arguments.source.trust.channel()).expires_in((*expires).into());
+    if let Some(number) = arguments.expect {
+        release = release.expecting(number);
+    }
+    let is_signed = !keys.is_empty();
+    release = keys.into_iter().fold(release, Release::signed_by);
+    let done = release.publish(&mut *shelf).map_err(anyhow::Error::new)?;
+    println!("{}", released(&name, &done));
+    if !is_signed {
+        screen.print(
+            "nobody signs it: hosts take it only if they believe whoever can write there (--unsigned); sign with --sign KEY",
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line about a new release.
+fn released(name: &str, release: &Published) -> String {
+    let Published { counter, hash, expires, signers, files, bytes, .. } = release;
+    let files = if *files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    let keys: Vec<_> = signers.iter().map(|key| format!("key {key}")).collect();
+    let by = if keys.is_empty() { "by nobody".to_owned() } else { keys.join(" and ") };
+    format!(
+        "{name} is at release {counter}: {files}, {bytes} bytes, signed {by}, expires {expires}, manifest {hash}"
+    )
+    .replace("signed key", "signed by key")
+}
+
+/// The files of a release.
+fn contents(
+    arguments: &PublishArguments,
+    name: &str,
+    screen: &Arc<Screen>,
+    interrupts: &Interrupts,
+) -> Result<Contents, Failure> {
+    let path = &arguments.source.path;
+    let source = Source::from(path);
+    if arguments.prebuilt || matches!(source, Source::Prebuilt(_)) {
+        let library = library(arguments, screen, interrupts)?;
+        let host = Host::new(TARGET, ABI_NUMBER.to_string(), RUSTC);
+        // In the store it is called by its hash.
+        let file_name = format!("lib{name}.so");
+        let contents = Contents::prebuilt(library, host).and_then(|all| all.named(&file_name));
+        return Ok(contents.map_err(anyhow::Error::new)?);
+    }
+    if !arguments.source.is_path() {
+        return Err(anyhow!(
+            "{} is no file; with --prebuilt its library is published",
+            path.display()
+        )
+        .into());
+    }
+    check::is_there(path)?;
+    let contents = match source {
+        Source::File(_) => Contents::file(path),
+        _ => Contents::package(path),
+    };
+    Ok(contents.map_err(anyhow::Error::new)?)
 }
 
 /// One line about a new revision.
@@ -92,12 +218,23 @@ fn read(arguments: &PublishArguments) -> Result<Code, Failure> {
     })
 }
 
-/// The library that it builds into, after everything that is checked before code runs.
+/// The library that it builds into, as bytes.
 fn build(
     arguments: &PublishArguments,
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<Code, Failure> {
+    let path = library(arguments, screen, interrupts)?;
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Code::Library(bytes))
+}
+
+/// The library that it builds into, after everything that is checked before code runs.
+fn library(
+    arguments: &PublishArguments,
+    screen: &Arc<Screen>,
+    interrupts: &Interrupts,
+) -> Result<PathBuf, Failure> {
     let target_dir = arguments.source.target_dir.clone();
     let target_dir = target_dir.unwrap_or_else(|| PathBuf::from(TARGET_DIR));
     let builder = arguments.source.builder()?.target_dir(&target_dir).without_log();
@@ -113,7 +250,5 @@ fn build(
     let stored =
         target_dir.join("store").join(format!("{content}{}", std::env::consts::DLL_SUFFIX));
     // A library that was not built but lay there is not in the store.
-    let path = if stored.is_file() { stored } else { arguments.source.path.clone() };
-    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Code::Library(bytes))
+    Ok(if stored.is_file() { stored } else { arguments.source.path.clone() })
 }

@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use hotswap_engine::sqlite::SqliteSource;
 use hotswap_engine::{Engine, EngineBuilder, Profile, Source};
 
 use crate::check;
 use crate::failure::Failure;
-
-/// What the text of a source begins with that is a module of a database.
-const SQLITE: &str = "sqlite:";
+use crate::trust::{self, Location, TrustArguments};
 
 /// What is source on standard input.
 const STDIN: &str = "-";
@@ -20,7 +17,7 @@ const STDIN: &str = "-";
 /// What is built, and how.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SourceArguments {
-    /// The directory of a module crate, a single .rs file, a prebuilt library, `sqlite:DATABASE#MODULE`, or `-` for a file on standard input
+    /// The directory of a module crate, a single .rs file, a prebuilt library, releases, `sqlite:DATABASE#MODULE`, or `-` for a file on standard input
     #[arg(value_name = "SOURCE")]
     pub(crate) path: PathBuf,
 
@@ -51,6 +48,9 @@ pub(crate) struct SourceArguments {
     /// Where builds go [default: target/hotswap beside the module's Cargo.lock]
     #[arg(long, value_name = "DIR")]
     pub(crate) target_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) trust: TrustArguments,
 }
 
 impl SourceArguments {
@@ -82,21 +82,29 @@ impl SourceArguments {
 
     /// The source, if the only one is there already.
     fn source(&self) -> Result<Source, Failure> {
+        let all = || std::iter::once(&self.path).chain(&self.or_else);
+        if self.trust.is_given() && !all().any(|text| location(text).is_some()) {
+            return Err(anyhow!(
+                "{} is no release, and nothing of it is verified; --key, --pin and --unsigned are for https://HOST/PATH#MODULE, DIRECTORY#MODULE and DATABASE#MODULE",
+                self.path.display()
+            )
+            .into());
+        }
         if self.or_else.is_empty() {
             if self.is_path() {
                 check::is_there(&self.path)?;
             }
-            return source(&self.path);
+            return source(&self.path, &self.trust);
         }
         // Any of them may come later.
-        let all = std::iter::once(&self.path).chain(&self.or_else);
-        let all: Vec<Source> = all.map(|text| source(text)).collect::<Result<_, _>>()?;
+        let all: Vec<Source> =
+            all().map(|text| source(text, &self.trust)).collect::<Result<_, _>>()?;
         Ok(Source::chain(all).into())
     }
 
     /// Whether it is a path, and no name of something else.
     pub(crate) fn is_path(&self) -> bool {
-        !self.is_stdin() && !self.path.to_string_lossy().starts_with(SQLITE)
+        !self.is_stdin() && location(&self.path).is_none()
     }
 
     /// Whether it comes from standard input.
@@ -109,8 +117,8 @@ impl SourceArguments {
         if self.is_stdin() {
             return "stdin".to_owned();
         }
-        if let Some((_, module)) = self.path.to_str().and_then(database_and_module) {
-            return module.to_owned();
+        if let Some(location) = location(&self.path) {
+            return location.module().to_owned();
         }
         let name = std::path::absolute(&self.path).ok();
         let name = name.as_deref().and_then(|path| path.file_name());
@@ -125,24 +133,22 @@ pub(crate) fn read_stdin() -> Result<String, Failure> {
     Ok(text)
 }
 
-fn source(text: &Path) -> Result<Source, Failure> {
+/// Where a module lies, if it is no path.
+fn location(text: &Path) -> Option<Location<'_>> {
+    text.to_str().and_then(Location::of)
+}
+
+fn source(text: &Path, trust: &TrustArguments) -> Result<Source, Failure> {
     if text == Path::new(STDIN) {
         return Ok(Source::string(read_stdin()?).into());
     }
-    let Some(name) = text.to_str().filter(|text| text.starts_with(SQLITE)) else {
-        return Ok(Source::from(text));
-    };
-    let Some((database, module)) = database_and_module(name) else {
-        return Err(anyhow!("{name} names no module; write {SQLITE}DATABASE#MODULE").into());
-    };
-    let source = SqliteSource::new(database, module).map_err(anyhow::Error::new)?;
-    Ok(source.into())
-}
-
-/// `sqlite:DATABASE#MODULE`; a database may have a `#` in its name, a module has none.
-fn database_and_module(text: &str) -> Option<(&str, &str)> {
-    let (database, module) = text.strip_prefix(SQLITE)?.rsplit_once('#')?;
-    (!database.is_empty()).then_some((database, module))
+    Ok(match location(text) {
+        None => Source::from(text),
+        Some(Location::Database(path, module)) if !trust.is_given() => {
+            trust::row(path, module)?.into()
+        }
+        Some(location) => trust.releases(location)?.into(),
+    })
 }
 
 fn profile(name: &str) -> Profile {
@@ -166,6 +172,8 @@ mod tests {
         assert_eq!(name("some/game"), "game");
         assert_eq!(name("rules.rs"), "rules.rs");
         assert_eq!(name("sqlite:some/modules.db#game"), "game");
+        assert_eq!(name("site/#game"), "game");
+        assert_eq!(name("https://host/modules#game"), "game");
         assert_eq!(name("-"), "stdin");
         let here = std::env::current_dir().unwrap();
         assert_eq!(name("."), here.file_name().unwrap().to_string_lossy());
@@ -173,13 +181,13 @@ mod tests {
 
     #[test]
     fn a_module_of_a_database_has_both_names() {
-        assert_eq!(database_and_module("sqlite:a#b.db#game"), Some(("a#b.db", "game")));
         for wrong in ["sqlite:modules.db", "sqlite:#game"] {
-            let error = source(Path::new(wrong)).unwrap_err();
+            let error = source(Path::new(wrong), &TrustArguments::default()).unwrap_err();
             let text = error.text(crate::paint::Paint::Plain);
             assert!(text.contains("sqlite:DATABASE#MODULE"), "{text}");
         }
-        let error = source(Path::new("sqlite:modules.db#../game")).unwrap_err();
+        let error =
+            source(Path::new("sqlite:modules.db#../game"), &TrustArguments::default()).unwrap_err();
         let text = error.text(crate::paint::Paint::Plain);
         assert!(text.contains("no name of a module"), "{text}");
     }

@@ -144,9 +144,12 @@ impl HandOver<'_> {
         let check = release.verified.file_check(file.path.as_str());
         let mut check = check.map_err(|error| Failure::Place(lie(error)))?;
         let mut copy = create(to).map_err(Failure::Own)?;
-        let mut own = None;
+        let (mut own, mut is_lie) = (None, false);
         let received = place.file(file, &mut |bytes| {
-            check.update(bytes).map_err(lie)?;
+            check.update(bytes).map_err(|error| {
+                is_lie = true;
+                lie(error)
+            })?;
             copy.write_all(bytes).map_err(|error| {
                 let error = unwritten(to, error);
                 own = Some(error.clone());
@@ -156,6 +159,11 @@ impl HandOver<'_> {
         if let Some(error) = own {
             return Err(Failure::Own(error));
         }
+        let received = received.map_err(|error| {
+            // The place knows it by its hash alone.
+            let text = format!("cannot fetch {} of {}", file.path, release.verified.described());
+            if is_lie { error } else { FetchError::unavailable(text).caused_by(error) }
+        });
         received.and_then(|()| check.finish().map_err(lie)).map_err(Failure::Place)
     }
 }

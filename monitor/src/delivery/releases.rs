@@ -131,6 +131,18 @@ impl Releases {
         Self::new(module, [place], trust)
     }
 
+    /// The module.
+    #[must_use]
+    pub fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// Where they lie. What these places have is checked by nobody.
+    #[must_use]
+    pub fn places(&self) -> &[Arc<dyn Place>] {
+        &self.places
+    }
+
     /// Whom the host trusts.
     #[must_use]
     pub fn trust(&self) -> &Trust {

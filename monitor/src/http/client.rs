@@ -31,7 +31,7 @@ const INPUT_BYTES: usize = 2 * HEADER_BYTES_MAX;
 /// How much of a request is written at once; none has more than its headers.
 const OUTPUT_BYTES: usize = 8 * 1024;
 
-/// How long a connection may take to be made: packets that nobody answers cannot be interrupted.
+/// How long a name may take to be resolved, and a connection to be made: neither can be interrupted.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// For how long a connection is kept that nobody uses: longer than most periods.
@@ -153,6 +153,7 @@ impl Client {
             let response = request
                 .config()
                 .timeout_global(Some(patience.saturating_sub(clock::since(begin))))
+                .timeout_recv_response(Some(self.patience.deadline.saturating_add(wait)))
                 .timeout_per_read(Some(self.patience.deadline.saturating_add(wait)))
                 .build()
                 .call()
@@ -214,6 +215,7 @@ impl Client {
             .input_buffer_size(INPUT_BYTES)
             .output_buffer_size(OUTPUT_BYTES)
             .max_idle_age(IDLE_MAX)
+            .timeout_resolve(Some(self.patience.deadline.min(CONNECT_MAX)))
             .timeout_connect(Some(self.patience.deadline.min(CONNECT_MAX)))
             .https_only(self.origin().is_private())
             .user_agent(USER_AGENT);

@@ -16,7 +16,7 @@
 //!   503 is kept to, for an hour at most. A validator of more than 1 KiB is none.
 //! - **What a server sends is bounded**: headers by 32 KiB, manifests by [`SIGNED_BYTES_MAX`](hotswap_trust::SIGNED_BYTES_MAX), files by
 //!   their signed length, each unpacked and, with little more, packed.
-//! - **So is the time it takes**: 5 s for a connection, [30 s](HttpSource::deadline) for a manifest, a [minimum rate](HttpSource::rate_min) for
+//! - **So is the time it takes**: 5 s for a name and for a connection, [30 s](HttpSource::deadline) for a manifest, a [minimum rate](HttpSource::rate_min) for
 //!   files. When its monitors end, so does what is under way for them.
 //! - **Redirects lead nowhere else**: five are followed, on the same scheme, host and port.
 //! - **What a server is shown** ([`bearer`](HttpSource::bearer), [`basic`](HttpSource::basic)) is shown to that one alone, and stands in no log, no
@@ -26,7 +26,7 @@
 //!
 //! # Limits
 //!
-//! - Names are resolved at each look, by the system's resolver, in a thread of its own that the deadline does not end.
+//! - Names are resolved at each look, by the system's resolver, in a thread of its own that no deadline ends.
 //! - The addresses of proxies are taken from the environment (`ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), when a server is first
 //!   asked, and by `CONNECT`; not for this machine. A proxy sees with whom one speaks, and without TLS all of it.
 //! - Certificates are those that Mozilla believes, compiled in, or a [file's](HttpSource::ca_file) alone; not the system's. No client

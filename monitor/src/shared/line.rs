@@ -21,6 +21,11 @@ use crate::watch::group::{Candidate, Looked, Party};
 /// take turns on the disk.
 const WORKERS_MAX: usize = 4;
 
+/// How many sources that lie behind a network are asked at a time, beside those rounds.
+///
+/// Four as well: who waits for a server keeps no processor busy, and servers that are down hold up no other source.
+const SLOW_MAX: usize = 4;
+
 /// What comes to the shared thread.
 pub(super) enum Arrival {
     /// To be looked at for the first time.
@@ -67,6 +72,24 @@ pub(crate) struct Line {
 struct State {
     jobs: VecDeque<Job>,
     workers: usize,
+    /// How many of them ask over a network.
+    slow: usize,
+}
+
+impl State {
+    /// The first job that may be begun now.
+    fn next(&self) -> Option<usize> {
+        self.jobs.iter().position(|job| self.slow < SLOW_MAX || !job.is_slow())
+    }
+}
+
+impl Job {
+    fn is_slow(&self) -> bool {
+        match self {
+            Self::Round(seat) | Self::Ask(seat) => seat.watch.is_slow(),
+            Self::Look(..) | Self::Single(_) | Self::Group(_) => false,
+        }
+    }
 }
 
 impl Line {
@@ -91,9 +114,7 @@ impl Line {
     pub(crate) fn aside<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
         let mut state = self.state.lock();
         state.workers -= 1;
-        if !state.jobs.is_empty() {
-            self.employ(&mut state);
-        }
+        self.employ(&mut state);
         drop(state);
         let done = work();
         self.state.lock().workers += 1;
@@ -101,7 +122,7 @@ impl Line {
     }
 
     fn employ(self: &Arc<Self>, state: &mut State) {
-        if state.workers < WORKERS_MAX {
+        if state.next().is_some() && state.workers < WORKERS_MAX + state.slow {
             let line = Arc::clone(self);
             match thread::spawn("hotswap-look", move || line.work()) {
                 Ok(_detached) => state.workers += 1,
@@ -114,10 +135,16 @@ impl Line {
     fn work(self: &Arc<Self>) {
         loop {
             let mut state = self.state.lock();
-            let Some(job) = state.jobs.pop_front() else {
+            let next = state.next();
+            let Some(job) = next.and_then(|next| state.jobs.remove(next)) else {
                 state.workers -= 1;
                 return;
             };
+            let is_slow = job.is_slow();
+            if is_slow {
+                state.slow += 1;
+                self.employ(&mut state);
+            }
             drop(state);
             match job {
                 Job::Round(seat) => self.send(turn(seat)),
@@ -135,6 +162,9 @@ impl Line {
                     let done = Party::new(candidates).carry_out(number);
                     done.into_iter().for_each(|looked| self.send(looked));
                 }
+            }
+            if is_slow {
+                self.state.lock().slow -= 1;
             }
         }
     }

@@ -136,7 +136,7 @@ impl Rota {
             }
             let Some(trigger) = self.asked(member, now) else { continue };
             let Some(seat) = self.idle.get_mut(&member) else { continue };
-            if seat.watch.has_looked() && !seat.is_quiet() {
+            if seat.watch.has_looked() && !seat.watch.is_slow() && !seat.is_quiet() {
                 found.insert(member, trigger);
             } else {
                 self.dispatch_member(member, trigger);
@@ -154,6 +154,13 @@ impl Rota {
         members.retain(|member| !found.contains_key(member));
         for member in members {
             let Some(seat) = self.idle.get_mut(&member) else { continue };
+            if seat.watch.is_slow() {
+                // It reads what no other does. Who waits for a permit is looked at when there is one.
+                if is_sweep && seat.watch.awaited().is_none() {
+                    self.dispatch_member(member, Trigger::Poll);
+                }
+                continue;
+            }
             if !found.is_empty() {
                 seat.watch.doubt();
             }

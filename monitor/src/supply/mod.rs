@@ -217,6 +217,14 @@ impl Supply {
         self.current.is_some_and(|current| self.is_fetched(current))
     }
 
+    /// Whether to choose may take long.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.members.iter().any(|member| match &member.code {
+            MemberCode::Fetched(fetch) => fetch.is_slow(),
+            MemberCode::Local(_) => false,
+        })
+    }
+
     /// The kind of the source that was chosen.
     pub(crate) fn kind(&self, choice: Choice) -> &'static str {
         match &self.members[choice.member].code {

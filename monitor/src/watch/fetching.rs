@@ -40,7 +40,12 @@ impl Watch {
         let is_asked = self.is_asked(round) || !matches!(round.trigger, Trigger::Poll);
         self.tell_assurances(round);
         let Some(supply) = &mut self.supply else { return Ok(Supplied::Same) };
-        let Some(choice) = supply.choose(is_asked)? else {
+        let choice = match supply.choose(is_asked) {
+            // What was fetched is whole. That there is nothing to be had any more, or for now, is a matter of the next look.
+            Err(_) if self.memory.is_fetched_anew => return Ok(Supplied::Same),
+            choice => choice?,
+        };
+        let Some(choice) = choice else {
             return Ok(match &self.memory.refused {
                 Some((fingerprint, kind)) => Supplied::Refused(*fingerprint, kind.clone()),
                 None => Supplied::Same,
@@ -63,6 +68,7 @@ impl Watch {
         match delivered {
             Some(Ok(delivery)) => {
                 self.memory.refused = None;
+                self.memory.is_fetched_anew = delivery.fetched.is_some();
                 if let Some(note) = &delivery.fetched {
                     let step = Step::Fetched {
                         name: name.clone(),

@@ -104,6 +104,8 @@ pub(crate) struct Memory {
     announced: Option<u64>,
     /// What was fetched last, when it was refused.
     refused: Option<(Fingerprint, BuildErrorKind)>,
+    /// Whether what was fetched last is still to be dealt with.
+    is_fetched_anew: bool,
     /// Whether the backend is that of another source.
     is_backend_old: bool,
     /// What was handed over last.
@@ -540,6 +542,7 @@ impl Watch {
             _ => send(),
         }?;
         self.memory.answered = Some(round.through);
+        self.memory.is_fetched_anew = false;
         Ok(())
     }
 

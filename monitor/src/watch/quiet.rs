@@ -11,6 +11,7 @@ use hotswap_system::thread::panic_text;
 use super::{EventsState, Watch};
 use crate::events::Told;
 use crate::scan::Extent;
+use crate::supply::Supply;
 
 impl Watch {
     /// Whether a round that nobody asked for would find nothing to do. Where that cannot be told without reading,
@@ -21,6 +22,11 @@ impl Watch {
             self.broken = Some(panic_text(payload));
             false
         })
+    }
+
+    /// Whether a look may take long, because it asks over a network.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.supply.as_ref().is_some_and(Supply::is_slow)
     }
 
     /// Has the next look ask for everything, whatever events say: one may be on its way.

@@ -119,7 +119,7 @@ fn d9_a_release_of_which_anything_is_missing_is_not_there_at_all() {
     for (path, text) in &files {
         shelf.put(&two);
         shelf.content.lock().files.remove(&ContentHash::of(text.as_bytes()));
-        client.refuses(&[&ContentHash::of(text.as_bytes()).to_string()]);
+        client.refuses(&[path, &ContentHash::of(text.as_bytes()).to_string()]);
         assert!(world.kept().len() == 1 && world.incoming().is_empty(), "{path}");
         // Who begins meanwhile has the release before.
         assert_eq!(world.client(&[&shelf]).text(), "one");

@@ -1,6 +1,7 @@
 //! Places that do as they should.
 
 use std::fs;
+use std::time::Duration;
 
 use hotswap_artifact::{
     Attachment, Bell, Collection as _, ContentHash, Fetch as _, FetchErrorKind, ModuleName,
@@ -8,9 +9,13 @@ use hotswap_artifact::{
 use hotswap_monitor::delivery::{
     ReleaseDirectory, ReleasedModules, Releases, ReleasesErrorKind, Trust,
 };
+use hotswap_monitor::{BuildSettings, Monitor, Outcome, POLL_PERIOD_MAX, Trigger};
 use hotswap_trust::{CodeKind, MANIFEST_NAME, Manifest};
 
-use crate::world::{Client, Mood, Published, Shelf, World};
+use crate::world::{Client, Mood, Published, Shelf, World, host, told};
+
+/// How long a monitor may take for what takes no time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn each_kind_of_code_is_handed_over_in_its_form() {
@@ -223,7 +228,7 @@ fn a_file_of_a_directory_that_is_a_link_or_is_not_there_is_named() {
         releases.fetch(tempfile::tempdir().unwrap().path())
     };
     let absent = fetch().unwrap_err();
-    assert!(absent.to_string().contains(file.to_str().unwrap()), "{absent}");
+    assert!(told(&absent).contains(file.to_str().unwrap()), "{absent}");
     std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
     assert_eq!(fetch().unwrap_err().kind, FetchErrorKind::Unavailable);
     fs::remove_file(&file).unwrap();
@@ -256,4 +261,36 @@ fn modules_of_a_directory_are_found_by_name() {
     let mirrored = mirrored.map(|base| std::sync::Arc::new(base) as _);
     let mirrored = ReleasedModules::new(mirrored, world.trust());
     assert!(mirrored.source(&name("greet")).unwrap().is_some());
+}
+
+#[test]
+fn a_monitor_runs_what_is_released_and_what_is_signed_again_is_the_same_library() {
+    let (world, shelf) = (World::new(), Shelf::new("a"));
+    let files = |text: &str| [("libgreet.so", text.to_owned())];
+    let one = world.release_of(CodeKind::Prebuilt, &files("one"), None, |_| {});
+    shelf.put(&one);
+    let releases = Releases::new("greet", [shelf.place()], world.trust()).unwrap();
+    let mut settings = BuildSettings::default();
+    settings.target_dir = Some(world.home.path().join("target"));
+    let builder =
+        Monitor::builder(releases).host(host()).build(settings).poll_every(POLL_PERIOD_MAX);
+    let (monitor, notifications) = builder.start().unwrap();
+    let next = || notifications.recv_timeout(PATIENCE).unwrap().outcome;
+    let library = |outcome| match outcome {
+        Outcome::Ready(artifact) => (fs::read_to_string(artifact.path).unwrap(), artifact.release),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(library(next()), ("one".to_owned(), Some(1)));
+    let again = world.release_of(CodeKind::Prebuilt, &files("one"), Some(&one), |_| {});
+    shelf.put(&again);
+    monitor.scan(Trigger::Manual);
+    // Nothing was built, and it has its number from now on.
+    assert_eq!(library(next()), ("one".to_owned(), Some(2)));
+    shelf.put(&one);
+    monitor.scan(Trigger::Manual);
+    let outcome = next();
+    assert!(matches!(outcome, Outcome::Unreadable(_)), "it was accepted: {outcome:?}");
+    shelf.put(&world.release_of(CodeKind::Prebuilt, &files("two"), Some(&again), |_| {}));
+    monitor.scan(Trigger::Manual);
+    assert_eq!(library(next()), ("two".to_owned(), Some(3)));
 }

@@ -276,10 +276,21 @@ impl Client {
     #[track_caller]
     pub(crate) fn refuses(&self, words: &[&str]) -> FetchError {
         let error = self.look().expect_err("it is not good");
-        let text = error.to_string();
+        let text = told(&error);
         for word in words {
             assert!(text.contains(word), "no {word:?} in: {text}");
         }
         error
     }
+}
+
+/// An error and its causes.
+pub(crate) fn told(error: &FetchError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
 }

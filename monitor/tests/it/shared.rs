@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use hotswap_monitor::{
     Fetch, FetchError, Fetched, Fingerprint, Monitor, MonitorBuilder, NOTIFICATIONS_MAX,
     Notification, Outcome, SharedMonitor, Source, StartErrorKind, Step, Trigger,
@@ -23,7 +23,7 @@ fn shared(period: Duration) -> SharedMonitor {
 }
 
 /// A source whose every build waits until the test says go; and its first build, begun.
-fn blocked(shared: &SharedMonitor) -> (TempDir, Watched, crossbeam_channel::Sender<()>) {
+fn blocked(shared: &SharedMonitor) -> (TempDir, Watched, Sender<()>) {
     let (directory, file) = source("blocked");
     let (begun, begin) = unbounded();
     let (go, gone) = unbounded::<()>();
@@ -290,6 +290,85 @@ fn a_source_that_panics_is_told_and_starts_over_and_the_others_go_on() {
     panics.store(0, Ordering::SeqCst);
     // What was handed over stays that.
     bad.unchanged();
+}
+
+/// A place behind a network, which answers when it is told to.
+#[derive(Debug)]
+struct Slow {
+    name: String,
+    is_mute: Arc<AtomicBool>,
+    asked: Sender<()>,
+    answer: Receiver<()>,
+}
+
+impl Fetch for Slow {
+    fn kind(&self) -> &'static str {
+        "slow"
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_slow(&self) -> bool {
+        true
+    }
+
+    fn fingerprint(&self) -> Result<Option<Fingerprint>, FetchError> {
+        if self.is_mute.load(Ordering::SeqCst) {
+            self.asked.send(()).unwrap();
+            // Over when the test drops its end.
+            let _over = self.answer.recv();
+        }
+        Ok(Some(Fingerprint::of(b"it")))
+    }
+
+    fn fetch(&self, directory: &Path) -> Result<Fetched, FetchError> {
+        let library = directory.join("libit.so");
+        fs::write(&library, "it").unwrap();
+        Ok(Fetched::new(Fingerprint::of(b"it"), Source::Prebuilt(library)))
+    }
+}
+
+#[test]
+fn d7_sources_that_wait_for_a_server_hold_up_no_others() {
+    let shared = shared(OFTEN);
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = crate::harness::offline();
+    settings.target_dir = Some(directory.path().join("target"));
+    let is_mute = Arc::new(AtomicBool::new(false));
+    let (asked, asks) = unbounded();
+    let (answers, answer) = bounded::<()>(0);
+    // More than are asked at a time.
+    let slow: Vec<_> = (0..12)
+        .map(|number| {
+            let source = Source::fetched(Slow {
+                name: format!("it-{number}"),
+                is_mute: Arc::clone(&is_mute),
+                asked: asked.clone(),
+                answer: answer.clone(),
+            });
+            Watched::on(&shared, Monitor::builder(source).build(settings.clone()))
+        })
+        .collect();
+    slow.iter().for_each(|one| drop(ready(one.next())));
+    let (_local, file) = source("0");
+    let local = Watched::on(&shared, builder(&file, |_, _, _| {}));
+    ready(local.next());
+    is_mute.store(true, Ordering::SeqCst);
+    for _ in 0..4 {
+        asks.recv_timeout(PATIENCE).unwrap();
+    }
+    for text in ["1", "2"] {
+        fs::write(&file, text).unwrap();
+        let found = ready(local.next());
+        assert_eq!(fs::read(&found.path).unwrap(), text.as_bytes());
+    }
+    assert!(asks.is_empty(), "four wait, and all others for them");
+    is_mute.store(false, Ordering::SeqCst);
+    drop(answers);
+    slow.iter().for_each(Watched::unchanged);
+    local.unchanged();
 }
 
 #[test]

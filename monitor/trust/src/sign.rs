@@ -110,13 +110,17 @@ impl KeyPair {
     ///
     /// When it cannot be read, others may read it, or it is no secret key of minisign.
     pub fn has_password(path: impl AsRef<Path>) -> Result<bool, SignError> {
-        let stored = read(path.as_ref())?;
-        let key: Option<[u8; SECRET_KEY_BYTES]> = stored.lines().nth(1).and_then(base64);
         // Two letters for the algorithm, and two for the encryption, or none.
-        key.map(|key| key[2..4] != [0, 0]).ok_or_else(|| SignError::Key {
+        bytes(&read(path.as_ref())?).map(|key| key[2..4] != [0, 0]).ok_or_else(|| SignError::Key {
             doing: "the secret key cannot be used",
             reason: "it is none of minisign".to_owned(),
         })
+    }
+
+    /// Whether this is the text of a secret key, which nobody else is to be given.
+    #[must_use]
+    pub fn is_secret(text: &str) -> bool {
+        bytes(text).is_some()
     }
 
     /// Reads a secret key that only its owner may read. Blocks while it reads; with a password for a second.
@@ -258,6 +262,11 @@ impl Signed {
     pub fn unsigned(name: impl Into<String>, manifest: &Manifest) -> Result<Self, SignError> {
         Ok(Self::of(name.into(), Vec::new(), manifest.to_bytes()?))
     }
+}
+
+/// The second line of a secret key.
+fn bytes(stored: &str) -> Option<[u8; SECRET_KEY_BYTES]> {
+    stored.lines().nth(1).and_then(base64)
 }
 
 /// The text of a secret key that only its owner may read.

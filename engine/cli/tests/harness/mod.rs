@@ -17,7 +17,10 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// The binary, with nothing inherited that changes what it prints.
 pub(crate) fn hotswap() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hotswap"));
-    command.env_remove("RUST_LOG").env_remove("NO_COLOR").stdin(Stdio::null());
+    for variable in ["RUST_LOG", "NO_COLOR", "HOTSWAP_KEY_PASSWORD", "HOTSWAP_TOKEN"] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null());
     command
 }
 
@@ -41,6 +44,14 @@ impl Place {
     pub(crate) fn hotswap(&self, arguments: &[&str]) -> Command {
         let mut command = hotswap();
         command.current_dir(&self.0).args(arguments);
+        // What belongs to a user is this test's.
+        for (variable, directory) in [
+            ("XDG_CONFIG_HOME", "config"),
+            ("XDG_STATE_HOME", "state"),
+            ("XDG_CACHE_HOME", "cache"),
+        ] {
+            command.env(variable, self.0.join("home").join(directory));
+        }
         command
     }
 
@@ -73,6 +84,36 @@ impl Place {
 
     fn library(&self, name: &str) -> PathBuf {
         self.0.join(name).join("src/lib.rs")
+    }
+
+    /// `hotswap ARGUMENTS` in this directory, which has to succeed; what it prints.
+    #[track_caller]
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
+        let (code, stdout, stderr) = finish(&mut self.hotswap(arguments));
+        assert_eq!(code, 0, "{arguments:?}: {stderr}");
+        stdout
+    }
+
+    /// `hotswap ARGUMENTS` in this directory, which has to fail; what it says.
+    #[track_caller]
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
+        let (code, stdout, stderr) = finish(&mut self.hotswap(arguments));
+        assert_eq!(code, 1, "{arguments:?}: {stdout} {stderr}");
+        stderr
+    }
+
+    /// A key without a password; its public line.
+    #[track_caller]
+    pub(crate) fn new_key(&self, name: &str) -> String {
+        self.done(&["keys", "new", name, "--no-password"]).trim().to_owned()
+    }
+
+    /// A single file of source whose one function prints a text.
+    pub(crate) fn write_greeting(&self, file: &str, text: &str) {
+        let source = format!(
+            "hotswap_module::module!();\n#[hotswap_module::export]\npub fn hello() {{ println!(\"{text}\"); }}\n"
+        );
+        fs::write(self.0.join(file), source).unwrap();
     }
 
     /// The command lines of processes that mention this directory.

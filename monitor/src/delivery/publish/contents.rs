@@ -63,6 +63,18 @@ impl Contents {
         Self::one(path.as_ref(), CodeKind::Prebuilt, Some(host))
     }
 
+    /// The same file, or library, under another name in the release. Of a crate this changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When no file may be called that.
+    pub fn named(mut self, name: &str) -> Result<Self, PublishError> {
+        if let (Some(Top::File(path)), [file]) = (&self.top, &mut *self.files) {
+            file.path = FilePath::new(name).map_err(|error| refused(path, error.into()))?;
+        }
+        Ok(self)
+    }
+
     fn one(path: &Path, kind: CodeKind, host: Option<Host>) -> Result<Self, PublishError> {
         let failed = |kind| refused(path, kind);
         let name = path.file_name().unwrap_or_default().to_string_lossy();

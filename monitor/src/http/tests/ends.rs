@@ -44,14 +44,19 @@ fn who_waits_for_a_server_is_woken_when_its_monitor_ends() {
 
 #[test]
 fn the_end_of_one_monitor_is_nothing_to_another() {
-    let server = Server::always(|| ok(&[], "one"));
-    let place = at(&server);
     let (first, first_end) = monitor(Bell::new(|| true));
     let (second, second_end) = monitor(Bell::new(|| true));
+    let first_end = Mutex::new(Some(first_end));
+    let server = Server::always(move || {
+        // In the middle of the first question.
+        drop(first_end.lock().take());
+        ok(&[], "one")
+    });
+    let place = at(&server);
     place.attach(&first);
     place.attach(&second);
     assert_eq!(place.manifest().unwrap(), manifest(b"one"));
-    drop(first_end);
+    assert!(first.is_over());
     assert_eq!(place.manifest().unwrap(), manifest(b"one"));
     drop(second_end);
     assert!(place.manifest().is_err());

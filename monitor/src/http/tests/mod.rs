@@ -23,7 +23,7 @@ use super::place::HttpPlace;
 use crate::delivery::{Answer, Place as _};
 
 /// Longer than any test takes.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_secs(120);
 
 /// As short as it can be for what is there to be had.
 const SHORT: Duration = Duration::from_millis(300);
