@@ -21,3 +21,17 @@ fn the_program_of_the_readme_is_the_example() {
     }
     assert_eq!(blocks.next(), None);
 }
+
+/// The three lines of a host that runs what lies on a web server stand in the example one after the other.
+#[test]
+fn the_host_of_the_readme_is_in_the_example() {
+    let read = |path| fs::read_to_string(workspace_root().join(path)).expect("it is there");
+    let (readme, example) = (read("README.md"), read("engine/examples/from_a_server.rs"));
+    let (_, shown) = readme.split_once("**From a web server**").expect("it is shown");
+    let block = shown.split("```").nth(1).and_then(|block| block.strip_prefix("rust\n"));
+    let lines = block.expect("it is Rust").lines();
+    let code: Vec<&str> = lines.map(|line| line.split(" // ").next().unwrap_or(line)).collect();
+    let run: Vec<&str> = example.lines().map(str::trim).collect();
+    assert_eq!(code.len(), 3);
+    assert!(run.windows(code.len()).any(|lines| lines == code), "the example has not {code:?}");
+}

@@ -101,7 +101,7 @@ pub(crate) enum Command {
     ClearQuarantine(ControlArguments),
     /// Tells what hotswap.log says, and whether it can be believed
     Audit(AuditArguments),
-    /// Publishes a module: as a signed release into a directory, or as a revision into a database
+    /// Publishes a module for other programs: a signed release, or a revision in a database
     Publish(PublishArguments),
     /// Checks a release as a host would: who signed it, what belongs to it, until when it is good
     Verify(VerifyArguments),
@@ -124,6 +124,7 @@ Examples:
   hotswap run sample-engine --call f1 --call f2
   hotswap run rules.rs --every 250ms
   hotswap run game --times 3 --log none      three rounds, for scripts
+  hotswap run https://example.org/modules#game --key RWQf6L..   what this key signed
   hotswap run sqlite:modules.db#game --or-else game      the database's, and the directory's as long as it has none
 
 Exit codes: 0 done or ended by Ctrl-C, 1 failed (with --times: also when a call failed), 2 usage.";

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use hotswap_engine::delivery::{Contents, DirectoryShelf, Published, Release};
+use hotswap_engine::delivery::{Contents, DirectoryShelf, Published, Release, Shelf};
 use hotswap_engine::sqlite::{Code, CrateArchive, ModuleDatabase, Publication, Revision};
 use hotswap_engine::{ABI_NUMBER, Host, RUSTC, Source, TARGET, VersionState};
 
@@ -28,10 +28,17 @@ pub(crate) fn publish(
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<ExitCode, Failure> {
-    match Destination::of(&arguments.to) {
-        Destination::Database(path) => revision(arguments, &path, screen, interrupts),
-        Destination::Directory(path) => release(arguments, &path, screen, interrupts),
-    }
+    let ReleaseArguments { sign, renew, .. } = &arguments.release;
+    let shelf: Box<dyn Shelf> = match Destination::of(&arguments.to) {
+        Destination::Database(path) if sign.is_empty() && !renew => {
+            return revision(arguments, &path, screen, interrupts);
+        }
+        Destination::Database(path) => {
+            Box::new(ModuleDatabase::create(path).map_err(anyhow::Error::new)?)
+        }
+        Destination::Directory(path) => Box::new(DirectoryShelf::new(path)),
+    };
+    release(arguments, shelf, screen, interrupts)
 }
 
 /// Where it goes.
@@ -62,13 +69,6 @@ fn revision(
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<ExitCode, Failure> {
-    if !arguments.release.sign.is_empty() || arguments.release.renew {
-        let shown = database.display();
-        return Err(anyhow!(
-            "{shown} is a database, whose revisions are not signed; name a directory to publish a release"
-        )
-        .into());
-    }
     let name = name(arguments)?;
     let code =
         if arguments.prebuilt { build(arguments, screen, interrupts)? } else { read(arguments)? };
@@ -87,18 +87,17 @@ fn revision(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A release in a directory.
+/// A release, in a directory or a database.
 fn release(
     arguments: &PublishArguments,
-    directory: &Path,
+    mut shelf: Box<dyn Shelf>,
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<ExitCode, Failure> {
     let RevisionArguments { by, why, dependency, .. } = &arguments.revision;
     if by.is_some() || !why.is_empty() || !dependency.is_empty() {
         return Err(anyhow!(
-            "--by, --why and --dependency are kept by databases; {} is a directory of releases",
-            directory.display()
+            "--by, --why and --dependency are of revisions in a database that nobody signs; no release has them"
         )
         .into());
     }
@@ -118,7 +117,7 @@ fn release(
     }
     let is_signed = !keys.is_empty();
     release = keys.into_iter().fold(release, Release::signed_by);
-    let done = release.publish(&mut DirectoryShelf::new(directory)).map_err(anyhow::Error::new)?;
+    let done = release.publish(&mut *shelf).map_err(anyhow::Error::new)?;
     println!("{}", released(&name, &done));
     if !is_signed {
         screen.print(

@@ -5,15 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use hotswap_engine::sqlite::SqliteSource;
 use hotswap_engine::{Engine, EngineBuilder, Profile, Source};
 
 use crate::check;
 use crate::failure::Failure;
-use crate::trust::{Location, TrustArguments};
-
-/// What the text of a source begins with that is a module of a database.
-const SQLITE: &str = "sqlite:";
+use crate::trust::{self, Location, TrustArguments};
 
 /// What is source on standard input.
 const STDIN: &str = "-";
@@ -89,7 +85,7 @@ impl SourceArguments {
         let all = || std::iter::once(&self.path).chain(&self.or_else);
         if self.trust.is_given() && !all().any(|text| location(text).is_some()) {
             return Err(anyhow!(
-                "{} is no release, and nothing of it is verified; --key, --pin and --unsigned are for https://HOST/PATH#MODULE and DIRECTORY#MODULE",
+                "{} is no release, and nothing of it is verified; --key, --pin and --unsigned are for https://HOST/PATH#MODULE, DIRECTORY#MODULE and DATABASE#MODULE",
                 self.path.display()
             )
             .into());
@@ -108,8 +104,7 @@ impl SourceArguments {
 
     /// Whether it is a path, and no name of something else.
     pub(crate) fn is_path(&self) -> bool {
-        let is_of_database = self.path.to_string_lossy().starts_with(SQLITE);
-        !self.is_stdin() && !is_of_database && location(&self.path).is_none()
+        !self.is_stdin() && location(&self.path).is_none()
     }
 
     /// Whether it comes from standard input.
@@ -121,9 +116,6 @@ impl SourceArguments {
     pub(crate) fn name(&self) -> String {
         if self.is_stdin() {
             return "stdin".to_owned();
-        }
-        if let Some((_, module)) = self.path.to_str().and_then(database_and_module) {
-            return module.to_owned();
         }
         if let Some(location) = location(&self.path) {
             return location.module().to_owned();
@@ -141,32 +133,22 @@ pub(crate) fn read_stdin() -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Where releases lie, if that is what the text means.
+/// Where a module lies, if it is no path.
 fn location(text: &Path) -> Option<Location<'_>> {
-    text.to_str().filter(|text| !text.starts_with(SQLITE)).and_then(Location::of)
+    text.to_str().and_then(Location::of)
 }
 
 fn source(text: &Path, trust: &TrustArguments) -> Result<Source, Failure> {
     if text == Path::new(STDIN) {
         return Ok(Source::string(read_stdin()?).into());
     }
-    if let Some(location) = location(text) {
-        return Ok(trust.releases(location)?.into());
-    }
-    let Some(name) = text.to_str().filter(|text| text.starts_with(SQLITE)) else {
-        return Ok(Source::from(text));
-    };
-    let Some((database, module)) = database_and_module(name) else {
-        return Err(anyhow!("{name} names no module; write {SQLITE}DATABASE#MODULE").into());
-    };
-    let source = SqliteSource::new(database, module).map_err(anyhow::Error::new)?;
-    Ok(source.into())
-}
-
-/// `sqlite:DATABASE#MODULE`; a database may have a `#` in its name, a module has none.
-fn database_and_module(text: &str) -> Option<(&str, &str)> {
-    let (database, module) = text.strip_prefix(SQLITE)?.rsplit_once('#')?;
-    (!database.is_empty()).then_some((database, module))
+    Ok(match location(text) {
+        None => Source::from(text),
+        Some(Location::Database(path, module)) if !trust.is_given() => {
+            trust::row(path, module)?.into()
+        }
+        Some(location) => trust.releases(location)?.into(),
+    })
 }
 
 fn profile(name: &str) -> Profile {
@@ -199,7 +181,6 @@ mod tests {
 
     #[test]
     fn a_module_of_a_database_has_both_names() {
-        assert_eq!(database_and_module("sqlite:a#b.db#game"), Some(("a#b.db", "game")));
         for wrong in ["sqlite:modules.db", "sqlite:#game"] {
             let error = source(Path::new(wrong), &TrustArguments::default()).unwrap_err();
             let text = error.text(crate::paint::Paint::Plain);

@@ -8,6 +8,7 @@ use clap::Args;
 use hotswap_engine::ContentHash;
 use hotswap_engine::delivery::Releases;
 use hotswap_engine::http::HttpSource;
+use hotswap_engine::sqlite::SqliteSource;
 use hotswap_trust::{PublicKeys, Trust};
 
 use crate::keys::{self, PUBLIC};
@@ -15,38 +16,59 @@ use crate::keys::{self, PUBLIC};
 /// What a web server gets to know who asks by, for machines.
 const TOKEN_VARIABLE: &str = "HOTSWAP_TOKEN";
 
-/// Where releases lie, by the text that names it.
+/// What the text of a source begins with that is a module of a database.
+const SQLITE: &str = "sqlite:";
+
+/// Where a module lies that is no path, by the text that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Location<'a> {
     /// `https://HOST/PATH#MODULE`.
     Web(&'a str),
     /// `DIRECTORY#MODULE`.
     Directory(&'a str, &'a str),
+    /// `sqlite:DATABASE#MODULE`, or without the prefix where there is such a file.
+    Database(&'a str, &'a str),
 }
 
 impl<'a> Location<'a> {
-    /// What is neither a path that is there nor anything else with a `#` in it.
+    /// What begins as an address or a database, or is no path that is there and has a `#` in it. A module has none in its name.
     pub(crate) fn of(text: &'a str) -> Option<Self> {
         if text.starts_with("https://") || text.starts_with("http://") {
             return Some(Self::Web(text));
         }
-        let (directory, module) = text.rsplit_once('#')?;
-        let is_other = directory.is_empty() || module.is_empty() || Path::new(text).exists();
-        (!is_other).then_some(Self::Directory(directory, module))
+        let is_path = Path::new(text).exists();
+        let database = text.strip_prefix(SQLITE);
+        let (place, module) = database.unwrap_or(text).rsplit_once('#').unwrap_or((text, ""));
+        match database {
+            Some(_) => Some(Self::Database(if module.is_empty() { "" } else { place }, module)),
+            None if is_path || place.is_empty() || module.is_empty() => None,
+            None if Path::new(place).is_file() => Some(Self::Database(place, module)),
+            None => Some(Self::Directory(place, module)),
+        }
     }
 
     /// The module.
     pub(crate) fn module(self) -> &'a str {
         match self {
             Self::Web(address) => address.rsplit_once('#').map_or(address, |(_, module)| module),
-            Self::Directory(_, module) => module,
+            Self::Directory(_, module) | Self::Database(_, module) => module,
         }
     }
 }
 
+/// A module of a database, verified by nobody.
+pub(crate) fn row(database: &str, module: &str) -> anyhow::Result<SqliteSource> {
+    if database.is_empty() {
+        return Err(anyhow!("{SQLITE}{database} names no module; write {SQLITE}DATABASE#MODULE"));
+    }
+    Ok(SqliteSource::new(database, module)?)
+}
+
 /// What is believed.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Releases (https://HOST/PATH#MODULE, DIRECTORY#MODULE)")]
+#[command(
+    next_help_heading = "Releases of others (https://HOST/PATH#MODULE, DIRECTORY#MODULE, DATABASE#MODULE)"
+)]
 pub(crate) struct TrustArguments {
     /// Takes what this key signed: a public line, or the name or file of a public key; may be repeated
     #[arg(long, value_name = "KEY", conflicts_with_all = ["pin", "unsigned"])]
@@ -60,7 +82,7 @@ pub(crate) struct TrustArguments {
     #[arg(long)]
     unsigned: bool,
 
-    /// The line of releases [default: stable]
+    /// The line of releases, also of one that is published [default: stable]
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
 
@@ -97,6 +119,7 @@ impl TrustArguments {
         let trust = self.trust()?;
         match location {
             Location::Directory(path, module) => Ok(Releases::in_directory(path, module, trust)?),
+            Location::Database(path, module) => Ok(row(path, module)?.trusting(trust)?),
             Location::Web(address) => {
                 let mut source = HttpSource::new(address, trust)?;
                 if let Some(token) = self.token()? {
@@ -189,6 +212,11 @@ mod tests {
         assert_eq!(of(address), Some(Location::Web(address)));
         assert_eq!(of(address).unwrap().module(), "greet");
         assert_eq!(of("a#b/site#greet"), Some(Location::Directory("a#b/site", "greet")));
+        assert_eq!(of("sqlite:a#b.db#game"), Some(Location::Database("a#b.db", "game")));
+        assert_eq!(of("Cargo.toml#greet"), Some(Location::Database("Cargo.toml", "greet")));
+        for wrong in ["sqlite:modules.db", "sqlite:#game"] {
+            assert!(matches!(of(wrong), Some(Location::Database("", _))), "{wrong}");
+        }
         for other in ["greet", "greet.rs", "#greet", "site#"] {
             assert_eq!(of(other), None, "{other}");
         }

@@ -22,7 +22,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
         arguments.trust.releases(location)?
     } else {
         return Err(anyhow!(
-            "{what} names no release: write DIRECTORY#MODULE, https://HOST/PATH#MODULE, or the path of a {MANIFEST_NAME}"
+            "{what} names no release: write DIRECTORY#MODULE, DATABASE#MODULE, https://HOST/PATH#MODULE, or the path of a {MANIFEST_NAME}"
         )
         .into());
     };

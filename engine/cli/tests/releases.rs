@@ -1,5 +1,7 @@
 //! Signed releases in a directory: published, and verified.
 
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
 mod harness;
 
 use std::fs;
@@ -123,7 +125,7 @@ fn releases_follow_each_other_and_are_renewed() {
     for (wrong, said) in [
         (signed(&["--name", "../greet"]), "is no name"),
         (signed(&["--channel", "a/b"]), "is no name"),
-        (signed(&["--why", "it is late"]), "--why and --dependency are kept by databases"),
+        (signed(&["--why", "it is late"]), "--why and --dependency are of revisions"),
         (signed(&["--sign", "nobody"]), "cannot sign with "),
     ] {
         let told = place.refused(&wrong);
@@ -149,8 +151,6 @@ fn where_it_goes_is_told_by_its_name() {
     assert!(publish("modules").starts_with("greet is at revision 2"), "it is a file");
     let (_, _, stderr) = finish(&mut place.hotswap(&["publish", "greet.rs", "--to", "site"]));
     assert!(stderr.contains("nobody signs it") && stderr.contains("--sign KEY"), "{stderr}");
-    let told = place.refused(&["publish", "greet.rs", "--to", "modules.db", "--sign", "default"]);
-    assert!(told.contains("modules.db is a database"), "{told}");
 }
 
 #[test]
@@ -174,4 +174,37 @@ fn a_crate_that_needs_what_lies_outside_is_refused_and_its_library_is_not() {
     // What is not verified is not said to be.
     let told = place.refused(&["check", "released", "--key", "default"]);
     assert!(told.contains("released is no release, and nothing of it is verified"), "{told}");
+}
+
+#[test]
+fn a_database_takes_signed_releases_as_a_directory_does() {
+    let place = Place::new("releases-database");
+    place.new_key("default");
+    place.write_greeting("greet.rs", "hello");
+    let publish = ["publish", "greet.rs", "--to", "modules.db", "--sign", "default"];
+    let said = place.done(&publish);
+    assert!(
+        said.starts_with("greet is at release 1: 1 file, ") && said.contains(", signed by key "),
+        "{said}"
+    );
+    let said = place.done(&[&publish[..], &["--renew", "--expires", "60d"]].concat());
+    assert!(said.starts_with("greet is at release 2: "), "{said}");
+    for what in ["modules.db#greet", "sqlite:modules.db#greet"] {
+        let verified = place.done(&["verify", what, "--key", "default"]);
+        assert!(verified.starts_with("release 2 of greet (stable), signed by key "), "{verified}");
+        assert!(verified.contains("\nok  greet.rs  "), "{verified}");
+    }
+    place.new_key("other");
+    let told = place.refused(&["verify", "modules.db#greet", "--key", "other"]);
+    assert!(told.contains("0 of the 1 signatures needed"), "{told}");
+    let told = place.refused(&["publish", "greet.rs", "--to", "modules.db"]);
+    assert!(told.contains("signed"), "what is not signed does not take its place: {told}");
+    // A revision that nobody signed is no release.
+    place.done(&["publish", "greet.rs", "--to", "modules.db", "--name", "plain"]);
+    let told = place.refused(&["verify", "modules.db#plain", "--key", "default"]);
+    assert!(told.contains("plain"), "{told}");
+    let run = ["run", "sqlite:modules.db#greet", "--times", "1", "--control", "none"];
+    let mut command = place.building(&[&run[..], &["--key", "default"]].concat());
+    let (code, stdout, stderr) = finish(&mut command);
+    assert_eq!((code, &*stdout), (0, "hello\n"), "{stderr}");
 }

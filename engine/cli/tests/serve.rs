@@ -1,5 +1,7 @@
 //! The static server, asked byte by byte.
 
+#![expect(clippy::unwrap_used, reason = "all of this is test code")]
+
 mod harness;
 
 use std::fs;

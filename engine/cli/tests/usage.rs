@@ -6,7 +6,7 @@ use harness::{Place, finish, hotswap};
 
 #[test]
 fn help_says_what_it_does_with_examples_and_exit_codes() {
-    let expected: [(&[&str], &[&str]); 5] = [
+    let expected: [(&[&str], &[&str]); 9] = [
         (
             &["--help"],
             &[
@@ -48,6 +48,13 @@ fn help_says_what_it_does_with_examples_and_exit_codes() {
             &["audit", "--help"],
             &["\n  verify ", "\n  list ", "\n  show ", "\n  versions ", "--format <FORMAT>"],
         ),
+        (
+            &["publish", "--help"],
+            &["--to <WHERE>", "--sign <KEY>", "[default: 30days]", "\'serde = \"1\"\'"],
+        ),
+        (&["verify", "--help"], &["<WHAT>", "--key <KEY>", "--pin <SHA256>", "--ca-file <FILE>"]),
+        (&["keys", "--help"], &["\n  new ", "\n  list ", ".config/hotswap/keys"]),
+        (&["serve", "--help"], &["<DIR>", "[default: 127.0.0.1:8080]", "--tls-cert <FILE>"]),
     ];
     for (arguments, parts) in expected {
         let (code, stdout, stderr) = finish(hotswap().args(arguments));
@@ -66,7 +73,7 @@ fn the_version_is_the_package_s() {
 
 #[test]
 fn usage_errors_exit_with_2() {
-    let wrong: [(&[&str], &str); 7] = [
+    let wrong: [(&[&str], &str); 11] = [
         (&["jog"], "unrecognized subcommand 'jog'"),
         (&["run"], "<SOURCE>"),
         (&["run", "x", "--every", "soon"], "invalid value 'soon' for '--every"),
@@ -74,6 +81,10 @@ fn usage_errors_exit_with_2() {
         (&["run", "x", "--times", "0"], "--times"),
         (&["check", "x", "--release", "--profile", "y"], "cannot be used with"),
         (&["new"], "<NAME>"),
+        (&["keys"], "Usage: hotswap keys"),
+        (&["verify", "x#y", "--key", "k", "--unsigned"], "cannot be used with"),
+        (&["serve", "x", "--tls-cert", "c"], "--tls-key"),
+        (&["publish", "x", "--to", "y", "--renew", "--prebuilt"], "cannot be used with"),
     ];
     for (arguments, said) in wrong {
         let (code, stdout, stderr) = finish(hotswap().args(arguments));

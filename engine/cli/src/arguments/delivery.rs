@@ -16,14 +16,16 @@ that it builds into here, and who runs it needs no compiler, but the same one mu
 are taken, but target and .git: a release may not depend by path on what lies outside of it, a revision in a database goes without.
 
 WHERE is a database if it is a file or its name ends in .db. Anything else is a directory of releases, made where there is none: put it on
-any web server, or serve it with `hotswap serve`. There, each release follows the one before, and expires; --renew publishes the same files
-once more. Hosts take a signed one if they believe a key of --sign, and an unsigned one only where they are told to.
+any web server, or serve it with `hotswap serve`. What goes into a directory, or is signed, is a release: it follows the one before, and
+expires; --renew publishes the same files once more. Hosts take it if they believe a key of --sign, and an unsigned one only where they are
+told to. What goes into a database unsigned is a revision.
 
 Examples:
   hotswap publish game --to site/ --sign default
   hotswap publish game --to site/ --sign default --prebuilt --release --expires 7d
   hotswap publish game --to site/ --sign default --renew       the same files, good for longer
   hotswap publish game --to site/ --sign default --floor 12    and no release before 12 is gone back to
+  hotswap publish game --to modules.db --sign default
   hotswap publish game --to modules.db --why 'rounder edges'
   hotswap publish rules.rs --to modules.db --expect 7          only if nobody published since 7
 
@@ -49,18 +51,18 @@ pub(crate) struct PublishArguments {
     pub(crate) expect: Option<u64>,
 
     #[command(flatten)]
+    pub(crate) source: SourceArguments,
+
+    #[command(flatten)]
     pub(crate) release: ReleaseArguments,
 
     #[command(flatten)]
     pub(crate) revision: RevisionArguments,
-
-    #[command(flatten)]
-    pub(crate) source: SourceArguments,
 }
 
-/// What only a directory of releases has.
+/// What only releases have.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Into a directory of releases")]
+#[command(next_help_heading = "What is published, as a release")]
 pub(crate) struct ReleaseArguments {
     /// Signs with this key: a name in `hotswap keys list`, or the path of a file; may be repeated
     #[arg(long, value_name = "KEY")]
@@ -82,9 +84,9 @@ pub(crate) struct ReleaseArguments {
     pub(crate) renew: bool,
 }
 
-/// What only a database has.
+/// What only revisions have that nobody signs.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Into a database")]
+#[command(next_help_heading = "What is published, as a revision that nobody signs")]
 pub(crate) struct RevisionArguments {
     /// Who publishes [default: $USER]
     #[arg(long, value_name = "WHO")]
@@ -94,7 +96,7 @@ pub(crate) struct RevisionArguments {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) why: String,
 
-    /// A line of a [dependencies] table, for a single file: 'serde = \"1\"'; may be repeated
+    /// A line of a [dependencies] table, for a single file: 'serde = "1"'; may be repeated
     #[arg(long, value_name = "LINE", conflicts_with = "prebuilt")]
     pub(crate) dependency: Vec<String>,
 
@@ -117,7 +119,7 @@ Exit codes: 0 all of it is as it was signed, 1 it is not, or cannot be read, 2 u
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_AFTER_HELP)]
 pub(crate) struct VerifyArguments {
-    /// `DIRECTORY#MODULE`, `https://HOST/PATH#MODULE`, or a manifest
+    /// `DIRECTORY#MODULE`, `DATABASE#MODULE`, `https://HOST/PATH#MODULE`, or the path of a manifest
     #[arg(value_name = "WHAT")]
     pub(crate) what: String,
 
