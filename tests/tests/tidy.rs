@@ -242,6 +242,7 @@ const ALLOWED_PAST_THE_SEAM: &[(&str, &str, &str)] = &[
     ("engine/src/audit/log_file.rs", "recv_timeout", "a disk that hangs is a matter of real time"),
     ("engine/src/audit/log_file.rs", "wait_for(", "a disk that hangs is a matter of real time"),
     ("monitor/src/build/ledger.rs", "std::fs", "names the error of a lock"),
+    ("monitor/src/delivery/publish/directory.rs", "std::fs", "names the error of a lock"),
     ("engine/src/engine.rs", ".status()", "an engine's, not a process's"),
     ("engine/src/control/answer.rs", ".status()", "an engine's, not a process's"),
     ("engine/src/control/modules.rs", ".status()", "a registry's, not a process's"),
