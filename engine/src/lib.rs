@@ -121,7 +121,8 @@ pub use hotswap_monitor::delivery;
 pub use hotswap_monitor::sqlite;
 #[cfg(feature = "monitor")]
 pub use hotswap_monitor::{
-    BuildBackend, BuildJob, Built, Linker, Profile, Recipe, StopSignal, Tool,
+    BuildBackend, BuildJob, Built, Linker, Profile, Recipe, Sandbox, SandboxLevel, SandboxLimits,
+    StopSignal, Tool,
 };
 pub use inspection::{Inspection, InspectionError};
 pub use load_error::{LoadError, LoadErrorKind};

@@ -14,7 +14,7 @@ use hotswap_system::clock;
 use super::during::{Ended, Superseded};
 use super::waiting::Awaited;
 use super::{Change, Interrupted, Round, Watch};
-use crate::build::{Built, Tool};
+use crate::build::{Built, Tool, sandbox};
 use crate::scan::cause_of;
 use crate::store::report::{make_room, write_report};
 use crate::store::store;
@@ -82,7 +82,10 @@ impl Watch {
         if scan.problem.is_none() && !self.may_build() {
             return Err(self.park(change, Awaited::Permit, Some(fingerprint)));
         }
-        self.tell(change, Step::BuildStarted { fingerprint });
+        let is_confined = self.settings.confinement.is_some() && !self.has_own_backend;
+        // Where that cannot be found out the build fails, and says why.
+        let sandbox = if is_confined { sandbox::level().ok() } else { None };
+        self.tell(change, Step::BuildStarted { fingerprint, sandbox });
         let started = clock::wall();
         let begin = clock::now();
         let Ended { mut result, superseded } = self.build(change, round, scan);

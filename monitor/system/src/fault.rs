@@ -41,6 +41,8 @@ pub enum Operation {
     Wait,
     /// Starts a thread.
     Thread,
+    /// Gives up what a compiler does not need; the kernel cannot.
+    Confine,
     /// Asks the kernel to tell of changes.
     Watch,
     /// Maps a library.
@@ -261,12 +263,14 @@ mod simulated {
         const EXDEV: i32 = 18;
         const ENOSPC: i32 = 28;
         const ENOLCK: i32 = 37;
+        const EOPNOTSUPP: i32 = 95;
         match operation {
             Operation::Open | Operation::Read | Operation::Stat | Operation::List => EIO,
             Operation::Create | Operation::Write | Operation::Sync | Operation::Watch => ENOSPC,
             Operation::Rename | Operation::Remove | Operation::Unload => EACCES,
             Operation::Link => EXDEV,
             Operation::Lock => ENOLCK,
+            Operation::Confine => EOPNOTSUPP,
             Operation::Spawn | Operation::Wait | Operation::Thread => EAGAIN,
             Operation::Load | Operation::Symbol | Operation::Send | Operation::Pass => EIO,
         }
