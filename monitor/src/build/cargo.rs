@@ -220,7 +220,7 @@ impl CargoBackend {
         let mut diagnostics = output.into_diagnostics(!status.success(), &stderr);
         if run.room.is_some()
             && !status.success()
-            && let Some(advice) = advice(&stderr)
+            && let Some(advice) = advice(&diagnostics.rendered)
         {
             diagnostics.rendered.push_str(&format!("help: {advice}\n"));
         }

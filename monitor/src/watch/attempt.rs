@@ -9,12 +9,12 @@ use hotswap_artifact::{
     Artifact, BuildError, BuildErrorKind, Cause, Diagnostics, Fingerprint, Origin, Outcome,
     ScanError, Source,
 };
-use hotswap_system::clock;
+use hotswap_system::{clock, sandbox};
 
 use super::during::{Ended, Superseded};
 use super::waiting::Awaited;
 use super::{Change, Interrupted, Round, Watch};
-use crate::build::{Built, Tool, sandbox};
+use crate::build::{Built, Tool};
 use crate::scan::cause_of;
 use crate::store::report::{make_room, write_report};
 use crate::store::store;

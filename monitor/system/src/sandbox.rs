@@ -1,6 +1,4 @@
-//! A thread gives up, for itself and for all that it starts, what a compiler does not need.
-//!
-//! Nothing of it is undone: who uses this starts a thread for it, which starts the process and ends.
+//! A process gets at nothing but what a compiler needs, and neither does what it starts.
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[path = "sandbox/linux.rs"]
@@ -14,6 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::fault::{Operation, check};
+use crate::process::{self, Child, Command};
+use crate::thread;
 
 /// What is left. Paths that are not there are passed over, and links are followed now.
 #[derive(Debug, Clone, Default)]
@@ -53,20 +53,41 @@ impl fmt::Display for Level {
     }
 }
 
-/// Confines the calling thread, and all threads and processes that it starts from now on, for good.
-///
-/// With Landlock, only what the rules name can be opened, no TCP connection be made, and nobody outside be traced or
-/// (from version 6 on) sent a signal. With seccomp there are no sockets, and no leaving the process group; nothing
-/// can be mounted, traced or loaded into the kernel. A process of root keeps the right to pass over modes and owners of files and no other.
-/// What the kernel has not is left out, which the level says.
+/// What this kernel confines a process with: found out by confining a thread.
 ///
 /// # Errors
 ///
-/// When the kernel has it, and refuses all the same: the thread may be confined in part.
-pub fn confine(rules: &Rules) -> io::Result<Level> {
+/// When the kernel has it, and refuses all the same; when there is no thread.
+pub fn level() -> io::Result<Level> {
     match check(Operation::Confine, Path::new("")) {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Level::default()),
         Err(error) => Err(error),
-        Ok(()) => kernel::confine(rules),
+        Ok(()) => on_a_thread(kernel::level),
     }
+}
+
+/// Starts a process that is confined, with all that it starts, for good, by what [`level`] found.
+///
+/// With Landlock, only what the rules name can be opened, no TCP connection be made, and nobody outside be traced or
+/// (from version 6 on) sent a signal. With seccomp there are no sockets, and no leaving the process group; nothing
+/// can be mounted, traced or loaded into the kernel. A process of root keeps the right to pass over modes and owners of
+/// files, and no other.
+///
+/// # Errors
+///
+/// As [`process::spawn`]; and when the process cannot be confined so.
+pub fn spawn(mut command: Command, rules: &Rules, level: Level) -> io::Result<Child> {
+    let rules = rules.clone();
+    // What the thread gives up the process inherits, and the thread ends.
+    on_a_thread(move || {
+        kernel::confine(&rules, level, &mut command)?;
+        process::spawn(&mut command)
+    })
+}
+
+fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let thread = thread::spawn("hotswap-confined", work)?;
+    thread.join().unwrap_or_else(|panic| Err(io::Error::other(thread::panic_text(panic))))
 }

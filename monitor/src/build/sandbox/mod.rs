@@ -1,5 +1,6 @@
 //! Builds of code that others wrote get at nothing but what a compiler needs.
 
+mod advice;
 mod crates;
 pub(super) mod crowd;
 mod reads;
@@ -12,7 +13,8 @@ use hotswap_artifact::{BuildErrorKind, Source};
 
 use crate::BuildSettings;
 
-pub(crate) use room::{Room, level};
+pub(crate) use advice::advice;
+pub(crate) use room::Room;
 
 /// What is built in a sandbox.
 ///
@@ -118,21 +120,4 @@ impl BuildSettings {
         };
         Room::enter(&target_dir, self, confinement, source).map(Some)
     }
-}
-
-/// What to do when cargo misses something that a build without network and without a lock file to write cannot get.
-pub(crate) fn advice(said: &str) -> Option<&'static str> {
-    const LOCK: [&str; 3] =
-        ["because --locked was passed", "lock file version", "the lock file needs to be updated"];
-    const OFFLINE: [&str; 4] =
-        ["--offline", "offline mode", "failed to download", "no matching package"];
-    if LOCK.iter().any(|sign| said.contains(sign)) {
-        return Some(
-            "it is built with exactly its Cargo.lock: run `cargo generate-lockfile`, and publish the file with the crate",
-        );
-    }
-    OFFLINE.iter().any(|sign| said.contains(sign)).then_some(
-        "it is built without network: run `cargo vendor`, and publish `vendor/` and the `.cargo/config.toml` that it \
-         prints with the crate; or run `cargo fetch` with its Cargo.lock on this machine",
-    )
 }

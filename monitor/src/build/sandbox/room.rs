@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use hotswap_artifact::BuildErrorKind;
-use hotswap_system::process::{self, Child, Command};
+use hotswap_system::fs;
+use hotswap_system::process::{Child, Command};
 use hotswap_system::sandbox::{self, Level, Rules};
-use hotswap_system::{fs, thread};
 use rustix::process::{Pid, Resource};
 
 use super::{Confinement, Sandbox, SandboxLimits, crates, crowd, reads};
@@ -62,7 +62,7 @@ impl Room {
         confinement: &Confinement,
         source: &Path,
     ) -> Result<Self, BuildErrorKind> {
-        let level = level().map_err(failed("confine", target_dir))?;
+        let level = sandbox::level().map_err(failed("confine", target_dir))?;
         if settings.sandbox == Sandbox::Required && !level.is_whole() {
             return Err(BuildErrorKind::Unconfined { level: level.to_string() });
         }
@@ -128,22 +128,10 @@ impl Room {
         }
     }
 
-    /// Starts a process that can get at nothing but what is here. A thread is confined for it, from which it inherits
-    /// that, and ends.
+    /// Starts a process that gets at nothing but what is here.
     pub(crate) fn spawn(&self, mut command: Command) -> io::Result<Child> {
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let rules = self.rules.clone();
-        let child = on_a_thread(move || {
-            let level = sandbox::confine(&rules)?;
-            Ok((process::spawn(&mut command)?, level))
-        });
-        let (mut child, level) = child?;
-        if level != self.level {
-            // It was another a moment ago. Nothing of the code has run yet.
-            let _gone = child.kill();
-            let _reaped = process::wait(&mut child);
-            return Err(io::Error::other(format!("confined by {level}, not by {}", self.level)));
-        }
+        let child = sandbox::spawn(command, &self.rules, self.level)?;
         let SandboxLimits { file_bytes_max, cpu, .. } = self.limits;
         let process = Pid::from_child(&child);
         limit(process, Resource::Fsize, file_bytes_max);
@@ -163,18 +151,6 @@ impl Drop for Room {
     fn drop(&mut self) {
         remove(&self.directory);
     }
-}
-
-/// What this kernel confines builds with: found out by confining a thread.
-pub(crate) fn level() -> io::Result<Level> {
-    on_a_thread(|| sandbox::confine(&Rules::default()))
-}
-
-fn on_a_thread<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let thread = thread::spawn("hotswap-confined", work)?;
-    thread.join().unwrap_or_else(|panic| Err(io::Error::other(thread::panic_text(panic))))
 }
 
 /// The code itself, what it depends on by paths of the user's own, and what the user adds.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, Ruleset, RulesetAttr as _,
@@ -14,6 +15,7 @@ use seccompiler::{
 };
 
 use super::{Level, Rules};
+use crate::process::Command;
 
 /// The newest version that is asked for; of an older kernel what it has.
 const NEWEST: ABI = ABI::V9;
@@ -92,11 +94,33 @@ const REFUSED: &[i64] = &[
 /// Calls that a process needs for itself, and that reach others by their first argument.
 const REFUSED_FOR_OTHERS: &[i64] = &[libc::SYS_prlimit64];
 
-pub(super) fn confine(rules: &Rules) -> io::Result<Level> {
-    // Before the filter, which takes no call that this needs; and it sets what the filter needs: no new privileges.
-    let landlock = restrict_files(rules).map_err(io::Error::other)?;
+/// Confines the calling thread as far as it can be.
+pub(super) fn level() -> io::Result<Level> {
+    let landlock = restrict_files(&Rules::default()).map_err(io::Error::other)?;
+    let program = program().map_err(io::Error::other)?;
+    Ok(Level { landlock, has_seccomp: is_filtered(apply_filter(&program))? })
+}
+
+/// Confines the calling thread, and what the command will start more than that: where it has left our process group.
+pub(super) fn confine(rules: &Rules, level: Level, command: &mut Command) -> io::Result<()> {
+    if level.landlock.is_some() {
+        restrict_files(rules).map_err(io::Error::other)?;
+    }
     give_up_capabilities()?;
-    Ok(Level { landlock, has_seccomp: filter_calls()? })
+    if level.has_seccomp {
+        let program = program().map_err(io::Error::other)?;
+        let filter = move || match apply_filter(&program) {
+            Ok(()) => Ok(()),
+            // Without a word: there is no memory to be had here.
+            Err(_) => Err(io::ErrorKind::PermissionDenied.into()),
+        };
+        // SAFETY:
+        // 1. Between fork and exec only what is safe in a signal handler: `apply_filter` makes two system calls with
+        //    what lies on the stack and in `program`, which is only read; its error is a number, and so is ours.
+        // 2. No memory is taken or freed, and no lock: the closure owns `program` and does not drop it.
+        unsafe { command.pre_exec(filter) };
+    }
+    Ok(())
 }
 
 /// The version by which files are restricted.
@@ -128,12 +152,10 @@ fn give_up_capabilities() -> io::Result<()> {
     Ok(set_capabilities(None, sets)?)
 }
 
-/// Whether the kernel takes the filter.
-fn filter_calls() -> io::Result<bool> {
-    let program = program().map_err(io::Error::other)?;
-    match apply_filter(&program) {
+/// Whether the kernel took the filter; EINVAL says that it knows none.
+fn is_filtered(answer: Result<(), seccompiler::Error>) -> io::Result<bool> {
+    match answer {
         Ok(()) => Ok(true),
-        // EINVAL: a kernel without filters.
         Err(seccompiler::Error::Seccomp(error) | seccompiler::Error::Prctl(error))
             if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) =>
         {
