@@ -11,7 +11,9 @@ use hotswap_engine::{
     BuildErrorKind, Engine, EngineBuilder, Fetch, FetchError, Fetched, Fingerprint,
     ReloadErrorKind, Sandbox, Source,
 };
-use hotswap_system::fault::{self, Fault, Manner, Operation, Times};
+use hotswap_monitor::{BuildSettings, Monitor, Outcome, Trigger};
+use hotswap_system::fault::{self, Fault, Manner, Operation, Site, Times};
+use hotswap_tests::deadline::PATIENCE;
 use hotswap_tests::{LogLine, build_directory, log_lines, prebuilt, versioned, workspace_root};
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -155,6 +157,53 @@ fn se_6_a_build_that_tries_to_get_out_is_refused_and_what_runs_goes_on() {
     assert_eq!(version(&engine), 3);
     drop(engine);
     assert!(!place.path().join("target/confined/0/room").exists());
+}
+
+/// Each step fails once, on a source without dependencies, which the monitor alone builds.
+#[test]
+fn se_6_every_step_of_a_confined_build_may_fail_and_none_lets_it_out() {
+    let watching = fault::watch();
+    let (place, publisher) = (place(), Publisher::new());
+    let canary = place.path().join("canary");
+    let script = format!("fn main() {{ let _ = std::fs::write({canary:?}, \"\"); }}");
+    let mut settings = BuildSettings::default();
+    settings.target_dir = Some(place.path().join("target"));
+    let (monitor, notifications) = Monitor::builder(Source::fetched(publisher.clone()))
+        .poll_every(RARELY)
+        .build(settings)
+        .start()
+        .expect("there are threads");
+    let look = || {
+        let number = publisher.0.lock().number;
+        publisher.publish(&format!("{script} // {number}"), "");
+        let ticket = monitor.scan(Trigger::Manual);
+        loop {
+            let told = notifications.recv_timeout(PATIENCE).expect("it answers");
+            if told.through >= ticket {
+                break told.outcome;
+            }
+        }
+    };
+    watching.clear();
+    assert!(matches!(look(), Outcome::Ready(_)), "nothing fails");
+    let is_of_the_sandbox = |site: &Site| {
+        let files = ["build/sandbox/", "/claimed.rs", "system/src/sandbox", "build/process.rs"];
+        // Without a kernel that can confine it, it is built all the same; and how often processes are counted is a matter of
+        // time.
+        let is_left_out = site.operation == Operation::Confine || site.file.contains("crowd");
+        !is_left_out && files.iter().any(|file| site.file.contains(file))
+    };
+    let sites: Vec<Site> = watching.passed().into_keys().filter(is_of_the_sandbox).collect();
+    assert!(sites.len() >= 8, "{sites:?}");
+    for site in sites {
+        watching.inject(Fault { site, times: Times::Once(0), manner: Manner::Error });
+        let outcome = look();
+        assert!(matches!(outcome, Outcome::Ready(_) | Outcome::Failed(_)), "{site}: {outcome:?}");
+        assert_eq!(watching.heal(), 1, "{site}");
+        let outcome = look();
+        assert!(matches!(outcome, Outcome::Ready(_)), "after {site}: {outcome:?}");
+        assert!(!canary.exists(), "{site}");
+    }
 }
 
 #[test]

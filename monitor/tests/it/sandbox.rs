@@ -197,8 +197,7 @@ fn nothing_was_possible(world: &World, said: &str) {
     assert!(said.contains("attempted;"), "{said}");
     assert!(!said.contains("possible: "), "{said}");
     assert!(!said.contains("the secret key"), "{said}");
-    let allowed =
-        ["PATH", "LD_LIBRARY_PATH", "LANG", "TERM", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE"];
+    let allowed = ["PATH", "LD_LIBRARY_PATH", "LANG", "TERM", "TZ", "HOME", "TMPDIR"];
     for variable in said.split(';').filter_map(|part| part.trim().strip_prefix("variable ")) {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
         let is_known = allowed.contains(&name)
@@ -285,6 +284,29 @@ fn se_6_a_compiler_that_the_code_chose_gets_at_nothing_either() {
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     world.write(".cargo/config.toml", "[build]\nrustc = \"./chosen\"\n");
     ready(world.watch(world.settings()).next());
+    world.must_be_untouched();
+}
+
+#[test]
+fn se_6_whatever_is_asked_of_a_compiler_is_asked_inside() {
+    let world = World::new();
+    let tools = world.root.path().join("tools");
+    let canary = world.root.path().join("canary");
+    let asked = |program: &str| {
+        // What it was asked for goes to where it may write.
+        let script = format!(
+            "#!/bin/sh\necho \"$*\" >>{canary:?}\necho \"$*\" >>\"$TMPDIR/asked\" || exit 1\nexec {program} \"$@\"\n"
+        );
+        write(&tools, program, script);
+        let path = tools.join(program);
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Some(path)
+    };
+    let mut settings = world.settings();
+    (settings.cargo, settings.rustc) = (asked("cargo"), asked("rustc"));
+    ready(world.watch(settings.clone()).next());
+    write(world.root.path(), "rules.rs", "pub fn limit() -> u64 { 7 }");
+    ready(world.watch_code("rules.rs", &[], settings).next());
     world.must_be_untouched();
 }
 
@@ -385,6 +407,11 @@ fn d10_single_files_build() {
     let artifact = ready(world.watch_code("rules.rs", &[], world.settings()).next());
     assert!(artifact.path.starts_with(world.target().join("store")));
 
+    // What it depends on lies in cargo's registry on this machine.
+    write(world.root.path(), "deep.rs", "pub fn is<T: serde::Serialize>(_: T) {}");
+    let serde = "serde = { version = \"1\", default-features = false }".to_owned();
+    ready(world.watch_code("deep.rs", &[serde], world.settings()).next());
+
     // A crate of the user's own by path, which is named by the settings, is found.
     let own = world.root.path().join("own");
     write_crate(&own, "own", "pub const LIMIT: u64 = 7;");
@@ -412,6 +439,26 @@ fn ones_own_code_is_confined_on_demand_and_foreign_code_is_not_by_choice() {
     settings.sandbox = Sandbox::Always;
     let own = Watched::with(Monitor::builder(world.package()).build(settings.clone()));
     nothing_was_possible(&world, &said(&failed(own.next())));
+
+    // A member of a workspace, that another member is named in.
+    let root = world.root.path().join("workspace");
+    write(
+        &root,
+        "Cargo.toml",
+        "[workspace]\nmembers = [\"one\", \"two\", \"three\"]\nresolver = \"3\"\n",
+    );
+    write_crate(&root.join("one"), "one", "pub use two::LIMIT;");
+    let manifest = "[package]\nname = \"one\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+                    [dependencies]\ntwo = { path = \"../two\" }\n";
+    write(&root, "one/Cargo.toml", manifest);
+    write_crate(&root.join("two"), "two", "pub const LIMIT: u64 = 7;");
+    write_crate(&root.join("three"), "three", "");
+    let mut cargo = Command::new("cargo");
+    cargo.args(["generate-lockfile", "--offline"]).current_dir(&root);
+    assert!(cargo.output().unwrap().status.success());
+    let mut alone = BuildSettings::default();
+    alone.sandbox = Sandbox::Always;
+    ready(Watched::with(Monitor::builder(root.join("one")).build(alone)).next());
 
     let script = format!(
         "fn main() {{ std::fs::write({:?}, \"\").unwrap() }}",

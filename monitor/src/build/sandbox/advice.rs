@@ -7,7 +7,7 @@ const ADVICE: [(&[&str], &str); 5] = [
         "it is built with exactly its Cargo.lock: run `cargo generate-lockfile`, and publish the file with the crate",
     ),
     (
-        &["--offline", "offline mode", "failed to download"],
+        &["--offline", "offline mode", "failed to download", "failed to unpack"],
         "it is built without network: run `cargo vendor`, and publish `vendor/` and the `.cargo/config.toml` that it prints with \
          the crate; or run `cargo fetch` with its Cargo.lock on this machine",
     ),

@@ -23,6 +23,15 @@ pub(super) fn with_named(package: &Path) -> BTreeSet<PathBuf> {
     named_in(&[format!("path = {:?}", package.display().to_string())])
 }
 
+/// The directory of the workspace that a crate is a member of; its own where there is none.
+pub(super) fn workspace(package: &Path) -> &Path {
+    let is_root = |directory: &&Path| {
+        fs::read_to_string(directory.join("Cargo.toml"))
+            .is_ok_and(|manifest| manifest.contains("[workspace"))
+    };
+    package.ancestors().find(is_root).unwrap_or(package)
+}
+
 /// What the crate and the workspace above it name. A workspace names more than the crate takes; all of it is code of the same people.
 fn neighbours(package: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use hotswap_artifact::{BuildErrorKind, Source};
 
+use hotswap_system::fs;
+
 use crate::BuildSettings;
 
 pub(crate) use advice::advice;
@@ -40,7 +42,7 @@ pub enum Sandbox {
     /// The same; but where the kernel confines not all of files, network and processes, it is not built
     /// ([`BuildErrorKind::Unconfined`](crate::BuildErrorKind::Unconfined)).
     Required,
-    /// Everything, one's own code too, with what this kernel has. A crate and those that it names by `path` can be read.
+    /// Everything, one's own code too, with what this kernel has. The workspace of a crate can be read, and what it names by `path`.
     Always,
     /// Nothing: a build may do whatever this program may, and use the network.
     Never,
@@ -116,7 +118,12 @@ impl BuildSettings {
         let Some(confinement) = &self.confinement else { return Ok(None) };
         let target_dir: PathBuf = match target_dir.or(self.target_dir.as_deref()) {
             Some(target_dir) => target_dir.to_owned(),
-            None => std::env::temp_dir().join("hotswap"),
+            None => match fs::metadata(source) {
+                // A file, or nothing.
+                Ok(found) if found.is_dir() => crates::workspace(source),
+                _ => source.parent().unwrap_or(source),
+            }
+            .join("target/hotswap"),
         };
         Room::enter(&target_dir, self, confinement, source).map(Some)
     }

@@ -18,6 +18,7 @@ use crate::build::Built;
 use crate::build::process::limit;
 use crate::build::recipe::home;
 use crate::claimed::{ClaimError, Claimed};
+use crate::scan::walk::is_absent;
 
 /// Variables that compilers and linkers go by, and that are no secrets.
 const VARIABLES: [&str; 17] = [
@@ -70,7 +71,8 @@ impl Room {
         let claimed = Claimed::first(&target_dir.join("confined"))
             .map_err(|ClaimError { path, error }| failed("create", &path)(error))?;
         let directory = claimed.directory.join("room");
-        remove(&directory);
+        // Of a build whose process was killed. What cannot be removed would be found by this one.
+        remove(&directory).map_err(failed("remove", &directory))?;
         for name in ["tmp", "home", "cargo"] {
             let inside = directory.join(name);
             fs::create_private_dir_all(&inside).map_err(failed("create", &inside))?;
@@ -149,7 +151,9 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        remove(&self.directory);
+        if let Err(error) = remove(&self.directory) {
+            log::warn!("cannot remove what a build left in {}: {error}", self.directory.display());
+        }
     }
 }
 
@@ -158,6 +162,8 @@ fn code(settings: &BuildSettings, confinement: &Confinement, source: &Path) -> B
     let mut code = crates::named_in(&confinement.own_dependencies);
     if !confinement.is_foreign && fs::metadata(source).is_ok_and(|found| found.is_dir()) {
         code.extend(crates::with_named(source));
+        // Cargo reads the manifests of all of its members.
+        code.insert(crates::workspace(source).to_owned());
     }
     code.insert(source.to_owned());
     code.extend(settings.sandbox_reads.iter().cloned());
@@ -194,12 +200,10 @@ fn environment(directory: &Path) -> Vec<(OsString, OsString)> {
 }
 
 /// Removes what a build left, which may have made directories that nobody may enter.
-fn remove(directory: &Path) {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            log::warn!("cannot remove what a build left in {}: {error}", directory.display());
-        }
-        _ => {}
+fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_closed_dir_all(directory) {
+        Err(error) if !is_absent(&error) => Err(error),
+        _ => Ok(()),
     }
 }
 
