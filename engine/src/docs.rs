@@ -196,5 +196,9 @@ pub mod log {}
 #[doc = include_str!("docs/sources.md")]
 pub mod sources {}
 
+#[cfg(feature = "monitor")]
+#[doc = include_str!("docs/sandbox.md")]
+pub mod sandbox {}
+
 #[doc = include_str!("docs/modules.md")]
 pub mod modules {}

@@ -53,9 +53,11 @@ const ABOVE: [&str; 5] =
 pub(super) fn of_the_toolchain(programs: &[PathBuf]) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let chosen = programs.iter().filter_map(|program| program.parent()).map(Path::to_owned);
-    for directory in std::env::split_paths(&path).chain(chosen) {
-        found.extend(with_libraries(&directory));
+    found.extend(std::env::split_paths(&path).flat_map(|directory| with_libraries(&directory)));
+    for program in programs {
+        found.push(program.clone());
+        let directory = program.parent().filter(|directory| directory.ends_with("bin"));
+        found.extend(directory.into_iter().flat_map(with_libraries));
     }
     if let Some(rustup) = home("RUSTUP_HOME", ".rustup") {
         // Toolchains that lie elsewhere are links.
@@ -74,7 +76,8 @@ fn with_libraries(directory: &Path) -> Vec<PathBuf> {
     let user = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (directory, user) = (real(directory), real(&user));
-    if !directory.is_absolute() || user.starts_with(&directory) {
+    let is_everything = directory.parent().is_none() || user.starts_with(&directory);
+    if !directory.is_absolute() || is_everything {
         return Vec::new();
     }
     let is_of_programs = directory.ends_with("bin") && directory.parent() != Some(user.as_path());
@@ -89,4 +92,35 @@ fn with_libraries(directory: &Path) -> Vec<PathBuf> {
 pub(super) fn above(directory: &Path) -> Vec<PathBuf> {
     let directories = directory.ancestors().skip(1);
     directories.flat_map(|directory| ABOVE.map(|name| directory.join(name))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_programs_brings_its_libraries_and_never_a_home() {
+        let root = tempfile::tempdir().unwrap();
+        let bin = root.path().canonicalize().unwrap().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        let found = with_libraries(&bin);
+        assert!(found.contains(&bin) && found.contains(&bin.with_file_name("lib")), "{found:?}");
+        assert!(!found.contains(&bin.with_file_name("share")), "there are keyrings in it");
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap());
+        for whole in [Path::new("/"), &home, home.parent().unwrap(), Path::new("")] {
+            assert_eq!(with_libraries(whole), [PathBuf::new(); 0], "{}", whole.display());
+        }
+    }
+
+    #[test]
+    fn of_etc_no_key_is_read() {
+        let found = of_the_toolchain(&[PathBuf::from("/opt/tools/cargo")]);
+        let is_read = |path: &str| found.iter().any(|read| Path::new(path).starts_with(read));
+        for secret in
+            ["/etc/shadow", "/etc/ssl/private/key.pem", "/etc/hotswap/token", "/root", "/home"]
+        {
+            assert!(!is_read(secret), "{secret}");
+        }
+        assert!(is_read("/opt/tools/cargo") && !is_read("/opt/tools/config"));
+    }
 }

@@ -114,7 +114,9 @@ impl Room {
 
     /// Whether this is code that the build was to read, whatever it says that it read.
     pub(crate) fn has_code(&self, path: &Path) -> bool {
-        self.code.iter().any(|code| path.starts_with(code)) || path.starts_with(&self.directory)
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = real(path);
+        self.code.iter().any(|code| path.starts_with(real(code)))
     }
 
     /// Says no where the library is not a file that lies here: a link would have another file read, a pipe would not end.
@@ -196,6 +198,7 @@ fn environment(directory: &Path) -> Vec<(OsString, OsString)> {
     // Rustup would ask the network for a toolchain that is not there, and a wrapper of the user's a server of its own.
     environment.push(("RUSTUP_AUTO_INSTALL".into(), "0".into()));
     environment.push(("RUSTC_WRAPPER".into(), "".into()));
+    environment.push(("RUSTC_WORKSPACE_WRAPPER".into(), "".into()));
     environment
 }
 
