@@ -108,7 +108,7 @@ mod tests {
         assert!(!found.contains(&bin.with_file_name("share")), "there are keyrings in it");
         let home = PathBuf::from(std::env::var_os("HOME").unwrap());
         for whole in [Path::new("/"), &home, home.parent().unwrap(), Path::new("")] {
-            assert_eq!(with_libraries(whole), [PathBuf::new(); 0], "{}", whole.display());
+            assert!(with_libraries(whole).is_empty(), "{}", whole.display());
         }
     }
 
