@@ -87,7 +87,9 @@ fn write_crate(package: &Path, release: &Release) -> PathBuf {
     };
     let manifest = format!(
         "[package]\nname = \"foreign\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n\
-         {dependency}\n[workspace]\n"
+         {dependency}\n[workspace]\n# {}\n",
+        // Cargo is asked anew about another manifest.
+        release.number,
     );
     fs::create_dir_all(package.join("src")).expect("ours");
     let write = |name: &str, text: &str| fs::write(package.join(name), text).expect("ours");
@@ -199,7 +201,7 @@ fn se_6_every_step_of_a_confined_build_may_fail_and_none_lets_it_out() {
         watching.inject(Fault { site, times: Times::Once(0), manner: Manner::Error });
         let outcome = look();
         assert!(matches!(outcome, Outcome::Ready(_) | Outcome::Failed(_)), "{site}: {outcome:?}");
-        assert_eq!(watching.heal(), 1, "{site}");
+        assert_eq!(watching.heal(), 1, "{site}: {outcome:?}");
         let outcome = look();
         assert!(matches!(outcome, Outcome::Ready(_)), "after {site}: {outcome:?}");
         assert!(!canary.exists(), "{site}");
