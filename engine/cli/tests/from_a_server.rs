@@ -123,6 +123,27 @@ fn a_server_says_when_there_is_something_new() {
 }
 
 #[test]
+fn source_of_others_is_built_where_it_runs_in_a_sandbox() {
+    let place = Place::new("web-source");
+    place.new_key("default");
+    place.new_crate("delivered");
+    let publish = ["publish", "delivered", "--to", "site", "--sign", "default"];
+    place.done(&publish);
+    let run = ["run", "site#delivered", "--key", "default", "--call", "f1", "--every", "10ms"];
+    let builds = ["--poll", "50ms", "--target-dir", "builds"];
+    let mut running = Running::start(&mut place.hotswap(&[&run[..], &builds].concat()));
+    running.line("out: call to f1");
+    place.edit("delivered", "call to f1", "another f1");
+    place.done(&publish);
+    running.line("out: another f1");
+    end(running);
+    let log = fs::read_to_string(place.0.join("hotswap.log")).unwrap();
+    let intents = log.lines().filter(|line| line.contains("build.intent"));
+    let intents: Vec<_> = intents.collect();
+    assert!(intents.len() >= 2 && intents.iter().all(|line| line.contains(" sandbox=")), "{log}");
+}
+
+#[test]
 fn a_token_is_taken_from_a_file_or_the_environment_and_shown_to_the_server() {
     let place = Place::new("web-token");
     fs::write(place.0.join("token"), "sesame\n").unwrap();
@@ -137,11 +158,10 @@ fn a_token_is_taken_from_a_file_or_the_environment_and_shown_to_the_server() {
         running.line("has no releases");
         assert_eq!(running.end().0.code(), Some(1));
         assert!(!running.all().contains("sesame"), "{}", running.all());
-        let shown = head.iter().find_map(|line| {
+        head.iter().find_map(|line| {
             let (name, value) = line.split_once(": ")?;
             name.eq_ignore_ascii_case("authorization").then(|| value.to_owned())
-        });
-        shown
+        })
     };
     let verify = ["verify", &*what, "--unsigned"];
     let with_file = [&verify[..], &["--bearer-file", "token"]].concat();
