@@ -200,5 +200,9 @@ pub mod sources {}
 #[doc = include_str!("docs/delivery.md")]
 pub mod delivery {}
 
+#[cfg(feature = "monitor")]
+#[doc = include_str!("docs/sandbox.md")]
+pub mod sandbox {}
+
 #[doc = include_str!("docs/modules.md")]
 pub mod modules {}

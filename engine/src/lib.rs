@@ -123,7 +123,8 @@ pub use hotswap_monitor::http;
 pub use hotswap_monitor::sqlite;
 #[cfg(feature = "monitor")]
 pub use hotswap_monitor::{
-    BuildBackend, BuildJob, Built, Linker, Profile, Recipe, StopSignal, Tool,
+    BuildBackend, BuildJob, Built, Linker, Profile, Recipe, Sandbox, SandboxLevel, SandboxLimits,
+    StopSignal, Tool,
 };
 pub use inspection::{Inspection, InspectionError};
 pub use load_error::{LoadError, LoadErrorKind};

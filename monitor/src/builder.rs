@@ -212,9 +212,10 @@ impl MonitorBuilder {
         let (requests, woken) = Requests::new(bell);
         let requests = Arc::new(requests);
         let aborted = Arc::new(Aborted::default());
+        let supply = Supply::new(&self.source, &settings);
+        let settings = settings.of_source(&source, false);
         let has_own_backend = self.backend.is_some();
         let backend = self.backend.unwrap_or_else(|| backend_for(&source, false, &settings));
-        let supply = Supply::new(&self.source, &settings);
         let watch = Watch {
             source_name: self.source.to_string(),
             scanner: Scanner::with_stop(&source, &settings, stop.clone()),

@@ -129,6 +129,7 @@
 mod aborted;
 mod build;
 mod builder;
+mod claimed;
 #[cfg(feature = "delivery")]
 pub mod delivery;
 mod events;
@@ -156,7 +157,8 @@ mod supply;
 mod watch;
 
 pub use build::{
-    BuildBackend, BuildJob, Built, CargoBackend, PrebuiltBackend, Recipe, RustcBackend, Tool,
+    BuildBackend, BuildJob, Built, CargoBackend, PrebuiltBackend, Recipe, RustcBackend, Sandbox,
+    SandboxLimits, Tool,
 };
 pub use builder::{
     MonitorBuilder, NOTIFICATIONS_MAX, POLL_PERIOD_MAX, POLL_PERIOD_MIN, StartError, StartErrorKind,
@@ -164,6 +166,7 @@ pub use builder::{
 pub use events::EventsProblem;
 pub use hold::Hold;
 pub use hotswap_artifact::*;
+pub use hotswap_system::sandbox::Level as SandboxLevel;
 pub use monitor::Monitor;
 pub use observation::{Observation, Step};
 pub use scan::{RACY_WINDOW, Scan, Scanner};

@@ -8,7 +8,7 @@ use hotswap_artifact::{
     Abortable, Artifact, Assurance, BuildError, Cause, FetchError, Fingerprint, ScanError, Trigger,
 };
 
-use crate::{EventsProblem, Tool};
+use crate::{EventsProblem, SandboxLevel, Tool};
 
 /// One step of one change, told on the monitor's own thread.
 ///
@@ -111,6 +111,8 @@ pub enum Step {
     BuildStarted {
         /// What will be built.
         fingerprint: Fingerprint,
+        /// What confines it, when it is to be built in a sandbox.
+        sandbox: Option<SandboxLevel>,
     },
     /// The build gave a library, and what was built is what was fingerprinted.
     BuildOk {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::build::environment;
 use crate::build::process::{self, Ended, Limits, RunError};
+use crate::build::sandbox::{Room, advice};
 use crate::{BuildSettings, StopSignal};
 
 /// The platform whose dependencies count. Without it cargo wants the packages of
@@ -56,12 +57,19 @@ impl Project {
         settings: &BuildSettings,
         stop: &StopSignal,
     ) -> Result<Self, BuildErrorKind> {
-        match metadata(package, settings, stop, true) {
+        let room = settings.room(None, package)?;
+        let place = match &room {
+            // The package around a single file gets a lock file, which can be written nowhere else.
+            Some(room) if !settings.locked => room.take_in(package)?,
+            _ => package.to_owned(),
+        };
+        let ask = |offline| metadata(&place, settings, room.as_ref(), stop, offline);
+        match ask(true) {
             // Cargo says so itself when the network might help.
             Err(BuildErrorKind::Manifest { message })
                 if !settings.offline && message.contains("offline") =>
             {
-                metadata(package, settings, stop, false)
+                ask(false)
             }
             result => result,
         }
@@ -69,6 +77,16 @@ impl Project {
             Self::read(package, &metadata).ok_or_else(|| BuildErrorKind::Manifest {
                 message: "cargo metadata answered something unknown".to_owned(),
             })
+        })
+        .map(|mut project| {
+            if let Some(room) = &room {
+                // Whoever wrote the code may have had a hand in the answer.
+                project.packages.retain(|directory, _| room.has_code(directory));
+                if !package.starts_with(&project.workspace_root) {
+                    project.workspace_root = package.to_owned();
+                }
+            }
+            project
         })
     }
 
@@ -109,6 +127,7 @@ impl Project {
 fn metadata(
     package: &Path,
     settings: &BuildSettings,
+    room: Option<&Room>,
     stop: &StopSignal,
     offline: bool,
 ) -> Result<Value, BuildErrorKind> {
@@ -128,7 +147,7 @@ fn metadata(
     command.args(PLATFORM.map(|platform| format!("--filter-platform={platform}")));
     command.args(offline.then_some("--offline"));
     command.args(settings.locked.then_some("--locked"));
-    let limits = Limits { output_bytes_max: METADATA_BYTES_MAX, ..Limits::of(settings) };
+    let limits = Limits { output_bytes_max: METADATA_BYTES_MAX, ..Limits::of(settings, room) };
     let finished = process::run(command, &limits, stop, Vec::<Vec<u8>>::new())
         .map_err(|error| run_error(error, &cargo))?;
     match finished.ended {
@@ -139,6 +158,10 @@ fn metadata(
         }),
         Ended::TooMuchOutput => Err(BuildErrorKind::TooMuchOutput {
             output_bytes_max: METADATA_BYTES_MAX,
+            diagnostics: Diagnostics::default(),
+        }),
+        Ended::TooManyProcesses(processes_max) => Err(BuildErrorKind::TooManyProcesses {
+            processes_max,
             diagnostics: Diagnostics::default(),
         }),
         Ended::Exited(status) if status.success() => {
@@ -161,7 +184,12 @@ fn metadata(
             Err(BuildErrorKind::Spawn { program: "rustc".into(), error: Arc::new(error) })
         }
         Ended::Exited(_) => {
-            Err(BuildErrorKind::Manifest { message: finished.stderr.trim().to_owned() })
+            let mut message = finished.stderr.trim().to_owned();
+            if let Some(advice) = room.and_then(|_| advice(&message)) {
+                message.push_str("\nhelp: ");
+                message.push_str(advice);
+            }
+            Err(BuildErrorKind::Manifest { message })
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::build::sandbox::{Confinement, Sandbox, SandboxLimits};
+
 /// The longest a build may take when nobody says otherwise.
 ///
 /// Ten minutes: a first build of a large dependency tree on a small machine
@@ -62,6 +64,13 @@ pub struct BuildSettings {
     ///
     /// What a build script prints goes to cargo, not here.
     pub output_bytes_max: u64,
+    /// What is built in a sandbox. Default: [`Sandbox::Foreign`].
+    pub sandbox: Sandbox,
+    /// What a build there may use.
+    pub sandbox_limits: SandboxLimits,
+    /// Files and directories that a build there may read and execute as well, absolute: a compiler of one's own, crates that
+    /// foreign code finds by path. Default: none.
+    pub sandbox_reads: Vec<PathBuf>,
     /// Where builds go. Default: `target/hotswap` beside the lock file that the
     /// crate uses; for a single file, in the file's directory.
     ///
@@ -82,6 +91,8 @@ pub struct BuildSettings {
     pub file_dependencies: Vec<String>,
     /// Keep the compiler's ANSI colours in the rendered diagnostics.
     pub color: bool,
+    /// Set for a source that is built in a sandbox.
+    pub(crate) confinement: Option<Confinement>,
 }
 
 impl Default for BuildSettings {
@@ -97,12 +108,16 @@ impl Default for BuildSettings {
             reuse_builds: true,
             memory_bytes_max: None,
             output_bytes_max: OUTPUT_BYTES_MAX,
+            sandbox: Sandbox::default(),
+            sandbox_limits: SandboxLimits::default(),
+            sandbox_reads: Vec::new(),
             target_dir: None,
             cargo: None,
             rustc: None,
             rustc_args: Vec::new(),
             file_dependencies: Vec::new(),
             color: false,
+            confinement: None,
         }
     }
 }

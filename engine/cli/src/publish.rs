@@ -168,7 +168,14 @@ fn contents(
         Source::File(_) => Contents::file(path),
         _ => Contents::package(path),
     };
-    Ok(contents.map_err(anyhow::Error::new)?)
+    let contents = contents.map_err(anyhow::Error::new)?;
+    if let Some(path) = contents.module_crate() {
+        screen.print(&format!(
+            "it finds hotswap-module in {}: hosts can build it where theirs lies there, too; others need the library (--prebuilt)",
+            path.display()
+        ));
+    }
+    Ok(contents)
 }
 
 /// One line about a new revision.

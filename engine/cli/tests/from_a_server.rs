@@ -5,7 +5,10 @@
 mod harness;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 
 use harness::{Place, Running, text};
 
@@ -104,6 +107,62 @@ fn a_tampered_file_is_refused_by_its_name_and_key_and_the_next_good_release_runs
     world.publish("again", &["--prebuilt"]);
     running.line("out: again");
     end(running);
+}
+
+#[test]
+fn a_server_says_when_there_is_something_new() {
+    let world = World::new("web-wake");
+    let what = format!("http://{}/#greet", world.address);
+    // A look by itself comes after an hour.
+    let run = ["run", &what, "--key", "default", "--every", "10ms", "--poll", "1h", "--long-poll"];
+    let mut running = Running::start(&mut world.place.building(&run));
+    running.line("out: hello");
+    world.publish("later", &["--prebuilt"]);
+    running.line("out: later");
+    end(running);
+}
+
+#[test]
+fn source_of_others_is_built_where_it_runs_in_a_sandbox() {
+    let place = Place::new("web-source");
+    place.new_key("default");
+    place.new_crate("delivered");
+    place.done(&["publish", "delivered", "--to", "site", "--sign", "default"]);
+    let run = ["run", "site#delivered", "--key", "default", "--call", "f1", "--every", "10ms"];
+    let mut running = Running::start(&mut place.building(&run));
+    running.line("out: call to f1");
+    end(running);
+    let log = fs::read_to_string(place.0.join("hotswap.log")).unwrap();
+    let intent = log.lines().find(|line| line.contains("build.intent")).unwrap();
+    assert!(intent.contains(" sandbox="), "{intent}");
+}
+
+#[test]
+fn a_token_is_taken_from_a_file_or_the_environment_and_shown_to_the_server() {
+    let place = Place::new("web-token");
+    fs::write(place.0.join("token"), "sesame\n").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let what = format!("http://{}/#greet", listener.local_addr().unwrap());
+    let asked = |command: &mut Command| {
+        let mut running = Running::start(command);
+        let (mut stream, _) = listener.accept().unwrap();
+        let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+        let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
+        running.line("has no releases");
+        assert_eq!(running.end().0.code(), Some(1));
+        assert!(!running.all().contains("sesame"), "{}", running.all());
+        head.iter().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("authorization").then(|| value.to_owned())
+        })
+    };
+    let verify = ["verify", &*what, "--unsigned"];
+    let with_file = [&verify[..], &["--bearer-file", "token"]].concat();
+    let token = Some("Bearer sesame".to_owned());
+    assert_eq!(asked(&mut place.hotswap(&with_file)), token);
+    assert_eq!(asked(place.hotswap(&verify).env("HOTSWAP_TOKEN", "sesame")), token);
+    assert_eq!(asked(&mut place.hotswap(&verify)), None);
 }
 
 /// What is said of a tampered file, with the address, the key and the hashes that the README has.

@@ -159,12 +159,30 @@ fn a_crate_that_needs_what_lies_outside_is_refused_and_its_library_is_not() {
     place.new_key("default");
     place.new_crate("released");
     let publish = ["publish", "released", "--to", "site", "--sign", "default"];
+    let manifest = place.0.join("released/Cargo.toml");
+    let alone = fs::read_to_string(&manifest).unwrap();
+    place.new_crate("words");
+    let words = "[dependencies]\nwords = { path = \"../words\" }";
+    fs::write(&manifest, alone.replace("[dependencies]", words)).unwrap();
     let told = place.refused(&publish);
-    assert!(told.contains("it depends on hotswap-m") && told.contains("prebuilt"), "{told}");
+    assert!(told.contains("it depends on words in ") && told.contains("prebuilt"), "{told}");
     assert!(!place.0.join("site").exists(), "nothing is published");
+    // What every module depends on, hosts have.
+    fs::write(&manifest, alone).unwrap();
+    let (code, stdout, stderr) = finish(&mut place.hotswap(&publish));
+    assert!(
+        code == 0 && stdout.contains("released is at release 1: 4 files, "),
+        "{stdout} {stderr}"
+    );
+    assert!(stderr.contains("it finds hotswap-module in /"), "{stderr}");
+    let verified = place.done(&["verify", "site#released", "--key", "default"]);
+    assert!(
+        verified.contains("\nok  Cargo.lock  ") && verified.contains("\nok  src/lib.rs  "),
+        "{verified}"
+    );
     let mut command = place.building(&publish);
     let (code, stdout, stderr) = finish(command.arg("--prebuilt"));
-    assert!(code == 0 && stdout.contains("released is at release 1"), "{stdout} {stderr}");
+    assert!(code == 0 && stdout.contains("released is at release 2"), "{stdout} {stderr}");
     let verified = place.done(&["verify", "site#released", "--key", "default"]);
     assert!(verified.contains("; prebuilt release of released, expires "), "{verified}");
     assert!(

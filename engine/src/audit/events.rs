@@ -76,7 +76,11 @@ pub const EVENTS: &[LogEvent] = &[
     event("detect.readable", &["engine", "tx"], "it can be read again, and is not old"),
     event("detect.events", &["engine", "tx", "err", "msg"], "no events of the file system; polled"),
     event("build.cached", &["engine", "tx", "fp", "sha256", "bytes", "outcome"], "built before"),
-    event("build.intent", &["engine", "tx", "fp"], "it is about to be compiled"),
+    event(
+        "build.intent",
+        &["engine", "tx", "fp"],
+        "it is about to be compiled; `sandbox` says what confines that, and is there for foreign code only",
+    ),
     event("build.ok", &["engine", "tx", "fp", "build_ms", "outcome"], "it compiles"),
     event(
         "build.fail",

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use hotswap_monitor::{BuildBackend, Linker, Profile};
+use hotswap_monitor::{BuildBackend, Linker, Profile, Sandbox, SandboxLimits};
 
 use super::EngineBuilder;
 
@@ -48,6 +48,27 @@ impl EngineBuilder {
     /// How long a build may take before it is ended; 10 minutes by default.
     pub fn build_deadline(mut self, deadline: Duration) -> Self {
         self.watch.build.deadline = deadline;
+        self
+    }
+
+    /// What is built in a sandbox: by default what somebody else wrote, see [`Sandbox`].
+    pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.watch.build.sandbox = sandbox;
+        self
+    }
+
+    /// What a build in a sandbox may use.
+    pub fn sandbox_limits(mut self, limits: SandboxLimits) -> Self {
+        self.watch.build.sandbox_limits = limits;
+        self
+    }
+
+    /// Lets builds in a sandbox read and execute this file, or what lies in this directory; a relative path is taken from
+    /// the working directory of now. May be said more than once.
+    pub fn sandbox_reads(mut self, path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        // One that cannot be made absolute names nothing.
+        self.watch.build.sandbox_reads.extend(std::path::absolute(path));
         self
     }
 

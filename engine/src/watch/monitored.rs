@@ -210,9 +210,13 @@ fn record(core: &Core, observation: &Observation) {
             .field("outcome", "rejected")
             .field("err", "build")
             .field("msg", summary(error)),
-        Step::BuildStarted { fingerprint } => {
+        Step::BuildStarted { fingerprint, sandbox } => {
             core.tell(&Event::BuildStarted { fingerprint: *fingerprint });
-            Line::info("build.intent").field("fp", Sha1(*fingerprint))
+            let line = match sandbox {
+                Some(level) if !level.is_whole() => Line::warn("build.intent"),
+                _ => Line::info("build.intent"),
+            };
+            line.field("fp", Sha1(*fingerprint)).maybe("sandbox", *sandbox)
         }
         Step::BuildOk { fingerprint, elapsed, fresh, by, warnings } => Line::info("build.ok")
             .field("fp", Sha1(*fingerprint))

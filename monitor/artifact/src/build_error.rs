@@ -40,7 +40,8 @@ impl BuildError {
             | BuildErrorKind::NoLibrary { diagnostics }
             | BuildErrorKind::TimedOut { diagnostics, .. }
             | BuildErrorKind::OutOfMemory { diagnostics, .. }
-            | BuildErrorKind::TooMuchOutput { diagnostics, .. } => Some(diagnostics),
+            | BuildErrorKind::TooMuchOutput { diagnostics, .. }
+            | BuildErrorKind::TooManyProcesses { diagnostics, .. } => Some(diagnostics),
             _ => None,
         }
     }
@@ -98,6 +99,23 @@ pub enum BuildErrorKind {
         output_bytes_max: u64,
         /// The first of what the compiler had said until then.
         diagnostics: Diagnostics,
+    },
+    /// The build had more processes than it may have in its sandbox, and was ended with all of them.
+    #[error("the build had more than {processes_max} processes; it was ended")]
+    TooManyProcesses {
+        /// The limit.
+        processes_max: usize,
+        /// What the compiler had said until then.
+        diagnostics: Diagnostics,
+    },
+    /// It is to be built in a sandbox only, and the kernel has none that is whole.
+    #[error(
+        "this kernel has no whole sandbox for builds of foreign code ({level}; wanted are Landlock and seccomp); \
+         it is not built"
+    )]
+    Unconfined {
+        /// What the kernel has: `none`, `seccomp`.
+        level: String,
     },
     /// The compiler could not be started.
     #[error("could not start {}; is Rust installed and on PATH?", program.display())]
@@ -163,6 +181,8 @@ impl BuildErrorKind {
             Self::TimedOut { .. }
             | Self::OutOfMemory { .. }
             | Self::TooMuchOutput { .. }
+            | Self::TooManyProcesses { .. }
+            | Self::Unconfined { .. }
             | Self::Spawn { .. }
             | Self::Io { .. }
             | Self::Panicked { .. }

@@ -14,6 +14,7 @@ use super::ledger::Ledger;
 use super::messages::{self, Compiled, Library, Messages};
 use super::process::{self, Ended, Finished, Limits};
 use super::recording::Recorder;
+use super::sandbox::{Room, advice};
 use super::{
     BuildBackend, BuildJob, Built, Recipe, Tool, environment, linker, must_have_manifest,
     read_inputs, recipe, target_dir,
@@ -36,6 +37,8 @@ pub struct CargoBackend {
     direct: Option<Direct>,
     /// The same, until it is known that nothing moved meanwhile.
     recorded: Option<Direct>,
+    /// Where the last build took place, if it was confined, until its library is in the store.
+    room: Option<Room>,
     /// The toolchain, and under which circumstances it was asked for its version.
     versions: Mutex<Option<(Fingerprint, Vec<u8>)>>,
 }
@@ -43,7 +46,11 @@ pub struct CargoBackend {
 /// What a run of cargo needs.
 struct Run {
     package: PathBuf,
+    /// What cargo writes to.
     target_dir: PathBuf,
+    /// Below which the store lies.
+    store_dir: PathBuf,
+    room: Option<Room>,
     recorder: Option<Recorder>,
     linker_args: Vec<OsString>,
 }
@@ -70,8 +77,9 @@ impl CargoBackend {
 
     fn of(source: Source, settings: BuildSettings) -> Self {
         Self {
+            settings: settings.of_source(&source, false),
             source,
-            settings,
+            room: None,
             ledger: None,
             direct: None,
             recorded: None,
@@ -80,11 +88,7 @@ impl CargoBackend {
     }
 
     /// Where the manifest is and where the build goes.
-    fn places(
-        &self,
-        job: &BuildJob,
-        stop: &StopSignal,
-    ) -> Result<(PathBuf, PathBuf), BuildErrorKind> {
+    fn places(&self, job: &BuildJob, stop: &StopSignal) -> Result<Run, BuildErrorKind> {
         let source = self.source.location();
         let is_file = matches!(self.source, Source::File(_));
         if !is_file {
@@ -97,14 +101,20 @@ impl CargoBackend {
             None => Some(source.to_owned()),
             known => known.clone(),
         };
-        let target_dir = target_dir(&self.source, root.as_deref(), &self.settings)
+        let store_dir = target_dir(&self.source, root.as_deref(), &self.settings)
             .expect("the workspace of a crate was just determined, a file has a directory");
+        let room = self.settings.room(Some(&store_dir), source)?;
+        let (packages_dir, target_dir) = match &room {
+            Some(room) => (room.directory(), room.directory().join("target")),
+            None => (store_dir.as_path(), store_dir.clone()),
+        };
         let package = if is_file {
-            file_package::write(&target_dir, source, &self.settings.file_dependencies)?
+            file_package::write(packages_dir, source, &self.settings.file_dependencies)?
         } else {
             source.to_owned()
         };
-        Ok((package, target_dir))
+        let (recorder, linker_args) = (None, Vec::new());
+        Ok(Run { package, target_dir, store_dir, room, recorder, linker_args })
     }
 
     fn command(&self, package: &Path, target_dir: &Path) -> Command {
@@ -157,11 +167,11 @@ impl CargoBackend {
         if let Some(recorder) = &run.recorder {
             recorder.attach(&mut command);
         }
-        let mut finished =
-            process::run(command, &Limits::of(&self.settings), stop, Messages::default())
-                .map_err(|error| project::run_error(error, &self.settings.cargo_program()))?;
+        let limits = Limits::of(&self.settings, run.room.as_ref());
+        let mut finished = process::run(command, &limits, stop, Messages::default())
+            .map_err(|error| project::run_error(error, &self.settings.cargo_program()))?;
         let compiled = finished.output.take_compiled();
-        let built = self.outcome(finished, &run.package, run.target_dir.clone())?;
+        let built = self.outcome(finished, run)?;
         Ok(Compilation { built, compiled })
     }
 
@@ -176,17 +186,13 @@ impl CargoBackend {
             .arg("--target-dir")
             .arg(&run.target_dir);
         command.args(names.iter().flat_map(|name| ["--package", name.as_str()]));
-        process::run(command, &Limits::of(&self.settings), stop, Messages::default())
+        let limits = Limits::of(&self.settings, None);
+        process::run(command, &limits, stop, Messages::default())
             .map(drop)
             .map_err(|error| project::run_error(error, &self.settings.cargo_program()))
     }
 
-    fn outcome(
-        &self,
-        finished: Finished<Messages>,
-        package: &Path,
-        target_dir: PathBuf,
-    ) -> Result<Built, BuildErrorKind> {
+    fn outcome(&self, finished: Finished<Messages>, run: &Run) -> Result<Built, BuildErrorKind> {
         let Finished { ended, output, stderr } = finished;
         let status = match ended {
             Ended::Stopped => return Err(BuildErrorKind::Stopped),
@@ -202,17 +208,36 @@ impl CargoBackend {
                     diagnostics: output.into_diagnostics(false, &stderr),
                 });
             }
+            Ended::TooManyProcesses(processes_max) => {
+                return Err(BuildErrorKind::TooManyProcesses {
+                    processes_max,
+                    diagnostics: output.into_diagnostics(false, &stderr),
+                });
+            }
             Ended::Exited(status) => status,
         };
-        let library = of_package(output.libraries(), &package.join("Cargo.toml")).cloned();
-        let diagnostics = output.into_diagnostics(!status.success(), &stderr);
+        let library = of_package(output.libraries(), &run.package.join("Cargo.toml")).cloned();
+        let mut diagnostics = output.into_diagnostics(!status.success(), &stderr);
+        if run.room.is_some()
+            && !status.success()
+            && let Some(advice) = advice(&diagnostics.rendered)
+        {
+            diagnostics.rendered.push_str(&format!("help: {advice}\n"));
+        }
         match library {
             Some(library) if status.success() => {
-                let mut built = Built::new(&library.path, target_dir);
+                let mut built = Built::new(&library.path, &run.store_dir);
                 built.fresh = library.fresh;
                 built.by = Tool::Cargo;
                 built.diagnostics = diagnostics;
-                built.inputs = read_inputs(&library.path.with_extension("d"), package)?;
+                match &run.room {
+                    // What a build says that it read is not looked for outside.
+                    Some(room) => room.must_have(&built)?,
+                    None => {
+                        let dep_info = library.path.with_extension("d");
+                        built.inputs = read_inputs(&dep_info, &run.package)?;
+                    }
+                }
                 Ok(built)
             }
             None if status.success() || stderr.contains("no library targets found") => {
@@ -228,13 +253,18 @@ impl BuildBackend for CargoBackend {
     /// [`close`](BuildBackend::close) is called, and cargo is made to compile what
     /// it would miss. Without, cargo decides by time stamps.
     fn build(&mut self, job: &BuildJob, stop: &StopSignal) -> Result<Built, BuildErrorKind> {
-        (self.ledger, self.recorded) = (None, None);
+        (self.ledger, self.recorded, self.room) = (None, None, None);
         // Back again only when it answers.
         let direct = self.direct.take();
-        let (package, target_dir) = self.places(job, stop)?;
-        let mut run = Run { package, target_dir, recorder: None, linker_args: Vec::new() };
-        let Some(inputs) = &job.inputs else {
-            return self.run(&run, stop).map(|compilation| compilation.built);
+        let mut run = self.places(job, stop)?;
+        let inputs = match &job.inputs {
+            // A room is empty: cargo compiles everything.
+            Some(inputs) if run.room.is_none() => inputs,
+            _ => {
+                let compilation = self.run(&run, stop);
+                self.room = run.room;
+                return compilation.map(|compilation| compilation.built);
+            }
         };
         let profile = self.settings.profile.directory().to_owned();
         let deadline = self.settings.deadline;
@@ -286,22 +316,19 @@ impl BuildBackend for CargoBackend {
         {
             return Some(versions.clone());
         }
-        let source = self.source.location();
-        let directory = match self.source {
-            Source::Crate(_) => source,
-            _ => source.parent()?,
-        };
-        let mut versions = recipe::version(&self.settings.cargo_program(), directory, stop)?;
+        let of = |program: &Path| recipe::version(program, &self.source, &self.settings, stop);
+        let mut versions = of(&self.settings.cargo_program())?;
         versions.push(b'\n');
         // Cargo takes the one on PATH, unless its configuration names another, which
         // the fingerprint or the recipe covers.
-        versions.extend(recipe::version(Path::new("rustc"), directory, stop)?);
+        versions.extend(of(Path::new("rustc"))?);
         *self.versions.lock() =
             circumstances.map(|circumstances| (circumstances, versions.clone()));
         Some(versions)
     }
 
     fn close(&mut self, moved: &[PathBuf]) {
+        self.room = None;
         if let Some(ledger) = self.ledger.take() {
             ledger.close(moved);
         }

@@ -106,7 +106,7 @@ impl Direct {
         // The store may hold a hard link of the last output: a linker that wrote in place would change what may be
         // loaded.
         let _absent = fs::remove_file(&self.library);
-        let result = rustc::run(self.invocation.command(), settings, stop);
+        let result = rustc::run(self.invocation.command(), settings, None, stop);
         drop(lock);
         match result {
             Ok(diagnostics) => {

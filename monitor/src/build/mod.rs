@@ -14,6 +14,7 @@ pub(crate) mod process;
 mod recipe;
 mod recording;
 mod rustc;
+pub(crate) mod sandbox;
 pub(crate) mod supervised;
 
 use std::fmt;
@@ -31,6 +32,7 @@ use ledger::JobInputs;
 pub use cargo::CargoBackend;
 pub use prebuilt::PrebuiltBackend;
 pub use rustc::RustcBackend;
+pub use sandbox::{Sandbox, SandboxLimits};
 
 /// Compiles a source. The monitor calls it on a thread that it starts for each
 /// build, one build at a time, and looks at the source meanwhile.

@@ -16,6 +16,7 @@ use rustix::process::{
 
 use super::guardian::Guardian;
 use super::output::{Bounded, LineSink, Meter, Metered, drain, drain_lines};
+use super::sandbox::Room;
 use crate::{BuildSettings, StopSignal};
 
 /// How long an output may stay open after the process has ended.
@@ -24,12 +25,19 @@ use crate::{BuildSettings, StopSignal};
 /// grandchild that outlives it still holds the other end.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
+/// How often the processes of a confined build are counted.
+///
+/// 100 ms: one that starts processes without end has some thousands by then, and counting a hundred takes less than 1 ms.
+const CROWD_PERIOD: Duration = Duration::from_millis(100);
+
 /// How a process came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
     Exited(ExitStatus),
     TimedOut,
     TooMuchOutput,
+    /// More than so many.
+    TooManyProcesses(usize),
     Stopped,
 }
 
@@ -48,20 +56,23 @@ pub(crate) enum RunError {
 
 /// What one process, with all that it starts, may use.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Limits<'a> {
     pub(crate) deadline: Duration,
     /// Of address space, for each process.
     pub(crate) memory_bytes_max: Option<u64>,
     /// Written to both outputs together.
     pub(crate) output_bytes_max: u64,
+    /// What it gets at; everything without.
+    pub(crate) room: Option<&'a Room>,
 }
 
-impl Limits {
-    pub(crate) fn of(settings: &BuildSettings) -> Self {
+impl<'a> Limits<'a> {
+    pub(crate) fn of(settings: &BuildSettings, room: Option<&'a Room>) -> Self {
         Self {
             deadline: settings.deadline,
             memory_bytes_max: settings.memory_bytes_max,
             output_bytes_max: settings.output_bytes_max,
+            room,
         }
     }
 }
@@ -71,29 +82,43 @@ impl Limits {
 /// this process is killed. Blocks; the process is reaped when this returns.
 pub(crate) fn run<S: LineSink>(
     mut command: Command,
-    limits: &Limits,
+    limits: &Limits<'_>,
     stop: &StopSignal,
     sink: S,
 ) -> Result<Finished<S>, RunError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut running = Running::start(command).map_err(RunError::Spawn)?;
+    let mut running = Running::start(command, limits.room).map_err(RunError::Spawn)?;
     if let Some(memory_bytes_max) = limits.memory_bytes_max {
-        limit_memory(running.group, memory_bytes_max);
+        limit(running.group, Resource::As, memory_bytes_max);
     }
     let (exceed, exceeded) = bounded(1);
     let meter = Arc::new(Meter::new(limits.output_bytes_max, exceed));
     let watched = Watched::start(&mut running.child, sink, &meter).map_err(RunError::Spawn)?;
 
-    let ended = select! {
-        recv(watched.exited) -> _ => None,
-        recv(stop.channel()) -> _ => Some(Ended::Stopped),
-        recv(exceeded) -> _ => Some(Ended::TooMuchOutput),
-        recv(clock::after(limits.deadline)) -> _ => Some(Ended::TimedOut),
+    let deadline = clock::after(limits.deadline);
+    let ended = loop {
+        let look = limits.room.map_or_else(clock::never, |_| clock::after(CROWD_PERIOD));
+        select! {
+            recv(watched.exited) -> _ => break None,
+            recv(stop.channel()) -> _ => break Some(Ended::Stopped),
+            recv(exceeded) -> _ => break Some(Ended::TooMuchOutput),
+            recv(deadline) -> _ => break Some(Ended::TimedOut),
+            recv(look) -> _ => {
+                let crowd = limits.room.and_then(|room| room.crowd(running.group));
+                if let Some(processes_max) = crowd {
+                    break Some(Ended::TooManyProcesses(processes_max));
+                }
+            }
+        }
     };
     if ended.is_some() {
         kill(running.group);
         // Nothing survives SIGKILL; the exit is a matter of microseconds.
         let _disconnected = watched.exited.recv();
+    }
+    if limits.room.is_some() {
+        // Nobody is left to change what the build gave.
+        kill(running.group);
     }
     if !watched.outputs_closed() {
         // The process itself is a zombie still, so that its number, which is
@@ -121,10 +146,13 @@ struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command) -> io::Result<Self> {
+    fn start(mut command: Command, room: Option<&Room>) -> io::Result<Self> {
         // First: what takes time is done before there is anything to guard.
         let mut guardian = Guardian::start();
-        let child = process::spawn(&mut command)?;
+        let child = match room {
+            Some(room) => room.spawn(command)?,
+            None => process::spawn(&mut command)?,
+        };
         let group = Pid::from_child(&child);
         if let Some(guardian) = &mut guardian {
             guardian.guard(group);
@@ -149,13 +177,12 @@ impl Drop for Running {
     }
 }
 
-/// Limits the address space of a process that has just started, and of all that it
-/// will start. Best effort: what it did until now is not limited.
-fn limit_memory(process: Pid, bytes_max: u64) {
-    let limit = Rlimit { current: Some(bytes_max), maximum: Some(bytes_max) };
-    if let Err(error) = prlimit(Some(process), Resource::As, limit) {
+/// Limits a process that has just started, and each one that it will start. Best effort: what it did until now is not limited.
+pub(super) fn limit(process: Pid, resource: Resource, most: u64) {
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    if let Err(error) = prlimit(Some(process), resource, limit) {
         // It is limited to less already, or has ended.
-        log::debug!("cannot limit the memory of a build to {bytes_max} bytes: {error}");
+        log::debug!("cannot limit {resource:?} of a build to {most}: {error}");
     }
 }
 
@@ -264,15 +291,15 @@ mod tests {
         command
     }
 
-    fn limits(deadline: Duration) -> Limits {
-        Limits { deadline, memory_bytes_max: None, output_bytes_max: 8_000_000 }
+    fn limits(deadline: Duration) -> Limits<'static> {
+        Limits { deadline, memory_bytes_max: None, output_bytes_max: 8_000_000, room: None }
     }
 
     fn finish(script: &str, deadline: Duration) -> Finished<Vec<Vec<u8>>> {
         finish_within(script, &limits(deadline))
     }
 
-    fn finish_within(script: &str, limits: &Limits) -> Finished<Vec<Vec<u8>>> {
+    fn finish_within(script: &str, limits: &Limits<'_>) -> Finished<Vec<Vec<u8>>> {
         match run(shell(script), limits, &StopSignal::never(), Vec::new()) {
             Ok(finished) => finished,
             Err(RunError::Spawn(error) | RunError::Wait(error)) => panic!("{error}"),
@@ -356,7 +383,7 @@ mod tests {
     fn a_panic_while_it_runs_kills_the_group() {
         let mut command = shell("sleep 1000 & sleep 1000");
         command.process_group(0);
-        let running = Running::start(command).unwrap();
+        let running = Running::start(command, None).unwrap();
         let group = running.group;
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
             let _held = running;

@@ -16,10 +16,11 @@ use crate::{BuildSettings, StopSignal};
 ///
 /// 10 s: it takes some milliseconds; the first time after an update, rustup may be
 /// asked to install it. 64 KiB: it says some lines.
-const VERSION_LIMITS: Limits = Limits {
+const VERSION_LIMITS: Limits<'_> = Limits {
     deadline: Duration::from_secs(10),
     memory_bytes_max: None,
     output_bytes_max: 64 * 1024,
+    room: None,
 };
 
 /// The recipe of a source that is built with these settings; `None` when nothing is
@@ -43,12 +44,16 @@ pub(super) fn recipe(
         reuse_builds,
         memory_bytes_max: _,
         output_bytes_max: _,
+        sandbox: _,
+        sandbox_limits: _,
+        sandbox_reads,
         target_dir: _,
         cargo,
         rustc,
         rustc_args,
         file_dependencies,
         color: _,
+        confinement,
     } = settings;
     if !reuse_builds {
         return None;
@@ -59,6 +64,10 @@ pub(super) fn recipe(
          {file_dependencies:?} {cargo:?} {rustc:?}",
     )
     .into_bytes();
+    // In a sandbox a build script may find another world.
+    if let Some(confinement) = confinement {
+        text.extend_from_slice(format!("\n{confinement:?} {sandbox_reads:?}").as_bytes());
+    }
     // Cargo's configuration beside the sources is part of the fingerprint; what
     // lies above them and in cargo's home is not.
     for path in configuration(source.location()) {
@@ -91,14 +100,30 @@ pub(super) fn home(variable: &str, below: &str) -> Option<PathBuf> {
 
 /// What a compiler says its version is, asked where it will run: rustup chooses by
 /// the directory.
-pub(super) fn version(program: &Path, directory: &Path, stop: &StopSignal) -> Option<Vec<u8>> {
+pub(super) fn version(
+    program: &Path,
+    source: &Source,
+    settings: &BuildSettings,
+    stop: &StopSignal,
+) -> Option<Vec<u8>> {
+    let directory = match source {
+        Source::Crate(package) => package,
+        source => source.location().parent()?,
+    };
     let mut command = Command::new(program);
     environment::scrub(&mut command);
     command.arg("-vV").current_dir(directory);
     let lines = Vec::<Vec<u8>>::new();
-    let finished = process::run(command, &VERSION_LIMITS, stop, lines).ok()?;
+    // Whoever wrote the code may have said which compiler that is.
+    let room = settings.room(None, source.location()).ok()?;
+    let limits = Limits { room: room.as_ref(), ..VERSION_LIMITS };
+    let finished = process::run(command, &limits, stop, lines).ok()?;
     match finished.ended {
         Ended::Exited(status) if status.success() => Some(finished.output.join(&b'\n')),
-        Ended::Exited(_) | Ended::TimedOut | Ended::TooMuchOutput | Ended::Stopped => None,
+        Ended::Exited(_)
+        | Ended::TimedOut
+        | Ended::TooMuchOutput
+        | Ended::TooManyProcesses(_)
+        | Ended::Stopped => None,
     }
 }

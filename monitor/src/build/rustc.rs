@@ -10,6 +10,7 @@ use hotswap_system::process::Command;
 use super::messages::{self, Messages};
 use super::output::LineSink;
 use super::process::{self, Ended, Limits};
+use super::sandbox::Room;
 use super::{
     BuildBackend, BuildJob, Built, Recipe, Tool, environment, read_inputs, recipe, target_dir,
 };
@@ -20,13 +21,17 @@ use crate::{BuildSettings, Profile, StopSignal, file_package, project};
 pub struct RustcBackend {
     file: PathBuf,
     settings: BuildSettings,
+    /// Where the last build took place, until its library is in the store.
+    room: Option<Room>,
 }
 
 impl RustcBackend {
     /// Builds a file, which must be an absolute path.
     #[must_use]
     pub fn new(file: impl Into<PathBuf>, settings: BuildSettings) -> Self {
-        Self { file: file.into(), settings }
+        let file = file.into();
+        let settings = settings.of_source(&Source::File(file.clone()), false);
+        Self { file, settings, room: None }
     }
 
     fn directory(&self) -> &Path {
@@ -65,7 +70,10 @@ impl BuildBackend for RustcBackend {
         let source = Source::File(self.file.clone());
         let target_dir = target_dir(&source, None, &self.settings)
             .expect("an absolute path of a file has a parent");
-        let directory = file_package::directory(&target_dir, &self.file);
+        self.room = None;
+        let room = self.settings.room(Some(&target_dir), &self.file)?;
+        let outputs = room.as_ref().map_or(target_dir.as_path(), Room::directory);
+        let directory = file_package::directory(outputs, &self.file);
         let output = directory.join(match &self.settings.profile {
             Profile::Named(_) => Profile::Dev.directory(),
             profile => profile.directory(),
@@ -82,11 +90,19 @@ impl BuildBackend for RustcBackend {
         // in place would change what may be loaded.
         let _absent = fs::remove_file(&library);
 
-        let diagnostics = run(self.command(&output), &self.settings, stop)?;
+        let diagnostics = run(self.command(&output), &self.settings, room.as_ref(), stop)?;
         let mut built = Built::new(library, target_dir);
         built.by = Tool::Rustc;
         built.diagnostics = diagnostics;
-        built.inputs = read_inputs(&output.join(format!("{name}.d")), self.directory())?;
+        match room {
+            Some(room) => {
+                room.must_have(&built)?;
+                self.room = Some(room);
+            }
+            None => {
+                built.inputs = read_inputs(&output.join(format!("{name}.d")), self.directory())?;
+            }
+        }
         Ok(built)
     }
 
@@ -94,8 +110,13 @@ impl BuildBackend for RustcBackend {
         recipe::recipe(&Source::File(self.file.clone()), None, &self.settings)
     }
 
+    fn close(&mut self, _moved: &[PathBuf]) {
+        self.room = None;
+    }
+
     fn toolchain(&self, stop: &StopSignal) -> Option<Vec<u8>> {
-        recipe::version(&self.settings.rustc_program(), self.directory(), stop)
+        let source = Source::File(self.file.clone());
+        recipe::version(&self.settings.rustc_program(), &source, &self.settings, stop)
     }
 }
 
@@ -103,10 +124,11 @@ impl BuildBackend for RustcBackend {
 pub(super) fn run(
     command: Command,
     settings: &BuildSettings,
+    room: Option<&Room>,
     stop: &StopSignal,
 ) -> Result<Diagnostics, BuildErrorKind> {
     let program = PathBuf::from(command.get_program());
-    let limits = Limits::of(settings);
+    let limits = Limits::of(settings, room);
     let finished = process::run(command, &limits, stop, Messages::default())
         .map_err(|error| project::run_error(error, &program))?;
     let mut messages = finished.output;
@@ -121,6 +143,10 @@ pub(super) fn run(
         }),
         Ended::TooMuchOutput => Err(BuildErrorKind::TooMuchOutput {
             output_bytes_max: limits.output_bytes_max,
+            diagnostics: messages.into_diagnostics(false, ""),
+        }),
+        Ended::TooManyProcesses(processes_max) => Err(BuildErrorKind::TooManyProcesses {
+            processes_max,
             diagnostics: messages.into_diagnostics(false, ""),
         }),
         Ended::Exited(status) if !status.success() => {

@@ -266,7 +266,7 @@ impl Supply {
             MemberCode::Local(source) => {
                 let delivery = Delivery {
                     source: source.clone(),
-                    settings: self.settings.clone(),
+                    settings: self.settings.clone().of_source(source, false),
                     fetched: None,
                 };
                 self.current = Some(choice);
@@ -283,11 +283,22 @@ impl Supply {
         let fetched = slot.and_then(|slot| slot.fetch(&*fetch));
         let fetched = fetched.and_then(|fetched| above_floor(fetched, fetch.floor()));
         match fetched {
-            Ok(Fetched { fingerprint, code, dependencies, note, release, content, .. }) => {
+            Ok(Fetched {
+                fingerprint,
+                code,
+                dependencies,
+                note,
+                release,
+                content,
+                is_foreign,
+                ..
+            }) => {
                 (self.release, self.content) = (release, content);
                 self.current = Some(Choice { fingerprint: Some(fingerprint), ..choice });
                 let mut settings = self.settings.clone();
                 settings.target_dir = Some(self.target_dir.clone());
+                // Before what it depends on is added: those are paths of its author's.
+                settings = settings.of_source(&code, is_foreign);
                 settings.file_dependencies.extend(dependencies);
                 let fetched = Some(DeliveryNote { fingerprint, text: note, release });
                 Ok(Delivery { source: code, settings, fetched })

@@ -1,11 +1,12 @@
 //! Where what is fetched lies: a directory of one monitor, at a path that stays the same.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hotswap_artifact::{Fetch, FetchError, Fetched, Fingerprint, FingerprintHasher, Source};
-use hotswap_system::fs::{self, File};
+use hotswap_system::fs;
 
+use crate::claimed::{ClaimError, Claimed};
 use crate::scan::walk::is_absent;
 
 /// How many hexadecimal digits of the hash of a source's name are part of its directory's.
@@ -13,16 +14,10 @@ use crate::scan::walk::is_absent;
 /// Twelve: 48 bits, no two sources of one target directory meet.
 const NAME_DIGITS: usize = 12;
 
-/// How many monitors may have the same source fetched into one target directory at a time.
-///
-/// 256: more engines of one module in one place are a loop that forgot to drop them.
-const SLOTS_MAX: u32 = 256;
-
 /// The directory of one monitor, locked as long as this lives. The next process takes it over, and finds what was built of the
 /// same text at the same path.
 pub(super) struct Slot {
-    directory: PathBuf,
-    _lock: File,
+    place: Claimed,
 }
 
 impl Slot {
@@ -34,24 +29,14 @@ impl Slot {
         let hash: Fingerprint = hasher.finish();
         let own = format!("{kind}-{}", &hash.to_string()[..NAME_DIGITS]);
         let all = target_dir.join("sources").join(own);
-        for number in 0..SLOTS_MAX {
-            let directory = all.join(number.to_string());
-            fs::create_dir_all(&directory).map_err(|error| failed("create", &directory, error))?;
-            let path = directory.join("lock");
-            let lock = File::create(&path).map_err(|error| failed("create", &path, error))?;
-            if lock.try_lock().is_ok() {
-                return Ok(Self { directory, _lock: lock });
-            }
-        }
-        Err(FetchError::unavailable(format!(
-            "all {SLOTS_MAX} directories in {} are in use",
-            all.display()
-        )))
+        let place = Claimed::first(&all)
+            .map_err(|ClaimError { path, error }| failed("create", &path, error))?;
+        Ok(Self { place })
     }
 
     /// Has the code fetched, and puts it in the place of what was there.
     pub(super) fn fetch(&self, fetch: &dyn Fetch) -> Result<Fetched, FetchError> {
-        let incoming = self.directory.join("incoming");
+        let incoming = self.place.directory.join("incoming");
         remove(&incoming)?;
         fs::create_dir_all(&incoming).map_err(|error| failed("create", &incoming, error))?;
         let mut fetched = fetch.fetch(&incoming)?;
@@ -72,7 +57,7 @@ impl Slot {
                 path.display()
             )));
         };
-        let place = self.directory.join("code");
+        let place = self.place.directory.join("code");
         fs::create_dir_all(&place).map_err(|error| failed("create", &place, error))?;
         let installed = place.join(name);
         let source = match code {
@@ -149,10 +134,10 @@ mod tests {
         let target = tempfile::tempdir().unwrap();
         let claim = || Slot::claim(target.path(), "fake", "x").unwrap();
         let (one, other) = (claim(), claim());
-        assert_ne!(one.directory, other.directory);
-        let first = one.directory.clone();
+        assert_ne!(one.place.directory, other.place.directory);
+        let first = one.place.directory.clone();
         drop(one);
-        assert_eq!(claim().directory, first);
+        assert_eq!(claim().place.directory, first);
     }
 
     #[test]

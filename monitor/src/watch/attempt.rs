@@ -9,7 +9,7 @@ use hotswap_artifact::{
     Artifact, BuildError, BuildErrorKind, Cause, Diagnostics, Fingerprint, Origin, Outcome,
     ScanError, Source,
 };
-use hotswap_system::clock;
+use hotswap_system::{clock, sandbox};
 
 use super::during::{Ended, Superseded};
 use super::waiting::Awaited;
@@ -82,7 +82,10 @@ impl Watch {
         if scan.problem.is_none() && !self.may_build() {
             return Err(self.park(change, Awaited::Permit, Some(fingerprint)));
         }
-        self.tell(change, Step::BuildStarted { fingerprint });
+        let is_confined = self.settings.confinement.is_some() && !self.has_own_backend;
+        // Where that cannot be found out the build fails, and says why.
+        let sandbox = if is_confined { sandbox::level().ok() } else { None };
+        self.tell(change, Step::BuildStarted { fingerprint, sandbox });
         let started = clock::wall();
         let begin = clock::now();
         let Ended { mut result, superseded } = self.build(change, round, scan);

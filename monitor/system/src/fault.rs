@@ -41,6 +41,8 @@ pub enum Operation {
     Wait,
     /// Starts a thread.
     Thread,
+    /// Gives up what a compiler does not need; the kernel cannot.
+    Confine,
     /// Asks the kernel to tell of changes.
     Watch,
     /// Asks somebody else's server, by a library that has sockets of its own.
@@ -263,6 +265,7 @@ mod simulated {
         const EXDEV: i32 = 18;
         const ENOSPC: i32 = 28;
         const ENOLCK: i32 = 37;
+        const EOPNOTSUPP: i32 = 95;
         const ECONNREFUSED: i32 = 111;
         match operation {
             Operation::Open | Operation::Read | Operation::Stat | Operation::List => EIO,
@@ -270,6 +273,7 @@ mod simulated {
             Operation::Rename | Operation::Remove | Operation::Unload => EACCES,
             Operation::Link => EXDEV,
             Operation::Lock => ENOLCK,
+            Operation::Confine => EOPNOTSUPP,
             Operation::Spawn | Operation::Wait | Operation::Thread => EAGAIN,
             Operation::Ask => ECONNREFUSED,
             Operation::Load | Operation::Symbol | Operation::Send | Operation::Pass => EIO,

@@ -15,5 +15,7 @@ pub mod fault;
 pub mod fs;
 pub mod mapping;
 pub mod process;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod socket;
 pub mod thread;

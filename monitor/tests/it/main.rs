@@ -20,6 +20,7 @@ mod real_crates;
 mod real_files;
 mod real_processes;
 mod remembered;
+mod sandbox;
 mod shared;
 mod superseded;
 mod sync;

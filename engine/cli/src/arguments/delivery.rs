@@ -13,7 +13,7 @@ use crate::trust::TrustArguments;
 const PUBLISH_AFTER_HELP: &str = "\
 Programs that run the module from there swap by themselves. What is published is the source; with --prebuilt the library
 that it builds into here, and who runs it needs no compiler, but the same one must have built the program. Of a crate all files
-are taken, but target and .git: a release may not depend by path on what lies outside of it, a revision in a database goes without.
+are taken, but target and .git. A release may depend by path on nothing outside of it but hotswap-module; a revision goes without the rest.
 
 WHERE is a database if it is a file or its name ends in .db. Anything else is a directory of releases, made where there is none: put it on
 any web server, or serve it with `hotswap serve`. What goes into a directory, or is signed, is a release: it follows the one before, and
@@ -117,7 +117,7 @@ Examples:
 Exit codes: 0 all of it is as it was signed, 1 it is not, or cannot be read, 2 usage.";
 
 #[derive(Debug, Args)]
-#[command(after_help = VERIFY_AFTER_HELP)]
+#[command(after_help = VERIFY_AFTER_HELP, mut_arg("long_poll", |poll| poll.hide(true)))]
 pub(crate) struct VerifyArguments {
     /// `DIRECTORY#MODULE`, `DATABASE#MODULE`, `https://HOST/PATH#MODULE`, or the path of a manifest
     #[arg(value_name = "WHAT")]

@@ -18,7 +18,12 @@ pub struct Contents {
     pub(super) files: Vec<FileEntry>,
     /// Where they lie; `None` where they were published before.
     top: Option<Top>,
+    /// Where the crate finds `hotswap-module`, if that is outside of it.
+    module_crate: Option<PathBuf>,
 }
+
+/// What every module depends on, and what that does: who builds a release has their own.
+const OF_THE_HOST: [&str; 2] = ["hotswap-module", "hotswap-macros"];
 
 #[derive(Debug, Clone)]
 enum Top {
@@ -32,17 +37,18 @@ impl Contents {
     ///
     /// # Errors
     ///
-    /// When it is no crate, something in it is no file or may not be called what it is, or it depends by path on what is outside of it.
+    /// When it is no crate, something in it is no file or may not be called what it is, or it depends by path on what is outside of it,
+    /// `hotswap-module` excepted.
     pub fn package(directory: impl AsRef<Path>) -> Result<Self, PublishError> {
         let directory = directory.as_ref();
         let failed = |kind| refused(directory, kind);
         if !fs::exists(directory.join("Cargo.toml")).is_ok_and(|is_there| is_there) {
             return Err(failed(PublishErrorKind::NoManifest { path: directory.to_owned() }));
         }
-        stands_alone(directory).map_err(failed)?;
+        let module_crate = stands_alone(directory).map_err(failed)?;
         let files = FileEntry::list_directory(directory).map_err(|error| failed(error.into()))?;
         let top = Some(Top::Directory(directory.to_owned()));
-        Ok(Self { kind: CodeKind::Crate, host: None, files, top })
+        Ok(Self { kind: CodeKind::Crate, host: None, files, top, module_crate })
     }
 
     /// One file of Rust source. Blocks while it is read.
@@ -88,18 +94,25 @@ impl Contents {
         })
         .map_err(failed)?;
         let files = vec![FileEntry::new(entry, bytes, hasher.finish())];
-        Ok(Self { kind, host, files, top: Some(Top::File(path.to_owned())) })
+        let top = Some(Top::File(path.to_owned()));
+        Ok(Self { kind, host, files, top, module_crate: None })
     }
 
     /// What was published before.
     pub(super) fn published(kind: CodeKind, host: Option<Host>, files: Vec<FileEntry>) -> Self {
-        Self { kind, host, files, top: None }
+        Self { kind, host, files, top: None, module_crate: None }
     }
 
     /// What the files are.
     #[must_use]
     pub fn kind(&self) -> CodeKind {
         self.kind
+    }
+
+    /// Where a crate finds `hotswap-module` by path, if that is outside of it: hosts build the release where their own lies at the same path.
+    #[must_use]
+    pub fn module_crate(&self) -> Option<&Path> {
+        self.module_crate.as_deref()
     }
 
     /// The files, by path.
@@ -155,17 +168,22 @@ fn read(
     }
 }
 
-/// Whoever builds the release has nothing but its files, and what registries have.
-fn stands_alone(package: &Path) -> Result<(), PublishErrorKind> {
+/// Whoever builds the release has nothing but its files, what registries have, and a `hotswap-module`; where that lies, if it is outside.
+fn stands_alone(package: &Path) -> Result<Option<PathBuf>, PublishErrorKind> {
     let io = |error| PublishErrorKind::Io { doing: "find", path: package.to_owned(), error };
     let package = fs::canonicalize(package).map_err(io)?;
     let project = Project::resolve(&package, &BuildSettings::default(), &StopSignal::never());
     let project = project.map_err(|error| PublishErrorKind::Cargo { message: told(error) })?;
-    let outside = project.packages.into_iter().find(|(path, _)| !path.starts_with(&package));
-    match outside {
-        None => Ok(()),
-        Some((path, name)) => Err(PublishErrorKind::Outside { name, path }),
+    let mut module_crate = None;
+    for (path, name) in project.packages {
+        match OF_THE_HOST.iter().position(|known| *known == name) {
+            _ if path.starts_with(&package) => {}
+            Some(0) => module_crate = Some(path),
+            Some(_) => {}
+            None => return Err(PublishErrorKind::Outside { name, path }),
+        }
     }
+    Ok(module_crate)
 }
 
 fn told(error: BuildErrorKind) -> String {
