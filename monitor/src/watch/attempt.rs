@@ -104,11 +104,8 @@ impl Watch {
         // Before the second look at the inputs: of a foreign file it is the input
         // itself that is hashed here.
         let stored = result.and_then(|built| stored(&built, scan, elapsed));
-        if let Some(error) = stored.as_ref().ok().and_then(|stored| self.replaced(&stored.artifact))
-        {
-            self.close_unread();
-            return Ok(Attempt::Unreadable(error));
-        }
+        // The look may fetch something else. Who asked meanwhile is answered by what it finds.
+        let replaced = stored.as_ref().ok().and_then(|stored| self.replaced(&stored.artifact));
         let after = match self.look(round)? {
             Ok(after) => after,
             Err(error) => {
@@ -116,6 +113,10 @@ impl Watch {
                 return Ok(Attempt::Unreadable(error));
             }
         };
+        if let Some(error) = replaced {
+            self.close_unread();
+            return Ok(Attempt::Unreadable(error));
+        }
         let moved = self.moved(&after, learned.unwrap_or_default(), started);
         self.backend.close(&moved);
         if let Some(Superseded { by, cause, .. }) = superseded {
