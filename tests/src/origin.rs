@@ -12,6 +12,7 @@ use hotswap_engine::{
 use crate::database_world::{DatabaseWorld, numbered};
 use crate::fake_compiler::{FakeCompiler, text_of};
 use crate::prebuilt;
+use crate::release_world::{Carrier, ReleaseWorld, edition};
 
 /// A kind of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,12 @@ pub enum Kind {
     SqliteCrate,
     /// A library in a database.
     SqliteLibrary,
+    /// A signed text on a web server.
+    HttpText,
+    /// A signed library on a web server.
+    HttpLibrary,
+    /// A signed library in a directory of releases.
+    ReleasedLibrary,
     /// A chain whose first source, a database, has it.
     ChainFirst,
     /// A chain whose last source, a library on disk, has it.
@@ -40,7 +47,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Text,
         Self::File,
         Self::Crate,
@@ -49,6 +56,9 @@ impl Kind {
         Self::SqliteText,
         Self::SqliteCrate,
         Self::SqliteLibrary,
+        Self::HttpText,
+        Self::HttpLibrary,
+        Self::ReleasedLibrary,
         Self::ChainFirst,
         Self::ChainLast,
     ];
@@ -62,8 +72,23 @@ impl Kind {
             | Self::Crate
             | Self::Member
             | Self::SqliteText
-            | Self::SqliteCrate => true,
-            Self::Library | Self::SqliteLibrary | Self::ChainFirst | Self::ChainLast => false,
+            | Self::SqliteCrate
+            | Self::HttpText => true,
+            Self::Library
+            | Self::SqliteLibrary
+            | Self::HttpLibrary
+            | Self::ReleasedLibrary
+            | Self::ChainFirst
+            | Self::ChainLast => false,
+        }
+    }
+
+    /// Releases that are signed, and what they lie on.
+    fn carrier(self) -> Option<Carrier> {
+        match self {
+            Self::HttpText | Self::HttpLibrary => Some(Carrier::Http),
+            Self::ReleasedLibrary => Some(Carrier::Directory),
+            _ => None,
         }
     }
 }
@@ -78,6 +103,8 @@ pub struct Origin {
     source: Source,
     /// Crates in one piece, by their text: packed before, so that no fault that a test injects is the publisher's.
     packed: BTreeMap<String, CrateArchive>,
+    /// Where signed releases lie.
+    releases: Option<ReleaseWorld>,
 }
 
 impl Origin {
@@ -93,6 +120,8 @@ impl Origin {
         let database =
             || Source::from(SqliteSource::new(world.path(), "greet").expect("a good name"));
         let on_disk = world.inside("greet.so");
+        let releases = kind.carrier().map(ReleaseWorld::new);
+        let released = || releases.as_ref().expect("they are signed").source();
         let source = match kind {
             Kind::Text => Source::from(&string),
             Kind::File => world.inside("greet.rs").into(),
@@ -100,10 +129,12 @@ impl Origin {
             Kind::Member => world.inside("workspace/greet").into(),
             Kind::Library => on_disk.into(),
             Kind::SqliteText | Kind::SqliteCrate | Kind::SqliteLibrary => database(),
+            Kind::HttpText | Kind::HttpLibrary | Kind::ReleasedLibrary => released(),
             Kind::ChainFirst => Source::chain([database(), "nowhere.so".into()]).into(),
             Kind::ChainLast => Source::chain([database(), on_disk.into()]).into(),
         };
-        let mut origin = Self { kind, world, string, source, packed: BTreeMap::new() };
+        let packed = BTreeMap::new();
+        let mut origin = Self { kind, world, string, source, packed, releases };
         match kind {
             Kind::Crate => write_crate(&origin.world.inside("greet"), "[workspace]"),
             Kind::SqliteCrate => {
@@ -182,6 +213,7 @@ impl Origin {
             Kind::Crate => fs::remove_dir_all(self.world.inside("greet")).expect("there"),
             Kind::Member => fs::remove_dir_all(self.world.inside("workspace")).expect("there"),
             Kind::Library => fs::remove_file(self.world.inside("greet.so")).expect("there"),
+            Kind::HttpText | Kind::HttpLibrary | Kind::ReleasedLibrary => self.released().vanish(),
             Kind::SqliteText | Kind::SqliteCrate | Kind::SqliteLibrary | Kind::ChainFirst => {
                 fs::remove_file(self.world.path()).expect("there");
             }
@@ -213,12 +245,24 @@ impl Origin {
         self.world.engine_of(self.source()).offline()
     }
 
+    fn released(&self) -> &ReleaseWorld {
+        self.releases.as_ref().expect("a kind whose releases are signed")
+    }
+
+    fn released_mut(&mut self) -> &mut ReleaseWorld {
+        self.releases.as_mut().expect("a kind whose releases are signed")
+    }
+
     fn put_text(&mut self, text: &str) {
         match self.kind {
             Kind::Text => self.string.set(text),
             Kind::File => write(&self.world.inside("greet.rs"), text),
             Kind::Crate => write(&self.world.inside("greet/src/lib.rs"), text),
             Kind::Member => write(&self.world.inside("workspace/greet/src/lib.rs"), text),
+            Kind::HttpText => {
+                let text = format!("{text}// {}\n", edition());
+                self.released_mut().publish_text(&text);
+            }
             Kind::SqliteText => drop(self.world.publish_code(Code::Text(text.to_owned()))),
             _ => {
                 let archive = self.packed.get(text).expect("versions 1 to 3 are packed").clone();
@@ -231,6 +275,10 @@ impl Origin {
         match self.kind {
             Kind::SqliteLibrary | Kind::ChainFirst => {
                 self.world.publish_code(Code::Library(bytes.to_vec()));
+            }
+            Kind::HttpLibrary | Kind::ReleasedLibrary => {
+                let bytes = [bytes, &edition().to_le_bytes()].concat();
+                self.released_mut().publish_library(bytes);
             }
             // In place, as a careless copy does it.
             _ => fs::write(self.world.inside("greet.so"), bytes).expect("ours"),

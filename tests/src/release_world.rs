@@ -9,9 +9,7 @@ use std::time::Duration;
 use hotswap_engine::delivery::Releases;
 use hotswap_engine::http::HttpSource;
 use hotswap_engine::{ContentHash, Engine, EngineBuilder, Source};
-use hotswap_trust::{
-    CodeKind, FileEntry, FilePath, KeyPair, Manifest, Signed, Timestamp, Trust, Verified,
-};
+use hotswap_trust::{CodeKind, FileEntry, FilePath, KeyPair, Manifest, Timestamp, Trust, Verified};
 use minisign::SecretKeyBox;
 use tempfile::TempDir;
 
@@ -207,6 +205,42 @@ impl ReleaseWorld {
         release
     }
 
+    /// Publishes this text as a module, for whichever host.
+    ///
+    /// # Panics
+    ///
+    /// When no reader would take the manifest.
+    pub fn publish_text(&mut self, text: &str) {
+        let files = vec![("greet.rs".to_owned(), text.as_bytes().to_vec())];
+        let release = self.next_of(CodeKind::File, files, |made| {
+            (made.target, made.abi, made.toolchain) = (None, None, None);
+        });
+        self.publish_release(&release);
+    }
+
+    /// Publishes these bytes as a library.
+    ///
+    /// # Panics
+    ///
+    /// When no reader would take the manifest.
+    pub fn publish_library(&mut self, bytes: Vec<u8>) {
+        let files = vec![("libgreet.so".to_owned(), bytes)];
+        let release = self.next_of(CodeKind::Prebuilt, files, |_| {});
+        self.publish_release(&release);
+    }
+
+    /// Takes everything away: the server does not answer, and the directory is not there.
+    ///
+    /// # Panics
+    ///
+    /// When it is not there.
+    pub fn vanish(&self) {
+        match self.carrier {
+            Carrier::Http => self.server.go_down(),
+            Carrier::Directory => fs::remove_dir_all(self.base()).expect("it is there"),
+        }
+    }
+
     /// Puts a release there of which the publisher does not know.
     pub fn put(&self, release: &Release) {
         for (_, bytes) in &release.files {
@@ -389,21 +423,18 @@ pub fn at(path: &str) -> String {
 /// When it cannot be built.
 #[must_use]
 pub fn library(number: u64) -> Vec<(String, Vec<u8>)> {
-    static EDITIONS: AtomicU64 = AtomicU64::new(0);
     let mut bytes = fs::read(prebuilt::numbered(number)).expect("built");
-    // Behind all that anybody reads of it. Relaxed: only uniqueness matters.
-    bytes.extend(EDITIONS.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    // Behind all that anybody reads of it.
+    bytes.extend(edition().to_le_bytes());
     vec![("libgreet.so".to_owned(), bytes)]
 }
 
-/// A signed manifest of anything, by another key.
-///
-/// # Panics
-///
-/// When no reader would take it.
+/// A number that no other call gives: by it the files of one release are others than those of another.
 #[must_use]
-pub fn signed_by(key: &KeyPair, manifest: &Manifest) -> Signed {
-    key.sign(manifest).expect("a good manifest")
+pub fn edition() -> u64 {
+    static EDITIONS: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: only uniqueness matters.
+    EDITIONS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// All files below a directory. What goes away meanwhile is left out.

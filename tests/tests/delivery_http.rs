@@ -403,15 +403,11 @@ fn an_idle_poll_is_one_request_and_reads_no_body() {
 #[test]
 fn a_file_that_an_earlier_release_had_is_not_sent_again() {
     let mut siege = siege();
-    let files = library(2);
-    let publish = |world: &mut ReleaseWorld| {
-        let release = world.next_of(CodeKind::Prebuilt, files.clone(), |_| {});
-        world.publish_release(&release);
-        at(&release.first_place())
-    };
-    publish(&mut siege.world);
+    let bytes = library(2).remove(0).1;
+    let path = at(&Release::place_of(&bytes));
+    siege.world.publish_library(bytes.clone());
     siege.engine.sync().expect("it is good");
-    let path = publish(&mut siege.world);
+    siege.world.publish_library(bytes);
     siege.engine.sync().expect("it is good");
     let count = |path: &str| {
         siege.world.server.requests().iter().filter(|request| request.path == path).count()
@@ -517,10 +513,7 @@ fn a_machine_without_a_compiler_runs_what_was_built_and_signed_elsewhere() {
         let mut world = ReleaseWorld::new(Carrier::Http);
         let publish = |world: &mut ReleaseWorld, index: usize| {
             let path = libraries.split(':').nth(index).expect("two of them");
-            let bytes = fs::read(path).expect("built before");
-            let files = vec![("libgreet.so".to_owned(), bytes)];
-            let release = world.next_of(CodeKind::Prebuilt, files, |_| {});
-            world.publish_release(&release);
+            world.publish_library(fs::read(path).expect("built before"));
         };
         publish(&mut world, 0);
         let source = world.source_of(world.trust().only(CodeKind::Prebuilt));

@@ -13,7 +13,6 @@ use hotswap_tests::isolated_under;
 use hotswap_tests::prebuilt::numbered;
 use hotswap_tests::release_world::{Carrier, Release, ReleaseWorld, library};
 use hotswap_tests::siege::{Siege, chain, version};
-use hotswap_trust::CodeKind;
 
 /// Releases 1 and 2 are kept, and 2 was the last that ran. Nothing runs.
 fn kept_two(carrier: Carrier) -> ReleaseWorld {
@@ -208,15 +207,12 @@ fn se_3_d13_ten_thousand_replacements_give_what_was_signed_or_nothing() {
     let mut world = ReleaseWorld::new(Carrier::Directory);
     let good = b"pub fn version() -> u64 { 1 }\n".to_vec();
     let evil = b"pub fn version() -> u64 { 6 }\n".to_vec();
-    let files = vec![("greet.rs".to_owned(), good.clone())];
-    let release = world.next_of(CodeKind::File, files, |made| {
-        (made.target, made.abi, made.toolchain) = (None, None, None);
-    });
-    world.publish_release(&release);
+    world.publish_text(&String::from_utf8(good.clone()).expect("text"));
+    let file = Release::place_of(&good);
     let Source::Fetched(source) = world.source() else { panic!("it is fetched") };
     let fetch = source.fetch();
     let at = world.inside("given");
-    let places = [world.base().join(release.first_place()), world.inside("cache")];
+    let places = [world.base().join(&file), world.inside("cache")];
     let replacer = Replacer::start(evil, move || {
         let mut found = vec![places[0].clone()];
         hotswap_tests::release_world::walk(&places[1], &mut found);
@@ -235,7 +231,7 @@ fn se_3_d13_ten_thousand_replacements_give_what_was_signed_or_nothing() {
             }
             Err(_) => refused += 1,
         }
-        world.write(&release.first_place(), &good);
+        world.write(&file, &good);
     }
 }
 
@@ -286,10 +282,12 @@ fn d22_what_is_signed_and_bad_is_refused_and_the_next_one_installs() {
             hotswap_tests::prebuilt::Kind::Module,
         );
         let vetoing = fs::read(vetoing).expect("built");
-        for (bytes, said) in [(text, "is not a whole library"), (half, "is not a whole library"), (vetoing, "not today")] {
-            let files = vec![("libgreet.so".to_owned(), bytes)];
-            let release = siege.world.next_of(CodeKind::Prebuilt, files, |_| {});
-            siege.world.publish_release(&release);
+        for (bytes, said) in [
+            (text, "is not a whole library"),
+            (half, "is not a whole library"),
+            (vetoing, "not today"),
+        ] {
+            siege.world.publish_library(bytes);
             siege.withstands(&format!("{carrier:?}"), &[said]);
             siege.recovers(&format!("{carrier:?}, {said}"));
         }

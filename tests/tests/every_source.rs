@@ -223,8 +223,14 @@ fn a_member_inherits_from_its_workspace_and_follows_it() {
 }
 
 /// Where what is fetched, chosen and put in its place fails.
-const FETCH_FILES: [&str; 4] =
-    ["monitor/src/supply/", "monitor/src/claimed.rs", "monitor/src/sqlite/", "source/string.rs"];
+const FETCH_FILES: [&str; 6] = [
+    "monitor/src/supply/",
+    "monitor/src/claimed.rs",
+    "monitor/src/sqlite/",
+    "monitor/src/delivery/",
+    "monitor/src/http/",
+    "source/string.rs",
+];
 
 /// Each step once, for good, and with a panic: what runs goes on, and when the step can be taken again, so is what was published.
 #[test]
@@ -232,7 +238,8 @@ fn lo_3_every_source_every_step_of_fetching_may_fail() {
     isolated("lo_3_every_source_every_step_of_fetching_may_fail", || {
         let mut steps = 0;
         let kinds = [Kind::Text, Kind::SqliteText, Kind::SqliteCrate, Kind::SqliteLibrary];
-        for kind in kinds.into_iter().chain([Kind::ChainFirst, Kind::ChainLast]) {
+        let others = [Kind::HttpLibrary, Kind::ChainFirst, Kind::ChainLast];
+        for kind in kinds.into_iter().chain(others) {
             let mut origin = Origin::new(kind);
             let engine = origin.engine().open().expect("nothing is wrong yet");
             let watching = watch();

@@ -28,7 +28,8 @@
 //!
 //! - A publication is whole or is not there; a killed publisher leaves the revision before.
 //! - What is fetched is what was published: its SHA-256 is compared. That is a guard against damage, not against people who may
-//!   write to the database: whoever may write there decides what runs.
+//!   write to the database: whoever may write there decides what runs. Where that is not to be, releases are signed:
+//!   [`SqliteSource::trusting`] takes nothing else, and a [`ModuleDatabase`] is published to as a directory of releases is.
 //! - Readers never wait for a publisher (write-ahead log); publishers wait for each other for [`BUSY_MAX`].
 //! - All sources of one database in a process share one connection. While nobody writes, a look reads no row; when somebody did,
 //!   one query reads what is current of all modules, and only those that are another are fetched.

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hotswap_artifact::{
-    Assurance, Attachment, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint, Pause,
-    ScanError, Source, WhenDown, Woken,
+    Assurance, Attachment, ContentHash, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint,
+    Pause, ScanError, Source, WhenDown, Woken,
 };
 use hotswap_system::{clock, fs};
 
@@ -43,6 +43,8 @@ pub(crate) struct Supply {
     passed: Option<ScanError>,
     /// The number of the release that was delivered last, if it has one.
     release: Option<u64>,
+    /// SHA-256 of the library that was delivered last, if its source knows it.
+    content: Option<ContentHash>,
 }
 
 struct Member {
@@ -132,6 +134,7 @@ impl Supply {
             failed: None,
             passed: None,
             release: None,
+            content: None,
         })
     }
 
@@ -267,7 +270,7 @@ impl Supply {
                     fetched: None,
                 };
                 self.current = Some(choice);
-                self.release = None;
+                (self.release, self.content) = (None, None);
                 return Ok(delivery);
             }
             MemberCode::Fetched(fetch) => Arc::clone(fetch),
@@ -280,8 +283,17 @@ impl Supply {
         let fetched = slot.and_then(|slot| slot.fetch(&*fetch));
         let fetched = fetched.and_then(|fetched| above_floor(fetched, fetch.floor()));
         match fetched {
-            Ok(Fetched { fingerprint, code, dependencies, note, release, is_foreign, .. }) => {
-                self.release = release;
+            Ok(Fetched {
+                fingerprint,
+                code,
+                dependencies,
+                note,
+                release,
+                is_foreign,
+                content,
+                ..
+            }) => {
+                (self.release, self.content) = (release, content);
                 self.current = Some(Choice { fingerprint: Some(fingerprint), ..choice });
                 let mut settings = self.settings.clone();
                 settings.target_dir = Some(self.target_dir.clone());
@@ -301,6 +313,18 @@ impl Supply {
                 Err(DeliveryError::Unavailable { told, error: self.fail(error) })
             }
         }
+    }
+
+    /// Why a library with these bytes is not what was delivered, if it is not: somebody replaced it since it was checked. It is
+    /// delivered anew.
+    pub(crate) fn replaced(&mut self, found: ContentHash) -> Option<ScanError> {
+        let expected = self.content.filter(|expected| *expected != found)?;
+        let choice = self.current?;
+        self.forget();
+        let text = format!(
+            "its library was replaced after it was checked: its SHA-256 is {found} instead of {expected}"
+        );
+        Some(self.error(&self.name(choice), io::Error::other(text)))
     }
 
     /// Forgets what was delivered: it is done anew.

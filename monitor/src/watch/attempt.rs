@@ -104,6 +104,11 @@ impl Watch {
         // Before the second look at the inputs: of a foreign file it is the input
         // itself that is hashed here.
         let stored = result.and_then(|built| stored(&built, scan, elapsed));
+        if let Some(error) = stored.as_ref().ok().and_then(|stored| self.replaced(&stored.artifact))
+        {
+            self.close_unread();
+            return Ok(Attempt::Unreadable(error));
+        }
         let after = match self.look(round)? {
             Ok(after) => after,
             Err(error) => {
@@ -145,6 +150,11 @@ impl Watch {
             Ok(stored) => self.hand_over(change, round, stored, &after, elapsed),
             Err(kind) => self.refuse(change, round, &after, kind, elapsed),
         }
+    }
+
+    /// Why this is not what was fetched, if it is not.
+    pub(super) fn replaced(&mut self, artifact: &Artifact) -> Option<ScanError> {
+        self.supply.as_mut()?.replaced(artifact.content)
     }
 
     /// The end of a build that was aborted. Who asked for it is told; who asked meanwhile, what lies there now.

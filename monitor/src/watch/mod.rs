@@ -408,6 +408,12 @@ impl Watch {
         self.renew_backend();
         let fingerprint = scan.fingerprint;
         self.memory.decided = Some(fingerprint);
+        if let Some(same) = self.memory.handed_over.clone()
+            && same.fingerprint == fingerprint
+            && let Some(error) = self.replaced(&same)
+        {
+            return Ok(Attempt::Unreadable(error));
+        }
         let verdict = if let Some(artifact) = self.released_anew(fingerprint) {
             Verdict::Recalled { artifact, elapsed: Duration::ZERO, warnings: 0 }
         } else if self.memory.is_handed_over(fingerprint) {

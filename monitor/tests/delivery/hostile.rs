@@ -92,7 +92,8 @@ fn d6_what_never_ends_is_refused_where_it_should_have_ended() {
 #[test]
 fn d8_a_good_release_of_something_else_is_refused() {
     let (world, shelf, client, one) = running();
-    let changes: [(&str, fn(&mut Manifest)); 6] = [
+    type Change = fn(&mut Manifest);
+    let changes: [(&str, Change); 6] = [
         ("its module is \"other\"", |manifest| manifest.module = "other".to_owned()),
         ("its channel is \"beta\"", |manifest| manifest.channel = "beta".to_owned()),
         ("its target is", |manifest| manifest.target = Some("wasm32-wasip1".to_owned())),

@@ -141,6 +141,24 @@ fn a_library_is_for_one_kind_of_host_and_is_refused_where_that_is_not_known() {
 }
 
 #[test]
+fn who_ends_waits_for_no_other_file() {
+    let (world, shelf) = (World::new(), Shelf::new("a"));
+    shelf.put(&world.release("one", None, |_| {}));
+    let releases = Releases::new("greet", [shelf.place()], world.trust()).unwrap();
+    let attach = |is_over: bool| {
+        releases.attach(&Attachment::new(Bell::new(|| true), Some(host()), move || is_over));
+    };
+    let place = tempfile::tempdir().unwrap();
+    attach(true);
+    let error = releases.fetch(place.path()).unwrap_err();
+    assert!(error.to_string().contains("nobody waits"), "{error}");
+    assert_eq!(shelf.content.lock().fetched, 0);
+    // Another one does.
+    attach(false);
+    assert!(releases.fetch(place.path()).is_ok());
+}
+
+#[test]
 fn one_release_by_its_hash_and_whatever_there_is() {
     let (world, shelf) = (World::new(), Shelf::new("a"));
     let (one, two) = (world.release("one", None, |_| {}), world.release("two", None, |_| {}));
