@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::{Sender, unbounded};
 use hotswap_engine::{
     Attachment, Bell, Engine, EngineBuilder, Event, Fetch, FetchError, FetchErrorKind, Fetched,
     Fingerprint, OpenErrorKind, ReloadErrorKind, Source, StringSource, Verdict, WhenDown,
@@ -16,6 +17,9 @@ use tempfile::TempDir;
 
 /// Longer than any test runs: only what a test asks for, or what rings, is looked at.
 const RARELY: Duration = Duration::from_secs(3_600);
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An engine that compiles, and shares what it compiled with other tests.
 fn compiling(source: impl Into<hotswap_engine::Code>) -> EngineBuilder {
@@ -133,6 +137,61 @@ fn lines(place: &TempDir, wanted: &str) -> Vec<LogLine> {
     let mut lines = log_lines(&place.path().join("hotswap.log"));
     lines.retain(|line| line.event == wanted);
     lines
+}
+
+/// A shelf that says what it said before, until somebody asks.
+#[derive(Debug)]
+struct Keeping {
+    shelf: Shelf,
+    said: Mutex<Option<Fingerprint>>,
+    looks: Sender<()>,
+}
+
+impl Fetch for Keeping {
+    fn kind(&self) -> &'static str {
+        self.shelf.kind()
+    }
+
+    fn name(&self) -> &str {
+        self.shelf.name()
+    }
+
+    fn fingerprint(&self) -> Result<Option<Fingerprint>, FetchError> {
+        // Who counts no more is no failure.
+        let _counted = self.looks.send(());
+        let mut said = self.said.lock();
+        if said.is_none() {
+            *said = self.shelf.fingerprint()?;
+        }
+        Ok(*said)
+    }
+
+    fn refresh(&self) {
+        *self.said.lock() = None;
+    }
+
+    fn fetch(&self, directory: &Path) -> Result<Fetched, FetchError> {
+        self.shelf.fetch(directory)
+    }
+}
+
+#[test]
+fn cd_2_a_source_that_keeps_its_answer_is_told_when_somebody_asks() {
+    let place = place();
+    let shelf = Shelf::new("kept", What::Library(1));
+    let (looks, looked) = unbounded();
+    let keeping = Keeping { shelf: shelf.clone(), said: Mutex::default(), looks };
+    let source = Source::fetched(keeping);
+    let poll = Duration::from_millis(1);
+    let engine = engine(&place, source).poll_every(poll).open().expect("it is there");
+    assert_eq!(version(&engine), 1);
+    shelf.put(What::Library(2));
+    // A look of the monitor's own goes by what was said.
+    let _before = looked.try_iter().count();
+    (0..5).for_each(|_| looked.recv_timeout(PATIENCE).expect("it looks"));
+    assert_eq!(version(&engine), 1);
+    engine.sync().expect("it is good");
+    assert_eq!(version(&engine), 2);
 }
 
 #[test]
