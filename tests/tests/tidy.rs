@@ -147,7 +147,6 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("engine/src/slot/mod.rs", "reaches a version through the pointer that a slot names"),
     ("engine/src/slot/threads.rs", "a list of records that are never freed"),
     ("monitor/system/src/mapping.rs", "files as memory, and what is mapped"),
-    ("monitor/system/src/sandbox/landlock.rs", "makes system calls that no crate makes for less"),
     ("monitor/system/src/sandbox/linux.rs", "filters the calls of a process before it runs"),
 ];
 
