@@ -286,7 +286,11 @@ fn d22_what_is_signed_and_bad_is_refused_and_the_next_one_installs() {
             hotswap_tests::prebuilt::Kind::Module,
         );
         let vetoing = fs::read(vetoing).expect("built");
-        for (bytes, said) in [(text, "is not a whole library"), (half, "is not a whole library"), (vetoing, "not today")] {
+        for (bytes, said) in [
+            (text, "is not a whole library"),
+            (half, "is not a whole library"),
+            (vetoing, "not today"),
+        ] {
             let files = vec![("libgreet.so".to_owned(), bytes)];
             let release = siege.world.next_of(CodeKind::Prebuilt, files, |_| {});
             siege.world.publish_release(&release);

@@ -92,11 +92,19 @@ fn d18_a_process_starts_with_what_is_kept_while_the_clock_is_wrong() {
             let calendar = move_calendar();
             let mut world = Siege::begin(carrier).end();
             world.forget("target");
-            if is_ahead { calendar.ahead(YEAR) } else { calendar.back(YEAR) };
+            if is_ahead {
+                calendar.ahead(YEAR)
+            } else {
+                calendar.back(YEAR)
+            };
             let engine = world.engine().open();
             let engine = engine.unwrap_or_else(|error| panic!("{carrier:?}: {}", chain(&error)));
             assert_eq!(version(&engine), 1, "{carrier:?}");
-            if is_ahead { calendar.back(YEAR) } else { calendar.ahead(YEAR) };
+            if is_ahead {
+                calendar.back(YEAR)
+            } else {
+                calendar.ahead(YEAR)
+            };
             world.publish(2);
             engine.sync().unwrap_or_else(|error| panic!("{carrier:?}: {}", chain(&error)));
             assert_eq!(version(&engine), 2, "{carrier:?}");

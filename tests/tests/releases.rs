@@ -475,6 +475,25 @@ fn d22_what_was_rolled_back_stays_away_after_a_restart_without_its_source() {
     world.release(&engine, 3, 3);
 }
 
+/// What was checked lies in a file until it is loaded, and somebody puts another in its place.
+#[test]
+fn se_3_what_takes_the_place_of_what_was_signed_is_not_loaded() {
+    let world = World::new(1, 1);
+    let engine = world.open();
+    world.released.put_instead(numbered(3));
+    world.released.release(2, numbered(2));
+    for _ in 0..2 {
+        let error = engine.sync().expect_err("it is not what was signed");
+        let ReloadErrorKind::Load(load) = &error.kind else { panic!("{error:?}") };
+        assert!(matches!(load.kind, LoadErrorKind::Content { .. }), "{error:?}");
+        assert_eq!(version(&engine), 1);
+    }
+    // The same release is fetched once more, and is what was signed.
+    world.released.put_instead(None);
+    assert!(engine.sync().expect("it is right").is_swapped());
+    assert_eq!(version(&engine), 2);
+}
+
 #[test]
 fn d23_whoever_clears_the_quarantine_is_named() {
     let world = World::new(1, 1);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Attachment, Fingerprint, Source};
+use crate::{Attachment, ContentHash, Fingerprint, Source};
 
 /// A place that code is fetched from: a string, a database, somebody else's server. [`Source::fetched`] makes it a
 /// source like any other.
@@ -125,6 +125,8 @@ pub struct Fetched {
     pub note: String,
     /// Its number among the releases of the module, where it has one: [`Fetch::floor`] counts by it.
     pub release: Option<u64>,
+    /// SHA-256 of the library, where it is one and that was signed: nothing else is loaded, whoever may write in between.
+    pub content: Option<ContentHash>,
     /// Whether somebody else wrote it, who need not be believed in everything: it is built in a sandbox, without network.
     pub is_foreign: bool,
 }
@@ -157,6 +159,7 @@ impl Fetched {
             dependencies: Vec::new(),
             note: String::new(),
             release: None,
+            content: None,
             is_foreign: false,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::mirrors::told;
-use hotswap_artifact::{FetchError, Fingerprint};
+use hotswap_artifact::{ContentHash, FetchError, Fingerprint};
 use hotswap_trust::{Accepted, CodeKind, FileEntry, News, Signed, Trust, Verified};
 
 /// A release whose manifest is believed, and the bytes that said so.
@@ -32,6 +32,14 @@ impl Release {
     /// Whether its code is built here, by what its writer says.
     pub(super) fn is_built(&self) -> bool {
         self.verified.kind != CodeKind::Prebuilt
+    }
+
+    /// SHA-256 of the library, if it is one.
+    pub(super) fn content(&self) -> Result<Option<ContentHash>, FetchError> {
+        match self.is_built() {
+            true => Ok(None),
+            false => self.library().map(|library| Some(library.hash)),
+        }
     }
 
     /// The library that it is, among its files.

@@ -429,6 +429,7 @@ impl Fetch for Releases {
         let mut fetched = Fetched::new(release.fingerprint(), code);
         fetched.note = offer.note();
         fetched.release = Some(release.verified.counter);
+        fetched.content = release.content()?;
         fetched.is_foreign = release.is_built();
         Ok(fetched)
     }

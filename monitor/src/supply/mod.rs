@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hotswap_artifact::{
-    Assurance, Attachment, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint, Pause,
-    ScanError, Source, WhenDown, Woken,
+    Artifact, Assurance, Attachment, ContentHash, Fetch, FetchError, FetchErrorKind, Fetched,
+    Fingerprint, Pause, ScanError, Source, WhenDown, Woken,
 };
 use hotswap_system::{clock, fs};
 
@@ -43,6 +43,8 @@ pub(crate) struct Supply {
     passed: Option<ScanError>,
     /// The number of the release that was delivered last, if it has one.
     release: Option<u64>,
+    /// What its library has to be, where that was signed.
+    content: Option<ContentHash>,
 }
 
 struct Member {
@@ -132,6 +134,7 @@ impl Supply {
             failed: None,
             passed: None,
             release: None,
+            content: None,
         })
     }
 
@@ -146,6 +149,22 @@ impl Supply {
     /// Which releases may run, for whoever decides what runs.
     pub(crate) fn floor(&self) -> Floor {
         Floor { fetches: self.fetches().cloned().collect() }
+    }
+
+    /// Has the artifact be what was delivered, and nothing that was put in its place since: that is refused by who loads it, and
+    /// fetched once more after a while, or when somebody asks. Whether it is what was delivered.
+    pub(crate) fn vouch(&mut self, artifact: &mut Artifact) -> bool {
+        artifact.release = self.release;
+        match self.content {
+            Some(content) if artifact.content != content => {
+                artifact.content = content;
+                self.current = None;
+                let error = io::Error::other("what was fetched was replaced after it was checked");
+                self.fail(self.error(&self.source_name, error));
+                false
+            }
+            _ => true,
+        }
     }
 
     /// The number of the release that was delivered last, if it has one.
@@ -267,7 +286,7 @@ impl Supply {
                     fetched: None,
                 };
                 self.current = Some(choice);
-                self.release = None;
+                (self.release, self.content) = (None, None);
                 return Ok(delivery);
             }
             MemberCode::Fetched(fetch) => Arc::clone(fetch),
@@ -280,8 +299,8 @@ impl Supply {
         let fetched = slot.and_then(|slot| slot.fetch(&*fetch));
         let fetched = fetched.and_then(|fetched| above_floor(fetched, fetch.floor()));
         match fetched {
-            Ok(Fetched { fingerprint, code, dependencies, note, release, .. }) => {
-                self.release = release;
+            Ok(Fetched { fingerprint, code, dependencies, note, release, content, .. }) => {
+                (self.release, self.content) = (release, content);
                 self.current = Some(Choice { fingerprint: Some(fingerprint), ..choice });
                 let mut settings = self.settings.clone();
                 settings.target_dir = Some(self.target_dir.clone());

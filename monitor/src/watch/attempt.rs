@@ -263,9 +263,14 @@ impl Watch {
         mut artifact: Artifact,
     ) -> Result<(), Interrupted> {
         let fingerprint = artifact.fingerprint;
-        artifact.release = self.supply.as_ref().and_then(Supply::release);
+        let is_vouched = self.supply.as_mut().is_none_or(|supply| supply.vouch(&mut artifact));
         self.notify(round, Some(change), Outcome::Ready(artifact.clone()))?;
-        self.memory.handed_over = Some(artifact);
+        if is_vouched {
+            self.memory.handed_over = Some(artifact);
+        } else {
+            // Whatever lies there next is looked at.
+            self.memory.decided = None;
+        }
         self.tell(change, Step::Notified { fingerprint });
         Ok(())
     }
