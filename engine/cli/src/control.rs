@@ -234,12 +234,12 @@ mod tests {
             "engine": "game", "source": "game", "pid": 7, "current": 2, "paused": true, "frozen": false,
             "swaps": 1, "refused": 1, "log": "hotswap.log", "lost_log_lines": 0,
             "last_failure": { "at": "2026-01-31T12:00:08Z", "error": "error[E0425]\nand more" },
-            "fallback": "cannot read game\nand more",
+            "fallback": "cannot read game\nand more", "unreadable": "game: it expired\nand more",
             "versions": [
                 {
                     "version": 1, "state": "warm", "since": "2026-01-31T12:00:00Z", "build_ms": 160,
                     "bytes": 421_000, "heap_bytes": 20,
-                    "fingerprint": "0123456789abcdef", "pins": [
+                    "fingerprint": "0123456789abcdef", "release": 7, "pins": [
                         { "kind": "guard", "origin": "src/main.rs:7:5 on main", "age_ms": 4000 }
                     ],
                 },
@@ -254,11 +254,12 @@ mod tests {
 game from game, process 7: v2 is current, paused
 1 swaps, 1 refused since it started; log in hotswap.log
 it served last, and what lies in the source cannot run: cannot read game
+the source cannot be looked at: game: it expired
 last refusal 2.0 s ago: error[E0425]
 
-VERSION  STATE    CURRENT SINCE  BUILT IN  LIBRARY  HEAP     SOURCE        HELD BY
-v1       warm     10.0 s ago     160 ms    412 KiB  20 B     0123456789ab  guard src/main.rs:7:5 on main for 4.0 s
-v2       current  5.0 s ago      -         412 KiB  118 MiB  -             -
+VERSION  STATE    CURRENT SINCE  BUILT IN  LIBRARY  HEAP     SOURCE                  HELD BY
+v1       warm     10.0 s ago     160 ms    412 KiB  20 B     0123456789ab release 7  guard src/main.rs:7:5 on main for 4.0 s
+v2       current  5.0 s ago      -         412 KiB  118 MiB  -                       -
 ";
         assert_eq!(status(&answer, now(), Paint::Plain), expected);
     }

@@ -67,6 +67,8 @@ impl Swapper {
         newcomer.under_way.enter(Stage::Waiting);
         newcomer.is_queued = false;
         newcomer.was_told = true;
+        // It is not being loaded any more.
+        newcomer.trial = None;
         let error = self.error(because);
         if let Some(event) = event {
             let line = Line::warn(event).field("fp", Sha1(newcomer.artifact.fingerprint));

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hotswap_artifact::{
-    Assurance, Attachment, ContentHash, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint,
-    Pause, ScanError, Source, WhenDown, Woken,
+    Assurance, Attachment, ContentHash, Fetch, FetchError, FetchErrorKind, Fetched,
+    Fingerprint, Pause, ScanError, Source, WhenDown, Woken,
 };
 use hotswap_system::{clock, fs};
 
@@ -43,7 +43,7 @@ pub(crate) struct Supply {
     passed: Option<ScanError>,
     /// The number of the release that was delivered last, if it has one.
     release: Option<u64>,
-    /// SHA-256 of the library that was delivered last, if its source knows it.
+    /// What its library has to be, where that was signed.
     content: Option<ContentHash>,
 }
 
