@@ -75,6 +75,8 @@ macro_rules! from_sources {
 from_sources!(&str String &Path PathBuf &PathBuf Source StringSource &StringSource Chain);
 #[cfg(feature = "sqlite")]
 from_sources!(hotswap_monitor::sqlite::SqliteSource);
+#[cfg(feature = "delivery")]
+from_sources!(hotswap_monitor::delivery::Releases);
 #[cfg(feature = "http")]
 from_sources!(hotswap_monitor::http::HttpSource);
 

@@ -1,6 +1,8 @@
 //! Signed releases of a module, on a web server or in a directory, with everything around them: the key, the server, and what a host
 //! remembers and keeps.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,9 +10,11 @@ use std::time::Duration;
 
 use hotswap_engine::delivery::Releases;
 use hotswap_engine::http::HttpSource;
+use hotswap_engine::sqlite::{ModuleDatabase, SqliteSource};
 use hotswap_engine::{ContentHash, Engine, EngineBuilder, Source};
 use hotswap_trust::{CodeKind, FileEntry, FilePath, KeyPair, Manifest, Timestamp, Trust, Verified};
 use minisign::SecretKeyBox;
+use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
 use crate::hostile::HostileServer;
@@ -34,11 +38,13 @@ pub enum Carrier {
     Http,
     /// A directory.
     Directory,
+    /// A database, written to past every check.
+    Database,
 }
 
 impl Carrier {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Http, Self::Directory];
+    pub const ALL: [Self; 3] = [Self::Http, Self::Directory, Self::Database];
 }
 
 /// Signed releases of the module `greet`, and an engine on them.
@@ -51,6 +57,8 @@ pub struct ReleaseWorld {
     /// Who publishes.
     pub key: KeyPair,
     last: Option<Verified>,
+    /// What is to be written in one go; `None` stands for what is taken away.
+    held: RefCell<Option<BTreeMap<String, Option<Vec<u8>>>>>,
 }
 
 /// A signed release, and its files.
@@ -99,7 +107,12 @@ impl ReleaseWorld {
         // Beside the libraries: they can be linked.
         let place = tempfile::tempdir_in(build_directory()).expect("ours");
         let key = KeyPair::generate(None).expect("random bytes");
-        Self { place, carrier, server, key, last: None }
+        let world = Self { place, carrier, server, key, last: None, held: RefCell::default() };
+        if carrier == Carrier::Database {
+            drop(ModuleDatabase::create(world.database()).expect("ours"));
+            world.sql("INSERT INTO module (name, revision) VALUES ('greet', 0)", []);
+        }
+        world
     }
 
     /// What releases lie on.
@@ -238,6 +251,7 @@ impl ReleaseWorld {
         match self.carrier {
             Carrier::Http => self.server.go_down(),
             Carrier::Directory => fs::remove_dir_all(self.base()).expect("it is there"),
+            Carrier::Database => fs::remove_file(self.database()).expect("it is there"),
         }
     }
 
@@ -249,12 +263,38 @@ impl ReleaseWorld {
         self.write(MANIFEST, &release.signed);
     }
 
+    /// Does something of which nobody sees a part: what is written meanwhile gets there afterwards, the manifest last. A database wakes
+    /// who runs its modules.
+    pub fn at_once(&mut self, work: impl FnOnce(&mut Self)) {
+        self.held.replace(Some(BTreeMap::new()));
+        work(self);
+        let mut held = self.held.take().unwrap_or_default();
+        let manifest = held.remove(MANIFEST).map(|bytes| (MANIFEST.to_owned(), bytes));
+        for (path, bytes) in held.into_iter().chain(manifest) {
+            match bytes {
+                Some(bytes) => self.write(&path, &bytes),
+                None => self.remove(&path),
+            }
+        }
+    }
+
+    /// Whether this is written later.
+    fn hold(&self, path: &str, bytes: Option<&[u8]>) -> bool {
+        let mut held = self.held.borrow_mut();
+        let Some(held) = held.as_mut() else { return false };
+        held.insert(path.to_owned(), bytes.map(<[u8]>::to_vec));
+        true
+    }
+
     /// Puts these bytes at a path below the base.
     ///
     /// # Panics
     ///
     /// When they cannot be written.
     pub fn write(&self, path: &str, bytes: &[u8]) {
+        if self.hold(path, Some(bytes)) {
+            return;
+        }
         match self.carrier {
             Carrier::Http => self.server.put(&at(path), bytes),
             Carrier::Directory => {
@@ -264,31 +304,32 @@ impl ReleaseWorld {
                 fs::write(&new, bytes).expect("ours");
                 fs::rename(&new, path).expect("ours");
             }
+            Carrier::Database if path == MANIFEST => {
+                self.sql("UPDATE module SET revision = revision + 1", []);
+                self.sql(
+                    "INSERT INTO revision (module, revision, kind, sha256, published_ms, published_by, reason, code)
+                     SELECT name, revision, 'release', ?1, 0, '', '', ?2 FROM module",
+                    params![ContentHash::of(bytes).to_string(), bytes],
+                );
+            }
+            Carrier::Database => self.sql(
+                "INSERT OR REPLACE INTO file (module, sha256, content) VALUES ('greet', ?1, ?2)",
+                params![hash_of(path), bytes],
+            ),
         }
     }
 
-    /// The bytes at a path below the base.
-    ///
-    /// # Panics
-    ///
-    /// When there are none.
-    #[must_use]
-    pub fn read(&self, path: &str) -> Vec<u8> {
-        match self.carrier {
-            Carrier::Http => self.server.file(&at(path)).expect("it was put there"),
-            Carrier::Directory => fs::read(self.base().join(path)).expect("it was put there"),
-        }
-    }
-
-    /// Takes away what lies at a path below the base.
-    ///
-    /// # Panics
-    ///
-    /// When it is not there.
+    /// Takes away what lies at a path below the base, if anything does.
     pub fn remove(&self, path: &str) {
+        if self.hold(path, None) {
+            return;
+        }
         match self.carrier {
             Carrier::Http => self.server.remove(&at(path)),
-            Carrier::Directory => fs::remove_file(self.base().join(path)).expect("it is there"),
+            Carrier::Directory => drop(fs::remove_file(self.base().join(path))),
+            Carrier::Database => {
+                self.sql("DELETE FROM file WHERE sha256 = ?1", [hash_of(path)]);
+            }
         }
     }
 
@@ -296,6 +337,15 @@ impl ReleaseWorld {
     #[must_use]
     pub fn base(&self) -> PathBuf {
         self.inside("releases")
+    }
+
+    fn database(&self) -> PathBuf {
+        self.inside("modules.db")
+    }
+
+    fn sql(&self, statement: &str, row: impl rusqlite::Params) {
+        let database = Connection::open(self.database()).expect("it is there");
+        database.execute(statement, row).expect("SQL");
     }
 
     /// A host that believes the key, and remembers and keeps what it has in here.
@@ -350,6 +400,10 @@ impl ReleaseWorld {
     pub fn source_of(&self, trust: Trust) -> Source {
         match self.carrier {
             Carrier::Http => self.http(trust).into(),
+            Carrier::Database => {
+                let source = SqliteSource::new(self.database(), "greet").expect("a good name");
+                source.trusting(trust).expect("it has a home").into()
+            }
             Carrier::Directory => {
                 Releases::in_directory(self.base(), "greet", trust).expect("a good name").into()
             }
@@ -427,6 +481,11 @@ pub fn library(number: u64) -> Vec<(String, Vec<u8>)> {
     // Behind all that anybody reads of it.
     bytes.extend(edition().to_le_bytes());
     vec![("libgreet.so".to_owned(), bytes)]
+}
+
+/// What a file is called by, wherever it lies.
+fn hash_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// A number that no other call gives: by it the files of one release are others than those of another.

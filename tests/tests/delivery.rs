@@ -63,7 +63,7 @@ fn se_1_what_is_not_what_was_signed_for_this_host_displaces_nothing() {
         for (name, attack, said) in ATTACKS {
             let what = format!("{carrier:?}, {name}");
             let mut siege = Siege::begin(carrier);
-            attack(&mut siege.world);
+            siege.world.at_once(attack);
             siege.withstands(&what, said);
             siege.recovers(&what);
         }
@@ -73,16 +73,13 @@ fn se_1_what_is_not_what_was_signed_for_this_host_displaces_nothing() {
 /// One after the other on one engine: no refusal leaves anything by which a later release is judged.
 #[test]
 fn se_5_d24_no_attack_leaves_a_trace_that_the_next_good_release_stumbles_over() {
-    for carrier in Carrier::ALL {
-        let mut siege = Siege::begin(carrier);
-        for (name, attack, _) in ATTACKS {
-            let what = format!("{carrier:?}, {name}");
-            attack(&mut siege.world);
-            let before = siege.version();
-            assert!(siege.engine.sync().is_err(), "{what}");
-            assert_eq!(siege.version(), before, "{what}");
-            siege.recovers(&what);
-        }
+    let mut siege = Siege::begin(Carrier::Http);
+    for (what, attack, _) in ATTACKS {
+        siege.world.at_once(attack);
+        let before = siege.version();
+        assert!(siege.engine.sync().is_err(), "{what}");
+        assert_eq!(siege.version(), before, "{what}");
+        siege.recovers(what);
     }
 }
 
@@ -93,7 +90,7 @@ fn se_5_what_is_not_good_at_first_is_said_and_the_next_good_release_opens() {
         for (name, attack, _) in ATTACKS {
             // Some need a release before them to be wrong.
             let mut world = ReleaseWorld::new(carrier);
-            attack(&mut world);
+            world.at_once(attack);
             let Err(error) = world.engine().open() else { continue };
             let text = chain(&error);
             assert!(text.contains("greet"), "{carrier:?}, {name}: {text}");
@@ -115,14 +112,16 @@ fn d1_a_changed_byte_in_any_line_of_a_manifest_is_refused() {
         for line in 0..lines {
             let number = siege.version() % 3 + 1;
             let release = siege.world.next(number);
-            siege.world.publish_release(&release);
             let mut bytes = release.signed.clone();
             let start = bytes.split(|byte| *byte == b'\n').take(line).map(|text| text.len() + 1);
             let start: usize = start.sum();
             let length = bytes[start..].iter().position(|byte| *byte == b'\n');
             let place = start + length.expect("each line ends") / 2;
             bytes[place] ^= 1;
-            siege.world.write(MANIFEST, &bytes);
+            siege.world.at_once(|world| {
+                world.publish_release(&release);
+                world.write(MANIFEST, &bytes);
+            });
             let what = format!("{carrier:?}, line {line}: {}", String::from_utf8_lossy(&bytes));
             siege.withstands(&what, &["#greet"]);
             siege.recovers(&what);
@@ -172,9 +171,11 @@ fn d4_each_file_of_a_release_is_of_that_release() {
         let files = several(1);
         for (path, _) in &files {
             let release = siege.world.next_of(CodeKind::Crate, several(2), |_| {});
-            siege.world.publish_release(&release);
             let (of_it, old) = (find(&release.files, path), find(&files, path));
-            siege.world.write(&Release::place_of(of_it), old);
+            siege.world.at_once(|world| {
+                world.publish_release(&release);
+                world.write(&Release::place_of(of_it), old);
+            });
             let what = format!("{carrier:?}, {path}");
             siege.withstands(&what, &[path, "KEY", "release"]);
             siege.recovers(&what);
@@ -213,8 +214,10 @@ fn d9_a_release_without_any_one_of_its_files_is_refused_as_a_whole() {
         let mut siege = Siege::begin(carrier);
         for (path, _) in several(2) {
             let release = siege.world.next_of(CodeKind::Crate, several(2), |_| {});
-            siege.world.publish_release(&release);
-            siege.world.remove(&Release::place_of(find(&release.files, &path)));
+            siege.world.at_once(|world| {
+                world.publish_release(&release);
+                world.remove(&Release::place_of(find(&release.files, &path)));
+            });
             let what = format!("{carrier:?}, {path}");
             siege.withstands(&what, &[&path, "KEY"]);
             assert_eq!(siege.world.kept("target/hotswap/sources"), siege.world.kept("none"));
@@ -222,6 +225,37 @@ fn d9_a_release_without_any_one_of_its_files_is_refused_as_a_whole() {
             siege.world.write(&Release::place_of(b"nothing of this release"), b"nothing");
             siege.recovers(&what);
         }
+    }
+}
+
+/// A release raises the floor: nothing below it runs again, neither by a rollback nor in the next process.
+#[test]
+fn d23_what_a_release_forbids_is_not_gone_back_to() {
+    for carrier in Carrier::ALL {
+        let what = format!("{carrier:?}");
+        let mut siege = Siege::begin(carrier);
+        let first = siege.engine.version();
+        let forbidding = siege.world.next_with(2, |made| made.floor = 2);
+        siege.world.publish_release(&forbidding);
+        siege.engine.sync().unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
+        for error in [
+            siege.engine.rollback().expect_err("it is below the floor"),
+            siege.engine.rollback_to(first).expect_err("it is below the floor"),
+        ] {
+            let text = chain(&error);
+            assert!(text.contains("below") && text.contains('2'), "{what}: {text}");
+        }
+        assert_eq!(siege.version(), 2, "{what}");
+        let refused = siege.world.lines().into_iter().filter(|line| {
+            line.event.starts_with("rollback")
+                && line.fields.values().any(|it| it.contains("below"))
+        });
+        assert!(refused.count() > 0, "{what}: {:#?}", siege.world.lines());
+        // The next process finds only what is forbidden beside what it may run.
+        let world = siege.end();
+        let engine = world.engine().open().expect("it is good");
+        assert_eq!(version(&engine), 2, "{what}");
+        Siege::of(world, engine).recovers(&what);
     }
 }
 

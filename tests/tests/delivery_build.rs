@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use hotswap_engine::Engine;
-use hotswap_tests::release_world::{Carrier, MANIFEST, Release};
+use hotswap_tests::release_world::{Carrier, MANIFEST, Release, ReleaseWorld};
 use hotswap_tests::siege::{Siege, chain, version};
 use hotswap_tests::{CrateFixture, versioned};
 use hotswap_trust::{CodeKind, KeyPair};
@@ -60,20 +60,20 @@ fn se_4_a_trap_that_is_built_leaves_its_traces() {
 
 #[test]
 fn se_4_d10_nothing_of_what_is_not_signed_runs() {
-    type Tampering = (&'static str, fn(&Siege, &Release));
+    type Tampering = (&'static str, fn(&ReleaseWorld, &Release));
     let tamperings: [Tampering; 5] = [
-        ("by another key", |siege, release| {
+        ("by another key", |world, release| {
             let thief = KeyPair::generate(None).expect("random bytes");
             let signed = thief.sign(&release.verified).expect("a good manifest");
-            siege.world.write(MANIFEST, &signed.to_bytes());
+            world.write(MANIFEST, &signed.to_bytes());
         }),
-        ("by nobody", |siege, release| {
+        ("by nobody", |world, release| {
             let bytes = release.verified.to_bytes().expect("a good manifest");
-            siege.world.write(MANIFEST, &bytes);
+            world.write(MANIFEST, &bytes);
         }),
-        ("another script", |siege, release| tamper(siege, release, "build.rs")),
-        ("another macro", |siege, release| tamper(siege, release, "trap/src/lib.rs")),
-        ("another lock", |siege, release| tamper(siege, release, "Cargo.lock")),
+        ("another script", |world, release| tamper(world, release, "build.rs")),
+        ("another macro", |world, release| tamper(world, release, "trap/src/lib.rs")),
+        ("another lock", |world, release| tamper(world, release, "Cargo.lock")),
     ];
     for carrier in Carrier::ALL {
         let mut siege = Siege::begin(carrier);
@@ -81,8 +81,10 @@ fn se_4_d10_nothing_of_what_is_not_signed_runs() {
             let canary = tempfile::tempdir().expect("a temporary directory");
             let files = trapped("greet", canary.path());
             let release = siege.world.next_of(CodeKind::Crate, files, |_| {});
-            siege.world.put(&release);
-            tampering(&siege, &release);
+            siege.world.at_once(|world| {
+                world.put(&release);
+                tampering(world, &release);
+            });
             let what = format!("{carrier:?}, {name}");
             let built = siege.world.lines_of("build.intent").len();
             siege.withstands(&what, &["greet"]);
@@ -95,11 +97,11 @@ fn se_4_d10_nothing_of_what_is_not_signed_runs() {
 }
 
 /// A byte of a file is another: a comment, which changes nothing.
-fn tamper(siege: &Siege, release: &Release, path: &str) {
+fn tamper(world: &ReleaseWorld, release: &Release, path: &str) {
     let (_, bytes) = release.files.iter().find(|(known, _)| known == path).expect("listed");
     let mut other = bytes.clone();
     *other.last_mut().expect("not empty") = b' ';
-    siege.world.write(&Release::place_of(bytes), &other);
+    world.write(&Release::place_of(bytes), &other);
 }
 
 /// Signed source is built on this machine, without network, and runs; what does not compile is refused as any.

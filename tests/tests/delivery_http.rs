@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hotswap_engine::http::Mirror;
 use hotswap_engine::{Engine, Verdict};
+use hotswap_tests::deadline::until;
 use hotswap_tests::fault_world::until_all_threads_ended;
 use hotswap_tests::hostile::{Authority, Body, HostileServer, Identity, Reply, gzip};
 use hotswap_tests::prebuilt::numbered;
@@ -113,40 +114,42 @@ fn d7_an_engine_ends_while_its_server_is_silent() {
 
 #[test]
 fn lo_3_what_is_cut_or_of_another_length_is_refused_and_takes_no_number() {
-    let mut siege = siege();
-    let first = siege.engine.version();
     for asked in Asked::ALL {
+        let mut siege = siege();
+        let first = siege.engine.version();
+        let release = siege.world.next(2);
+        let path = asked.path(&release);
+        let bytes = match asked {
+            Asked::Manifest => release.signed.clone(),
+            Asked::File => release.files[0].1.clone(),
+        };
+        let length = bytes.len() as u64;
+        let longer = [bytes.clone(), vec![0; 1_000]].concat();
+        let mut replies = vec![Reply::whole(longer.clone()), Reply::of(Body::Chunked(longer))];
         for part in [0, 1, 10, 50, 90, 99] {
-            let release = siege.world.next(2);
-            siege.world.put(&release);
-            let path = asked.path(&release);
-            let bytes = siege.world.server.file(&path).expect("just put");
-            let length = bytes.len() as u64;
             let half = bytes[..bytes.len() * part / 100].to_vec();
-            let what = format!("{part} % of the {asked:?}");
-            let replies = [
+            let zipped = gzip(&bytes);
+            let half_zipped = zipped[..zipped.len() * part / 100].to_vec();
+            replies.extend([
                 Reply::claimed(half.clone(), length),
                 Reply::whole(half.clone()),
-                Reply::of(Body::Chunked(half.clone())),
                 Reply::gzipped(&half),
-                Reply::claimed(gzip(&bytes)[..half.len() / 20].to_vec(), length)
+                Reply::of(Body::Chunked(half)),
+                Reply::claimed(half_zipped.clone(), zipped.len() as u64)
                     .header("Content-Encoding", "gzip"),
-            ];
-            for reply in replies {
-                siege.world.server.script(&path, reply);
-                siege.withstands(&what, &["greet"]);
-                assert_eq!(siege.engine.version(), first, "{what}");
-            }
-            let longer = [bytes.clone(), vec![0; 1_000]].concat();
-            for reply in [Reply::whole(longer.clone()), Reply::of(Body::Chunked(longer))] {
-                siege.world.server.script(&path, reply);
-                siege.withstands(&what, &["greet"]);
-            }
-            siege.world.server.behave();
+                Reply::whole(half_zipped).header("Content-Encoding", "gzip"),
+            ]);
         }
+        for (index, reply) in replies.into_iter().enumerate() {
+            // It is never there as it should be: what failed is tried again at any moment.
+            siege.world.server.script(&path, reply);
+            siege.world.put(&release);
+            siege.withstands(&format!("answer {index} for the {asked:?}"), &["greet"]);
+            assert_eq!(siege.engine.version(), first);
+        }
+        siege.recovers("all of them");
+        assert_eq!(siege.engine.version().number(), first.number() + 1);
     }
-    siege.recovers("all of them");
-    assert_eq!(siege.engine.version().number(), first.number() + 1);
 }
 
 #[test]
@@ -214,19 +217,20 @@ fn d16_a_redirect_leads_nowhere_but_to_the_same_origin() {
     for asked in Asked::ALL {
         for status in [301, 302, 303, 307, 308] {
             for to in &elsewhere {
-                let release = siege.world.publish(siege.version() % 3 + 1);
+                let release = siege.world.next(siege.version() % 3 + 1);
                 thief.put(&at(&release.first_place()), release.files[0].1.clone());
                 thief.put(&at(MANIFEST), release.signed.clone());
                 let to = to.replace(&at(MANIFEST), &asked.path(&release));
                 let reply = Reply { status, ..Reply::redirect(&to) };
+                // Before it is there: what failed is tried again at any moment.
                 siege.world.server.script(&asked.path(&release), reply);
+                siege.world.publish_release(&release);
                 let what = format!("{status} to {to:?} for the {asked:?}");
                 siege.withstands(&what, &["greet"]);
                 // One of them per status is enough for what comes afterwards.
                 if to.is_empty() {
                     siege.recovers(&what);
                 }
-                siege.world.server.behave();
             }
         }
     }
@@ -384,6 +388,38 @@ fn d21_while_one_mirror_is_good_updates_come() {
             all.iter().for_each(|server| server.behave());
         }
     }
+}
+
+/// A mirror that stands still is as good as the others for who cannot know better, and cannot hold back what they have.
+#[test]
+fn d21_a_mirror_that_stands_still_holds_nothing_back() {
+    let world = ReleaseWorld::new(Carrier::Http);
+    let still = HostileServer::start();
+    let base = format!("{}/modules", still.origin());
+    let mut siege =
+        Siege::with(world, |world| world.http(world.trust()).mirror(mirror_at(&base)).into());
+    for _ in 0..5 {
+        siege.world.server.copy_to(&still);
+        let number = siege.version() % 3 + 1;
+        siege.world.publish(number);
+        // Whom to ask is left to chance at each look.
+        until("it is found", || siege.engine.sync().is_ok() && siege.version() == number);
+    }
+}
+
+/// A server that wants to be left alone for a while is, and what it has then is taken.
+#[test]
+fn lo_3_a_server_that_wants_to_be_left_alone_is_asked_later() {
+    let mut siege = siege();
+    siege.world.publish(2);
+    let busy = Reply::status(503).header("Retry-After", "1");
+    siege.world.server.script(&at(MANIFEST), busy);
+    siege.engine.sync().expect_err("it is busy");
+    siege.world.server.behave();
+    until("it is asked again", || siege.engine.sync().is_ok());
+    assert_eq!(siege.version(), 2);
+    let asked = siege.world.server.requests().len();
+    assert!(asked < 10, "{asked} requests in a second that it wanted for itself");
 }
 
 #[test]

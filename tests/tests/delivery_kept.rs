@@ -11,8 +11,9 @@ use std::thread::{self, JoinHandle};
 use hotswap_engine::Source;
 use hotswap_tests::isolated_under;
 use hotswap_tests::prebuilt::numbered;
-use hotswap_tests::release_world::{Carrier, Release, ReleaseWorld, library};
+use hotswap_tests::release_world::{Carrier, Release, ReleaseWorld};
 use hotswap_tests::siege::{Siege, chain, version};
+use hotswap_trust::MANIFEST_NAME;
 
 /// Releases 1 and 2 are kept, and 2 was the last that ran. Nothing runs.
 fn kept_two(carrier: Carrier) -> ReleaseWorld {
@@ -38,14 +39,25 @@ fn damage(path: &Path) {
     fs::write(path, bytes).expect("ours");
 }
 
+/// What is kept: locks first, then each release's files, the oldest release first.
+fn kept_files(world: &ReleaseWorld) -> Vec<PathBuf> {
+    let counter = |path: &PathBuf| -> Option<u64> {
+        let manifest = fs::read_to_string(path.with_file_name(MANIFEST_NAME)).ok()?;
+        manifest.lines().find_map(|line| line.strip_prefix("counter "))?.parse().ok()
+    };
+    let mut files = world.kept("cache");
+    files.sort_by_key(|path| (counter(path), path.file_name().map(ToOwned::to_owned)));
+    files
+}
+
 #[test]
 fn d14_what_was_edited_in_the_cache_is_fetched_again() {
     for carrier in Carrier::ALL {
-        let count = kept_two(carrier).kept("cache").len();
+        let count = kept_files(&kept_two(carrier)).len();
         assert!(count >= 4, "two manifests and two libraries: {count}");
         for index in 0..count {
             let mut world = kept_two(carrier);
-            let path = world.kept("cache").remove(index);
+            let path = kept_files(&world).remove(index);
             damage(&path);
             let what = format!("{carrier:?}, {}", path.display());
             let engine = world.engine().open();
@@ -61,13 +73,11 @@ fn d14_what_was_edited_in_the_cache_is_fetched_again() {
 /// Nothing but the cache is there: what is damaged in it is not used, and an earlier release that is whole is.
 #[test]
 fn d14_with_the_server_down_what_was_edited_in_the_cache_is_not_used_and_an_earlier_one_is() {
-    let newest = Release::place_of(&library(2)[0].1);
-    let newest = newest.rsplit('/').next().expect("a hash").to_owned();
     let mut earlier = 0;
-    for index in 0..kept_two(Carrier::Http).kept("cache").len() {
+    for index in 0..kept_files(&kept_two(Carrier::Http)).len() {
         let world = kept_two(Carrier::Http);
         world.server.go_down();
-        let path = world.kept("cache").remove(index);
+        let path = kept_files(&world).remove(index);
         damage(&path);
         let what = path.display().to_string();
         let engine = world.engine().open();
@@ -78,7 +88,7 @@ fn d14_with_the_server_down_what_was_edited_in_the_cache_is_not_used_and_an_earl
         let mut siege = Siege::of(world, engine);
         siege.recovers(&what);
     }
-    assert!(earlier >= 1, "damage to {newest} or its manifest is seen");
+    assert_eq!(earlier, 2, "the manifest of the newest, and its library");
 }
 
 /// Both are damaged: nothing runs, and the text says which file and who signed what it should be.
