@@ -245,5 +245,6 @@ fn what_another_process_accepted_meanwhile_is_not_gone_back_behind() {
     // It looked before that, and finds what is there now, without anything of what it was about to hand over.
     let fetched = slow.fetch().unwrap();
     assert_eq!((fetched.release, fetched.fingerprint), (Some(2), two.fingerprint()));
+    assert!(!fetched.note.contains("from the cache"), "{}", fetched.note);
     assert!(!fetched.code.location().join("src").exists());
 }
