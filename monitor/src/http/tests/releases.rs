@@ -17,9 +17,12 @@ use crate::delivery::Releases;
 use crate::http::{HttpModules, HttpSource};
 use crate::{BuildSettings, Monitor};
 
-/// What lies on a server, by path, and who waits for it to be another.
+/// Bytes by the path of a request.
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// What lies on a server, and who waits for it to be another.
 #[derive(Clone, Default)]
-struct Site(Arc<(Mutex<BTreeMap<String, Vec<u8>>>, Condvar)>);
+struct Site(Arc<(Mutex<Files>, Condvar)>);
 
 impl Site {
     /// Serves it as any server does.
@@ -29,7 +32,7 @@ impl Site {
             let (files, changed) = &*files;
             let mut files = files.lock();
             let etag = |bytes: &Vec<u8>| format!("\"{}\"", ContentHash::of(bytes));
-            let is_waiting = |files: &mut BTreeMap<String, Vec<u8>>| {
+            let is_waiting = |files: &mut Files| {
                 let now = files.get(&request.path).map(etag);
                 let is_same = now.as_deref() == request.header("if-none-match");
                 is_same && !files.contains_key("/modules/greet/end")
@@ -271,8 +274,8 @@ fn who_is_told_of_a_release_has_it_without_looking() {
     let stage = Stage::new();
     stage.site.publish_library(&stage.key, 1, "one");
     let server = stage.site.serve();
-    let mut settings = BuildSettings::default();
-    settings.target_dir = Some(stage.home.path().join("target"));
+    let target_dir = Some(stage.home.path().join("target"));
+    let settings = BuildSettings { target_dir, ..BuildSettings::default() };
     let (monitor, notifications) = Monitor::builder(stage.source(&server).long_poll())
         .host(host())
         .build(settings)
