@@ -15,7 +15,7 @@ use super::server::{Reply, Server, ok, status};
 use super::*;
 use crate::delivery::Releases;
 use crate::http::{HttpModules, HttpSource};
-use crate::{BuildSettings, Monitor};
+use crate::{BuildSettings, Monitor, SharedMonitor};
 
 /// Bytes by the path of a request.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -270,30 +270,37 @@ fn what_is_no_address_is_told_before_anything_is_asked() {
 }
 
 #[test]
-fn who_is_told_of_a_release_has_it_without_looking() {
-    let stage = Stage::new();
-    stage.site.publish_library(&stage.key, 1, "one");
-    let server = stage.site.serve();
-    let target_dir = Some(stage.home.path().join("target"));
-    let settings = BuildSettings { target_dir, ..BuildSettings::default() };
-    let (monitor, notifications) = Monitor::builder(stage.source(&server).long_poll())
-        .host(host())
-        .build(settings)
-        .poll_every(Duration::from_secs(3600))
-        .start()
-        .unwrap();
-    for (number, text) in [(1, "one"), (2, "two"), (3, "three")] {
-        if number > 1 {
-            stage.site.publish_library(&stage.key, number, text);
+fn who_is_told_of_a_release_has_it_without_looking_alone_or_on_a_shared_thread() {
+    let rarely = Duration::from_secs(3600);
+    for shared in [None, Some(SharedMonitor::start(rarely).unwrap())] {
+        let stage = Stage::new();
+        stage.site.publish_library(&stage.key, 1, "one");
+        let server = stage.site.serve();
+        let target_dir = Some(stage.home.path().join("target"));
+        let settings = BuildSettings { target_dir, ..BuildSettings::default() };
+        let builder = Monitor::builder(stage.source(&server).long_poll());
+        let builder = builder.host(host()).build(settings).poll_every(rarely);
+        let started = match &shared {
+            Some(shared) => builder.start_on(shared),
+            None => builder.start(),
+        };
+        let (monitor, notifications) = started.unwrap();
+        for (number, text) in [(1, "one"), (2, "two"), (3, "three")] {
+            if number > 1 {
+                stage.site.publish_library(&stage.key, number, text);
+            }
+            let notification = notifications.recv_timeout(LONG);
+            // Whoever waits at the server is let go, before this may fail.
+            if number == 3 || notification.is_err() {
+                stage.site.put("end", "");
+            }
+            let notification = notification.expect("it is told");
+            let Outcome::Ready(artifact) = notification.outcome else { panic!("{notification:?}") };
+            assert_eq!(read(&artifact.path), text);
         }
-        let notification = notifications.recv_timeout(LONG);
-        // Whoever waits at the server is let go, before this may fail.
-        if number == 3 || notification.is_err() {
-            stage.site.put("end", "");
-        }
-        let notification = notification.expect("it is told");
-        let Outcome::Ready(artifact) = notification.outcome else { panic!("{notification:?}") };
-        assert_eq!(read(&artifact.path), text);
+        // Each change takes a few requests, and nobody asks again and again.
+        let asked = server.requests().len();
+        assert!(asked < 50, "{asked} requests");
+        drop(monitor);
     }
-    drop(monitor);
 }
