@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hotswap_artifact::{
-    Assurance, Attachment, ContentHash, Fetch, FetchError, FetchErrorKind, Fetched,
-    Fingerprint, Pause, ScanError, Source, WhenDown, Woken,
+    Assurance, Attachment, ContentHash, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint,
+    Pause, ScanError, Source, WhenDown, Woken,
 };
 use hotswap_system::{clock, fs};
 

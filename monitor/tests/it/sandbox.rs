@@ -434,7 +434,8 @@ fn d10_single_files_build() {
     ready(world.watch_code("more.rs", &[], settings).next());
 
     // One that its author names is not, unless the user says so.
-    let named = |settings| world.watch_code("more.rs", std::slice::from_ref(&line), settings).next();
+    let named =
+        |settings| world.watch_code("more.rs", std::slice::from_ref(&line), settings).next();
     let text = failed(named(world.settings())).to_string();
     assert!(text.contains("Permission denied"), "{text}");
     let mut settings = world.settings();
