@@ -3,12 +3,14 @@
 use std::fmt;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use hotswap_module::__private::{Exported, Kind, Needs, Root, Shim, Table, start_code};
 use hotswap_module::Signature;
 use hotswap_system::fault::{self, Operation};
+use hotswap_system::mapping::is_any_mapped;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use crate::export::Export;
@@ -27,6 +29,8 @@ pub(crate) struct Image {
     library: ManuallyDrop<Library>,
     root: &'static Root,
     staged: Staged,
+    /// Where its code is mapped.
+    code: Vec<Range<usize>>,
     /// The libraries that came with it, and stay.
     brought: Vec<String>,
     /// What the module holds pointers to; dropped after the library is closed.
@@ -99,6 +103,7 @@ impl Image {
             library: ManuallyDrop::new(library),
             root,
             staged,
+            code: verified.code.iter().map(|range| mapped_at(base, range)).collect(),
             brought,
             services: ManuallyDrop::new(services),
         };
@@ -171,7 +176,7 @@ impl Image {
         let library = unsafe { ManuallyDrop::take(&mut self.library) };
         let closed =
             fault::check(Operation::Unload, self.staged.path()).is_ok() && library.close().is_ok();
-        if closed && !is_executable_here(self.staged.path()) {
+        if closed && !is_executable_here(self.staged.path(), &self.code) {
             let has_bytes = self.context().heap().settle();
             let leaked_bytes = (!self.context().kinds().has_types()).then_some(has_bytes);
             // SAFETY: taken once, as above; the only pointers to it were in the image, which is gone.
@@ -268,9 +273,20 @@ fn loader_message(error: &libloading::Error) -> String {
     }
 }
 
-/// Whether this process maps a file of this name executable. When that cannot be
+/// Addresses of an image in this process.
+fn mapped_at(base: *const u8, range: &Range<u64>) -> Range<usize> {
+    let address = |within: u64| base.addr().wrapping_add(within as usize);
+    address(range.start)..address(range.end)
+}
+
+/// Whether this process maps a file of this name executable, whose code was here. When that cannot be
 /// read, the answer is yes: never hope.
-fn is_executable_here(path: &Path) -> bool {
+///
+/// Where nothing at all is mapped it needs no reading, which takes the longer the more there is.
+fn is_executable_here(path: &Path, code: &[Range<usize>]) -> bool {
+    if !code.is_empty() && !code.iter().cloned().any(is_any_mapped) {
+        return false;
+    }
     let Ok(maps) = hotswap_system::fs::read_to_string("/proc/self/maps") else {
         return true;
     };

@@ -4,6 +4,7 @@
 //! Nothing in the bytes is trusted; what comes out has another type.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub(crate) struct Verified {
     pub(crate) build_id_address: u64,
     pub(crate) build_id: Vec<u8>,
     pub(crate) linkage: Linkage,
+    /// Where its code lies within the image.
+    pub(crate) code: Vec<Range<u64>>,
 }
 
 impl Verified {
@@ -93,7 +96,21 @@ pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Verified, LoadErrorKin
         build_id_address,
         build_id,
         linkage,
+        code: code(&file),
     })
+}
+
+/// The addresses that are mapped executable.
+fn code(file: &ElfFile64<'_, Endianness>) -> Vec<Range<u64>> {
+    let endian = file.endian();
+    let is_code = |segment: &&elf::ProgramHeader64<Endianness>| {
+        segment.p_type(endian) == elf::PT_LOAD && segment.p_flags(endian) & elf::PF_X != 0
+    };
+    let addresses = |segment: &elf::ProgramHeader64<Endianness>| {
+        let start = segment.p_vaddr(endian);
+        start..start.saturating_add(segment.p_memsz(endian))
+    };
+    file.elf_program_headers().iter().filter(is_code).map(addresses).collect()
 }
 
 /// The file's own header: what it is built for. For this, its first bytes are enough.

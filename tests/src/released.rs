@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hotswap_engine::{Assurance, Fetch, FetchError, Fetched, Fingerprint, Source};
+use hotswap_engine::{Assurance, ContentHash, Fetch, FetchError, Fetched, Fingerprint, Source};
 
 /// Libraries that others released. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,7 @@ struct Shelf {
     latest: Option<(Option<u64>, PathBuf)>,
     floor: u64,
     says: Option<FetchError>,
+    instead: Option<PathBuf>,
 }
 
 impl Released {
@@ -48,6 +49,11 @@ impl Released {
         self.shelf().floor = floor;
     }
 
+    /// This lies there instead of what was signed, as if somebody had put it there after it was checked; `None`: the right one.
+    pub fn put_instead(&self, library: impl Into<Option<PathBuf>>) {
+        self.shelf().instead = library.into();
+    }
+
     /// Says this whenever it is asked what there is; `None`: it says what there is.
     pub fn say(&self, what: impl Into<Option<FetchError>>) {
         self.shelf().says = what.into();
@@ -72,13 +78,18 @@ impl Fetch for Released {
     }
 
     fn fetch(&self, directory: &Path) -> Result<Fetched, FetchError> {
-        let latest = self.shelf().latest.clone();
+        let (latest, instead) = {
+            let shelf = self.shelf();
+            (shelf.latest.clone(), shelf.instead.clone())
+        };
         let latest = latest.ok_or_else(|| FetchError::unavailable("gone"))?;
         let file = directory.join("released.so");
-        std::fs::copy(&latest.1, &file)
+        let content = ContentHash::of_file(&latest.1);
+        std::fs::copy(instead.as_ref().unwrap_or(&latest.1), &file)
             .map_err(|error| FetchError::unavailable("cannot copy").caused_by(error))?;
         let mut fetched = Fetched::new(fingerprint(&latest), file);
         fetched.release = latest.0;
+        fetched.content = content.ok();
         Ok(fetched)
     }
 

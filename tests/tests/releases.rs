@@ -13,6 +13,7 @@ use hotswap_engine::{
 };
 use hotswap_tests::prebuilt::{self, Kind, library, numbered};
 use hotswap_tests::released::Released;
+use hotswap_tests::siege::chain;
 use hotswap_tests::{LogLine, again, build_directory, is_isolated, log_lines};
 use tempfile::TempDir;
 
@@ -473,6 +474,24 @@ fn d22_what_was_rolled_back_stays_away_after_a_restart_without_its_source() {
     assert_eq!(version(&engine), 1);
     world.released.say(None);
     world.release(&engine, 3, 3);
+}
+
+/// What was checked lies in a file until it is loaded, and somebody puts another in its place.
+#[test]
+fn se_3_what_takes_the_place_of_what_was_signed_is_not_loaded() {
+    let world = World::new(1, 1);
+    let engine = world.open();
+    world.released.put_instead(numbered(3));
+    world.released.release(2, numbered(2));
+    for _ in 0..2 {
+        let error = engine.sync().expect_err("it is not what was signed");
+        assert!(chain(&error).contains("replaced after it was checked"), "{error:?}");
+        assert_eq!(version(&engine), 1);
+    }
+    // The same release is fetched once more, and is what was signed.
+    world.released.put_instead(None);
+    assert!(engine.sync().expect("it is right").is_swapped());
+    assert_eq!(version(&engine), 2);
 }
 
 #[test]

@@ -146,8 +146,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("engine/src/swapper/hooks.rs", "runs hooks of the images that it keeps"),
     ("engine/src/slot/mod.rs", "reaches a version through the pointer that a slot names"),
     ("engine/src/slot/threads.rs", "a list of records that are never freed"),
-    ("monitor/system/src/mapping.rs", "files as memory"),
-    ("monitor/system/src/sandbox/landlock.rs", "makes system calls that no crate makes for less"),
+    ("monitor/system/src/mapping.rs", "files as memory, and what is mapped"),
     ("monitor/system/src/sandbox/linux.rs", "filters the calls of a process before it runs"),
 ];
 
@@ -411,8 +410,8 @@ fn crate_count(package: &str) -> usize {
 /// What every module's first build pays: macros (syn, quote, proc-macro2, unicode-ident), libc and log; and for state, which a module
 /// can do without, serde, postcard and serde_json with eight that they bring.
 const MODULE_CRATES_MAX: usize = 19;
-/// What a host pays by default, the monitor included.
-const ENGINE_CRATES_MAX: usize = 48;
+/// What a host pays by default, the monitor and its sandbox included.
+const ENGINE_CRATES_MAX: usize = 51;
 
 #[test]
 fn few_crates_are_needed() {

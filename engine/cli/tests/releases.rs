@@ -6,8 +6,10 @@ mod harness;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use harness::{Place, finish, text};
+use hotswap_trust::{KeyPair, PublicKeys, Signed, Timestamp};
 
 const MANIFEST: &str = "site/greet/stable/hotswap.manifest";
 
@@ -221,8 +223,37 @@ fn a_database_takes_signed_releases_as_a_directory_does() {
     place.done(&["publish", "greet.rs", "--to", "modules.db", "--name", "plain"]);
     let told = place.refused(&["verify", "modules.db#plain", "--key", "default"]);
     assert!(told.contains("plain"), "{told}");
+    // A library needs no build where it runs.
+    let library = [&publish[..], &["--prebuilt"]].concat();
+    assert_eq!(finish(&mut place.building(&library)).0, 0);
     let run = ["run", "sqlite:modules.db#greet", "--times", "1", "--control", "none"];
-    let mut command = place.building(&[&run[..], &["--key", "default"]].concat());
-    let (code, stdout, stderr) = finish(&mut command);
+    let run = [&run[..], &["--key", "default", "--target-dir", "builds"]].concat();
+    let (code, stdout, stderr) = finish(&mut place.hotswap(&run));
     assert_eq!((code, &*stdout), (0, "hello\n"), "{stderr}");
+}
+
+#[test]
+fn what_expired_is_whole_and_no_news() {
+    let place = Place::new("releases-expired");
+    place.new_key("default");
+    place.write_greeting("greet.rs", "hello");
+    place.done(&signed(&[]));
+    // The same release, as it would be if it had been good for a day in 1970.
+    let secret = place.0.join("home/config/hotswap/keys/default.key");
+    let key = KeyPair::read(secret, None).unwrap();
+    let path = place.0.join(MANIFEST);
+    let keys = PublicKeys::parse("test", &key.public()).unwrap();
+    let release = Signed::read_file(&path).unwrap().verify(&keys).unwrap();
+    let mut manifest = (*release).clone();
+    manifest.expires = Timestamp::default().after(Duration::from_secs(24 * 60 * 60));
+    fs::write(&path, key.sign(&manifest).unwrap().to_bytes()).unwrap();
+    let verify = ["verify", "site#greet", "--key", "default"];
+    let (code, stdout, stderr) = finish(&mut place.hotswap(&verify));
+    assert!(code == 1 && stdout.contains("\nok  greet.rs  "), "{stdout} {stderr}");
+    assert!(
+        stderr.contains("expired at 1970-01-02T00:00:00Z") && stderr.contains("--renew"),
+        "{stderr}"
+    );
+    place.done(&signed(&["--renew"]));
+    place.done(&verify);
 }

@@ -125,7 +125,7 @@ pub struct Fetched {
     pub note: String,
     /// Its number among the releases of the module, where it has one: [`Fetch::floor`] counts by it.
     pub release: Option<u64>,
-    /// SHA-256 of a library, where it was checked: another one in its place is not handed over.
+    /// SHA-256 of the library, where it is one and that was signed: nothing else is loaded, whoever may write in between.
     pub content: Option<ContentHash>,
     /// Whether somebody else wrote it, who need not be believed in everything: it is built in a sandbox, without network.
     pub is_foreign: bool,

@@ -51,6 +51,7 @@ pub(crate) fn fetch_believed(
     let mut fetched = Fetched::new(release.fingerprint(), code);
     fetched.note = release.verified.described();
     fetched.release = Some(release.verified.counter);
+    fetched.content = release.content()?;
     fetched.is_foreign = release.is_built();
     Ok(fetched)
 }

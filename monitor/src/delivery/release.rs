@@ -34,11 +34,11 @@ impl Release {
         self.verified.kind != CodeKind::Prebuilt
     }
 
-    /// SHA-256 of the library that it is; none of what is built.
+    /// SHA-256 of the library, if it is one.
     pub(super) fn content(&self) -> Result<Option<ContentHash>, FetchError> {
-        match self.verified.kind {
-            CodeKind::Prebuilt => self.library().map(|library| Some(library.hash)),
-            _ => Ok(None),
+        match self.is_built() {
+            true => Ok(None),
+            false => self.library().map(|library| Some(library.hash)),
         }
     }
 

@@ -136,7 +136,9 @@ impl Rota {
             }
             let Some(trigger) = self.asked(member, now) else { continue };
             let Some(seat) = self.idle.get_mut(&member) else { continue };
-            if seat.watch.has_looked() && !seat.watch.is_slow() && !seat.is_quiet() {
+            // A slow one is not asked here whether it differs: it is looked at as one that does, or its round would come back
+            // with what it found, to have others looked at, again and again.
+            if seat.watch.has_looked() && (seat.watch.is_slow() || !seat.is_quiet()) {
                 found.insert(member, trigger);
             } else {
                 self.dispatch_member(member, trigger);

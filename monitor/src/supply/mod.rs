@@ -43,7 +43,7 @@ pub(crate) struct Supply {
     passed: Option<ScanError>,
     /// The number of the release that was delivered last, if it has one.
     release: Option<u64>,
-    /// SHA-256 of the library that was delivered last, if its source knows it.
+    /// What its library has to be, where that was signed.
     content: Option<ContentHash>,
 }
 
@@ -289,8 +289,8 @@ impl Supply {
                 dependencies,
                 note,
                 release,
-                content,
                 is_foreign,
+                content,
                 ..
             }) => {
                 (self.release, self.content) = (release, content);

@@ -1,11 +1,12 @@
 //! Files as memory.
 
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{MapFlags, MsyncFlags, ProtFlags, mmap, msync, munmap};
+use rustix::param::page_size;
 
 use crate::fs::File;
 
@@ -62,6 +63,20 @@ impl Drop for Mapping {
     }
 }
 
+/// Whether anything is mapped at any of these addresses, page by page: 0.1 us each.
+#[must_use]
+pub fn is_any_mapped(addresses: Range<usize>) -> bool {
+    let page = page_size();
+    let first = addresses.start - addresses.start % page;
+    (first..addresses.end).step_by(page).any(|address| {
+        // To write back what need not be written back does nothing but look. *Source*: msync(2), notes on `MS_ASYNC`.
+        let start = ptr::without_provenance_mut(address);
+        // SAFETY: no memory is read or written, and the kernel is asked whether there is any.
+        let looked = unsafe { msync(start, page, MsyncFlags::ASYNC) };
+        looked != Err(rustix::io::Errno::NOMEM)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,5 +94,24 @@ mod tests {
         assert_eq!(of(&bytes).expect("mapped"), bytes);
         of(b"").expect_err("it has no bytes");
         std::fs::remove_file(&path).expect("removable");
+    }
+
+    #[test]
+    fn what_is_mapped_is_told_from_what_is_not() {
+        let page = page_size();
+        let (private, read) = (MapFlags::PRIVATE, ProtFlags::READ);
+        // SAFETY: a new mapping at a place that the kernel chooses.
+        let start = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), 2 * page, read, private) };
+        let start = start.expect("memory");
+        let address = start.addr();
+        assert!(is_any_mapped(address..address + 1));
+        assert!(
+            is_any_mapped(address + 2 * page - 1..address + 2 * page),
+            "a page has its last byte"
+        );
+        // The kernel gives these to nobody.
+        assert!(!is_any_mapped(0..4 * page) && !is_any_mapped(address..address));
+        // SAFETY: mapped above, and nobody uses it.
+        unsafe { munmap(start, 2 * page) }.expect("mapped");
     }
 }

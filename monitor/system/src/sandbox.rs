@@ -6,9 +6,6 @@ mod kernel;
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 #[path = "sandbox/elsewhere.rs"]
 mod kernel;
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-#[path = "sandbox/landlock.rs"]
-mod landlock;
 
 use std::fmt;
 use std::io;

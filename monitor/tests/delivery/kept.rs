@@ -225,3 +225,26 @@ fn many_processes_with_one_cache_all_get_what_was_signed() {
         assert!(world.kept().len() <= 3 && world.incoming().is_empty());
     }
 }
+
+#[test]
+fn what_another_process_accepted_meanwhile_is_not_gone_back_behind() {
+    let (world, shelf) = (World::new(), Shelf::new("a"));
+    let one = world.release("one", None, |_| {});
+    shelf.put(&one);
+    let [slow, quick] = [0, 1].map(|_| world.client(&[&shelf]));
+    assert_eq!(slow.releases.fingerprint().unwrap(), Some(one.fingerprint()));
+    assert_eq!(quick.text(), "one");
+    let two = world.release_of(
+        hotswap_trust::CodeKind::Crate,
+        &[("Cargo.toml", "[package]".to_owned())],
+        Some(&one),
+        |_| {},
+    );
+    shelf.put(&two);
+    assert_eq!(quick.look().unwrap().release, Some(2));
+    // It looked before that, and finds what is there now, without anything of what it was about to hand over.
+    let fetched = slow.fetch().unwrap();
+    assert_eq!((fetched.release, fetched.fingerprint), (Some(2), two.fingerprint()));
+    assert!(!fetched.note.contains("from the cache"), "{}", fetched.note);
+    assert!(!fetched.code.location().join("src").exists());
+}

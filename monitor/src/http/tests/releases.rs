@@ -5,27 +5,43 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotswap_artifact::{Collection as _, Fetch as _, FetchErrorKind, ModuleName, Source};
+use hotswap_artifact::{
+    Collection as _, Fetch as _, FetchErrorKind, Host, ModuleName, Outcome, Source,
+};
 use hotswap_trust::{CodeKind, KeyPair, Manifest, PublicKeys, Signed, Timestamp, Trust};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::server::{Reply, Server, ok, status};
 use super::*;
 use crate::delivery::Releases;
 use crate::http::{HttpModules, HttpSource};
+use crate::{BuildSettings, Monitor, SharedMonitor};
 
-/// What lies on a server, by path.
+/// Bytes by the path of a request.
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// What lies on a server, and who waits for it to be another.
 #[derive(Clone, Default)]
-struct Site(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+struct Site(Arc<(Mutex<Files>, Condvar)>);
 
 impl Site {
     /// Serves it as any server does.
     fn serve(&self) -> Server {
         let files = Arc::clone(&self.0);
         Server::new(move |request| {
-            let files = files.lock();
+            let (files, changed) = &*files;
+            let mut files = files.lock();
+            let etag = |bytes: &Vec<u8>| format!("\"{}\"", ContentHash::of(bytes));
+            let is_waiting = |files: &mut Files| {
+                let now = files.get(&request.path).map(etag);
+                let is_same = now.as_deref() == request.header("if-none-match");
+                is_same && !files.contains_key("/modules/greet/end")
+            };
+            if request.headers.contains_key("prefer") {
+                changed.wait_while(&mut files, is_waiting);
+            }
             let Some(bytes) = files.get(&request.path) else { return status(404, &[], "no") };
-            let etag = format!("\"{}\"", ContentHash::of(bytes));
+            let etag = etag(bytes);
             match request.header("if-none-match") == Some(etag.as_str()) {
                 true => status(304, &[("etag", &etag)], ""),
                 false => ok(&[("etag", &etag), ("cache-control", "max-age=600")], bytes),
@@ -34,19 +50,44 @@ impl Site {
     }
 
     fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
-        self.0.lock().insert(format!("/modules/greet/{path}"), bytes.into());
+        self.0.0.lock().insert(format!("/modules/greet/{path}"), bytes.into());
+        self.0.1.notify_all();
     }
 
     fn manifest(&self) -> Option<Vec<u8>> {
-        self.0.lock().get("/modules/greet/stable/hotswap.manifest").cloned()
+        self.0.0.lock().get("/modules/greet/stable/hotswap.manifest").cloned()
     }
 
     /// Publishes a release of one file of source.
     fn publish(&self, key: &KeyPair, number: u64, text: &str) {
+        self.publish_as("greet.rs", &|_| {}, key, number, text);
+    }
+
+    /// Publishes a library, of which only its bytes are looked at.
+    fn publish_library(&self, key: &KeyPair, number: u64, text: &str) {
+        let for_host = |manifest: &mut Manifest| {
+            manifest.kind = CodeKind::Prebuilt;
+            let Host { target, abi, toolchain, .. } = host();
+            manifest.target = Some(target);
+            manifest.abi = Some(abi);
+            manifest.toolchain = Some(toolchain);
+        };
+        self.publish_as("libgreet.so", &for_host, key, number, text);
+    }
+
+    fn publish_as(
+        &self,
+        name: &str,
+        of: &dyn Fn(&mut Manifest),
+        key: &KeyPair,
+        number: u64,
+        text: &str,
+    ) {
         let expires = Timestamp::now().after(Duration::from_secs(3600));
         let mut manifest = Manifest::new("greet", CodeKind::File, expires);
+        of(&mut manifest);
         manifest.counter = number;
-        let path = FilePath::new("greet.rs").unwrap();
+        let path = FilePath::new(name).unwrap();
         let hash = ContentHash::of(text.as_bytes());
         manifest.files = vec![FileEntry::new(path, text.len() as u64, hash)];
         self.put(&format!("files/{hash}"), text);
@@ -81,6 +122,11 @@ impl Stage {
         let address = format!("{}/modules#greet", server.origin());
         HttpSource::new(&address, self.trust()).unwrap()
     }
+}
+
+/// What a program of these tests is.
+fn host() -> Host {
+    Host::new("this-target", "1", "rustc 1")
 }
 
 /// What is fetched, and what is said of it.
@@ -221,4 +267,40 @@ fn what_is_no_address_is_told_before_anything_is_asked() {
     assert!(wrong.unwrap_err().to_string().contains("no channel is called"));
     assert_eq!(Mirror::new("https://host/modules#greet").unwrap_err().kind, Kind::OneModule);
     assert!(HttpModules::new("https://host/modules#greet", trust).is_err());
+}
+
+#[test]
+fn who_is_told_of_a_release_has_it_without_looking_alone_or_on_a_shared_thread() {
+    let rarely = Duration::from_secs(3600);
+    for shared in [None, Some(SharedMonitor::start(rarely).unwrap())] {
+        let stage = Stage::new();
+        stage.site.publish_library(&stage.key, 1, "one");
+        let server = stage.site.serve();
+        let target_dir = Some(stage.home.path().join("target"));
+        let settings = BuildSettings { target_dir, ..BuildSettings::default() };
+        let builder = Monitor::builder(stage.source(&server).long_poll());
+        let builder = builder.host(host()).build(settings).poll_every(rarely);
+        let started = match &shared {
+            Some(shared) => builder.start_on(shared),
+            None => builder.start(),
+        };
+        let (monitor, notifications) = started.unwrap();
+        for (number, text) in [(1, "one"), (2, "two"), (3, "three")] {
+            if number > 1 {
+                stage.site.publish_library(&stage.key, number, text);
+            }
+            let notification = notifications.recv_timeout(LONG);
+            // Whoever waits at the server is let go, before this may fail.
+            if number == 3 || notification.is_err() {
+                stage.site.put("end", "");
+            }
+            let notification = notification.expect("it is told");
+            let Outcome::Ready(artifact) = notification.outcome else { panic!("{notification:?}") };
+            assert_eq!(read(&artifact.path), text);
+        }
+        // Each change takes a few requests, and nobody asks again and again.
+        let asked = server.requests().len();
+        assert!(asked < 50, "{asked} requests");
+        drop(monitor);
+    }
 }

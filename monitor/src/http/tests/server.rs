@@ -105,6 +105,7 @@ pub(super) fn head(status: u16, headers: &[(&str, &str)]) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// What was asked, and who asked.
 #[derive(Default)]
 struct Book {
     requests: Vec<Request>,

@@ -4,14 +4,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
+};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, apply_filter,
 };
 
-use super::{Level, Rules, landlock};
+use super::{Level, Rules};
 use crate::process::Command;
+
+/// The newest version that is asked for; of an older kernel what it has.
+const NEWEST: ABI = ABI::V9;
 
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: TargetArch = TargetArch::x86_64;
@@ -89,18 +96,15 @@ const REFUSED_FOR_OTHERS: &[i64] = &[libc::SYS_prlimit64];
 
 /// Confines the calling thread as far as it can be.
 pub(super) fn level() -> io::Result<Level> {
-    let landlock = landlock::version()?;
-    if let Some(version) = landlock {
-        landlock::restrict(&Rules::default(), version)?;
-    }
+    let landlock = restrict_files(&Rules::default()).map_err(io::Error::other)?;
     let program = program().map_err(io::Error::other)?;
     Ok(Level { landlock, has_seccomp: is_filtered(apply_filter(&program))? })
 }
 
 /// Confines the calling thread, and what the command will start more than that: where it has left our process group.
 pub(super) fn confine(rules: &Rules, level: Level, command: &mut Command) -> io::Result<()> {
-    if let Some(version) = level.landlock {
-        landlock::restrict(rules, version)?;
+    if level.landlock.is_some() {
+        restrict_files(rules).map_err(io::Error::other)?;
     }
     give_up_capabilities()?;
     if level.has_seccomp {
@@ -117,6 +121,23 @@ pub(super) fn confine(rules: &Rules, level: Level, command: &mut Command) -> io:
         unsafe { command.pre_exec(filter) };
     }
     Ok(())
+}
+
+/// The version by which files are restricted.
+fn restrict_files(rules: &Rules) -> Result<Option<u32>, RulesetError> {
+    let nothing_made: BitFlags<AccessFs> = AccessFs::MakeChar | AccessFs::MakeBlock;
+    let status = Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?
+        .add_rules(path_beneath_rules(&rules.readable, AccessFs::from_read(NEWEST)))?
+        .add_rules(path_beneath_rules(&rules.writable, AccessFs::from_all(NEWEST) & !nothing_made))?
+        .restrict_self()?;
+    Ok(match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } => Some(effective_abi as u32),
+        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => None,
+    })
 }
 
 /// Root may do more than the rules speak of, raise its own limits for one. What owns the files of a build need not be root.
