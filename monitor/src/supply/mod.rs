@@ -315,12 +315,10 @@ impl Supply {
         }
     }
 
-    /// Why a library with these bytes is not what was delivered, if it is not: somebody replaced it since it was checked. It is
-    /// delivered anew.
-    pub(crate) fn replaced(&mut self, found: ContentHash) -> Option<ScanError> {
+    /// Why a library with these bytes is not what was delivered, if it is not: somebody replaced it since it was checked.
+    pub(crate) fn replaced(&self, found: ContentHash) -> Option<ScanError> {
         let expected = self.content.filter(|expected| *expected != found)?;
         let choice = self.current?;
-        self.forget();
         let text = format!(
             "its library was replaced after it was checked: its SHA-256 is {found} instead of {expected}"
         );

@@ -104,7 +104,7 @@ impl Watch {
         // Before the second look at the inputs: of a foreign file it is the input
         // itself that is hashed here.
         let stored = result.and_then(|built| stored(&built, scan, elapsed));
-        // The look may fetch something else. Who asked meanwhile is answered by what it finds.
+        // Before the look, which may fetch something else.
         let replaced = stored.as_ref().ok().and_then(|stored| self.replaced(&stored.artifact));
         let after = match self.look(round)? {
             Ok(after) => after,
@@ -113,9 +113,10 @@ impl Watch {
                 return Ok(Attempt::Unreadable(error));
             }
         };
+        // After it: who asked meanwhile is answered.
         if let Some(error) = replaced {
             self.close_unread();
-            return Ok(Attempt::Unreadable(error));
+            return Ok(self.fetch_anew(error));
         }
         let moved = self.moved(&after, learned.unwrap_or_default(), started);
         self.backend.close(&moved);
@@ -154,8 +155,14 @@ impl Watch {
     }
 
     /// Why this is not what was fetched, if it is not.
-    pub(super) fn replaced(&mut self, artifact: &Artifact) -> Option<ScanError> {
-        self.supply.as_mut()?.replaced(artifact.content)
+    pub(super) fn replaced(&self, artifact: &Artifact) -> Option<ScanError> {
+        self.supply.as_ref()?.replaced(artifact.content)
+    }
+
+    /// Forgets what lies there, which somebody replaced.
+    pub(super) fn fetch_anew(&mut self, error: ScanError) -> Attempt {
+        self.supply.iter_mut().for_each(Supply::forget);
+        Attempt::Unreadable(error)
     }
 
     /// The end of a build that was aborted. Who asked for it is told; who asked meanwhile, what lies there now.

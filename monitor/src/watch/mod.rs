@@ -412,7 +412,7 @@ impl Watch {
             && same.fingerprint == fingerprint
             && let Some(error) = self.replaced(&same)
         {
-            return Ok(Attempt::Unreadable(error));
+            return Ok(self.fetch_anew(error));
         }
         let verdict = if let Some(artifact) = self.released_anew(fingerprint) {
             Verdict::Recalled { artifact, elapsed: Duration::ZERO, warnings: 0 }
