@@ -50,7 +50,7 @@ pub(crate) enum Records {}
 
 /// All releases may run: nothing has a number.
 #[derive(Debug, Default)]
-pub(crate) struct Floor;
+pub(crate) struct Floor(());
 
 impl Floor {
     pub(crate) fn lowest(&self) -> u64 {
