@@ -381,6 +381,34 @@ fn se_6_a_file_without_end_is_ended() {
 }
 
 #[test]
+fn se_6_a_deep_directory_is_removed() {
+    let world = World::new();
+    // No path leads to its end, nor is there a stack for a function that calls itself for each.
+    world.write(
+        "build.rs",
+        "fn main() {
+             std::env::set_current_dir(std::env::temp_dir()).unwrap();
+             for name in [\"0\", \"1\", \"5\"] { std::fs::create_dir_all(format!(\"{name}/1/0\")).unwrap(); }
+             std::fs::write(\"2\", \"\").unwrap();
+             for level in 0..3000 {
+                 std::fs::write(\"file\", \"\").unwrap();
+                 std::fs::create_dir_all(\"closed/in\").unwrap();
+                 std::os::unix::fs::symlink(\"..\", \"link\").unwrap();
+                 let mode = std::os::unix::fs::PermissionsExt::from_mode(level % 8);
+                 std::fs::set_permissions(\"closed\", mode).unwrap();
+                 std::fs::create_dir(\"d\").unwrap();
+                 std::env::set_current_dir(\"d\").unwrap();
+             }
+         }",
+    );
+    let watched = world.watch(world.settings());
+    ready(watched.next());
+    drop(watched);
+    world.must_be_untouched();
+    assert!(!world.target().join("confined/1").exists(), "the first is free again");
+}
+
+#[test]
 fn d10_vendored_dependencies_build_without_network() {
     let world = World::new();
     let manifest = fs::read_to_string(world.package().join("Cargo.toml")).unwrap();
