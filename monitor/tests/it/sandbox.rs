@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,6 +59,8 @@ fn copy(from: &Path, to: &Path) {
 struct World {
     root: tempfile::TempDir,
     listener: TcpListener,
+    /// Who listens by a file, as loggers do.
+    datagrams: UnixDatagram,
 }
 
 impl World {
@@ -68,7 +71,9 @@ impl World {
         write(&root.path().join("home/.ssh"), "id", "the secret key");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        let world = Self { root, listener };
+        let datagrams = UnixDatagram::bind(root.path().join("datagrams")).unwrap();
+        datagrams.set_nonblocking(true).unwrap();
+        let world = Self { root, listener, datagrams };
         world.lock();
         world
     }
@@ -137,6 +142,7 @@ impl World {
     try_to("listen", std::net::TcpListener::bind("127.0.0.1:0").is_ok());
     try_to("send", std::net::UdpSocket::bind("127.0.0.1:0").is_ok());
     try_to("connect by a file", std::os::unix::net::UnixStream::connect("/nowhere").is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound));
+    try_to("send to a file", std::os::unix::net::UnixDatagram::pair().is_ok_and(|(one, _)| one.send_to(b"x", {datagrams:?}).is_ok()));
     let runs = |program: &str, arguments: &[&str]| {{
         std::process::Command::new(program).args(arguments).stderr(std::process::Stdio::null()).status().is_ok_and(|s| s.success())
     }};
@@ -152,6 +158,7 @@ impl World {
             canary = root.join("canary"),
             store = self.target().join("store/canary"),
             secret = root.join("home/.ssh/id"),
+            datagrams = root.join("datagrams"),
             host = std::process::id(),
         )
     }
@@ -161,6 +168,8 @@ impl World {
         assert!(!self.root.path().join("canary").exists());
         assert!(!self.target().join("store/canary").exists());
         let arrived = self.listener.accept().map(|(_, from)| from);
+        assert_eq!(arrived.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        let arrived = self.datagrams.recv(&mut [0]);
         assert_eq!(arrived.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
         let rooms = fs::read_dir(self.target().join("confined")).unwrap();
         for room in rooms.flatten() {
