@@ -11,6 +11,8 @@ use hotswap_monitor::{
     Sandbox, Source, Step,
 };
 
+use rustix::fs::{AtFlags, Mode, OFlags, chmodat, mkdirat, openat};
+
 use crate::harness::{Watched, failed, offline, ready, write, write_crate};
 
 /// Code that somebody else wrote: a directory, or a file, that is copied.
@@ -415,6 +417,31 @@ fn se_6_a_deep_directory_is_removed() {
     drop(watched);
     world.must_be_untouched();
     assert!(!world.target().join("confined/1").exists(), "the first is free again");
+}
+
+#[test]
+fn se_6_a_deep_directory_takes_no_deep_stack() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("room");
+    fs::create_dir(&directory).unwrap();
+    let mut inside = fs::File::open(&directory).unwrap();
+    for level in 0..3000 {
+        if level % 500 == 0 {
+            // Some that nobody may enter.
+            mkdirat(&inside, "closed", Mode::RWXU).unwrap();
+            mkdirat(&inside, "closed/in", Mode::empty()).unwrap();
+            chmodat(&inside, "closed", Mode::empty(), AtFlags::empty()).unwrap();
+        }
+        mkdirat(&inside, "d", Mode::RWXU).unwrap();
+        inside = openat(&inside, "d", OFlags::DIRECTORY, Mode::empty()).unwrap().into();
+    }
+    let remove = {
+        let directory = directory.clone();
+        move || hotswap_system::fs::remove_closed_dir_all(directory)
+    };
+    let small = std::thread::Builder::new().stack_size(128 * 1024);
+    small.spawn(remove).unwrap().join().unwrap().unwrap();
+    assert!(!directory.exists());
 }
 
 #[test]
