@@ -201,6 +201,12 @@ fn se_6_every_step_of_a_confined_build_may_fail_and_none_lets_it_out() {
         watching.inject(Fault { site, times: Times::Once(0), manner: Manner::Error });
         let outcome = look();
         assert!(matches!(outcome, Outcome::Ready(_) | Outcome::Failed(_)), "{site}: {outcome:?}");
+        if site.operation == Operation::Remove {
+            // What a build left that cannot be removed is in nobody's way.
+            assert!(matches!(outcome, Outcome::Ready(_)), "{site}: {outcome:?}");
+            let next = place.path().join("target/confined/1");
+            assert!(next.is_dir(), "{site}: it is built beside what was left");
+        }
         assert_eq!(watching.heal(), 1, "{site}: {outcome:?}");
         let outcome = look();
         assert!(matches!(outcome, Outcome::Ready(_)), "after {site}: {outcome:?}");

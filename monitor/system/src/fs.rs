@@ -1,14 +1,15 @@
 //! Files. The functions are those of [`std::fs`], as far as they are used.
 
+use std::fs::TryLockError;
 pub use std::fs::{Metadata, ReadDir};
-use std::fs::{Permissions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::fault::{Operation, check};
+use crate::removal::remove_tree;
 
 /// A whole file.
 ///
@@ -131,33 +132,16 @@ pub fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     std::fs::remove_dir_all(path)
 }
 
-/// Removes a directory and all that is in it, also directories that nobody may enter. Nothing else may write there.
+/// Removes a directory and all that is in it, also directories that nobody may enter, however deep they lie. Nothing else
+/// may write there.
 ///
 /// # Errors
 ///
-/// As [`std::fs::remove_dir_all`].
+/// As unlinkat(2), openat(2) and renameat(2); part of it may have been removed.
 #[track_caller]
 pub fn remove_closed_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     check(Operation::Remove, path.as_ref())?;
-    match std::fs::remove_dir_all(&path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_up(path.as_ref())?;
-            std::fs::remove_dir_all(path)
-        }
-        removed => removed,
-    }
-}
-
-/// Lets the owner into a directory and all below it. Links are not followed.
-fn open_up(directory: &Path) -> io::Result<()> {
-    std::fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
-        }
-    }
-    Ok(())
+    remove_tree(path.as_ref())
 }
 
 /// Gives a file another name, in one step.

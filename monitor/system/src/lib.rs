@@ -15,6 +15,7 @@ pub mod fault;
 pub mod fs;
 pub mod mapping;
 pub mod process;
+mod removal;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod socket;

@@ -69,9 +69,10 @@ pub fn level() -> io::Result<Level> {
 /// Starts a process that is confined, with all that it starts, for good, by what [`level`] found.
 ///
 /// With Landlock, only what the rules name can be opened, no TCP connection be made, and nobody outside be traced or
-/// (from version 6 on) sent a signal. With seccomp there are no sockets, and no leaving the process group; nothing
-/// can be mounted, traced or loaded into the kernel. A process of root keeps the right to pass over modes and owners of
-/// files, and no other.
+/// (from version 6 on) sent a signal. With seccomp there are no sockets but pairs that are connected, and no leaving the
+/// process group; nothing can be mounted, traced or loaded into the kernel, no other process be scheduled, and no file be cut
+/// by its path. A process of root keeps the right to pass over modes and owners of files, and no other; no program wins rights
+/// by being executed, and nothing but input and outputs is inherited.
 ///
 /// # Errors
 ///

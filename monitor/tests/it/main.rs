@@ -21,6 +21,7 @@ mod real_files;
 mod real_processes;
 mod remembered;
 mod sandbox;
+mod sandbox_calls;
 mod shared;
 mod superseded;
 mod sync;

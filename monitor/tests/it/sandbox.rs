@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +10,8 @@ use hotswap_monitor::{
     BuildError, BuildErrorKind, BuildSettings, Fetch, FetchError, Fetched, Fingerprint, Monitor,
     Sandbox, Source, Step,
 };
+
+use rustix::fs::{AtFlags, Mode, OFlags, chmodat, mkdirat, openat};
 
 use crate::harness::{Watched, failed, offline, ready, write, write_crate};
 
@@ -58,6 +61,8 @@ fn copy(from: &Path, to: &Path) {
 struct World {
     root: tempfile::TempDir,
     listener: TcpListener,
+    /// Who listens by a file, as loggers do.
+    datagrams: UnixDatagram,
 }
 
 impl World {
@@ -68,7 +73,9 @@ impl World {
         write(&root.path().join("home/.ssh"), "id", "the secret key");
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        let world = Self { root, listener };
+        let datagrams = UnixDatagram::bind(root.path().join("datagrams")).unwrap();
+        datagrams.set_nonblocking(true).unwrap();
+        let world = Self { root, listener, datagrams };
         world.lock();
         world
     }
@@ -137,6 +144,7 @@ impl World {
     try_to("listen", std::net::TcpListener::bind("127.0.0.1:0").is_ok());
     try_to("send", std::net::UdpSocket::bind("127.0.0.1:0").is_ok());
     try_to("connect by a file", std::os::unix::net::UnixStream::connect("/nowhere").is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound));
+    try_to("send to a file", std::os::unix::net::UnixDatagram::pair().is_ok_and(|(one, _)| one.send_to(b"x", {datagrams:?}).is_ok()));
     let runs = |program: &str, arguments: &[&str]| {{
         std::process::Command::new(program).args(arguments).stderr(std::process::Stdio::null()).status().is_ok_and(|s| s.success())
     }};
@@ -152,6 +160,7 @@ impl World {
             canary = root.join("canary"),
             store = self.target().join("store/canary"),
             secret = root.join("home/.ssh/id"),
+            datagrams = root.join("datagrams"),
             host = std::process::id(),
         )
     }
@@ -161,6 +170,8 @@ impl World {
         assert!(!self.root.path().join("canary").exists());
         assert!(!self.target().join("store/canary").exists());
         let arrived = self.listener.accept().map(|(_, from)| from);
+        assert_eq!(arrived.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        let arrived = self.datagrams.recv(&mut [0]);
         assert_eq!(arrived.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
         let rooms = fs::read_dir(self.target().join("confined")).unwrap();
         for room in rooms.flatten() {
@@ -378,6 +389,59 @@ fn se_6_a_file_without_end_is_ended() {
     let said = said(&failed(world.watch(world.settings()).next()));
     assert!(said.contains("a file grew larger than"), "{said}");
     world.must_be_untouched();
+}
+
+#[test]
+fn se_6_a_deep_directory_is_removed() {
+    let world = World::new();
+    // No path leads to its end, nor is there a stack for a function that calls itself for each.
+    world.write(
+        "build.rs",
+        "fn main() {
+             std::env::set_current_dir(std::env::temp_dir()).unwrap();
+             for name in [\"0\", \"1\", \"5\"] { std::fs::create_dir_all(format!(\"{name}/1/0\")).unwrap(); }
+             std::fs::write(\"2\", \"\").unwrap();
+             for level in 0..3000 {
+                 std::fs::write(\"file\", \"\").unwrap();
+                 std::fs::create_dir_all(\"closed/in\").unwrap();
+                 std::os::unix::fs::symlink(\"..\", \"link\").unwrap();
+                 let mode = std::os::unix::fs::PermissionsExt::from_mode(level % 8);
+                 std::fs::set_permissions(\"closed\", mode).unwrap();
+                 std::fs::create_dir(\"d\").unwrap();
+                 std::env::set_current_dir(\"d\").unwrap();
+             }
+         }",
+    );
+    let watched = world.watch(world.settings());
+    ready(watched.next());
+    drop(watched);
+    world.must_be_untouched();
+    assert!(!world.target().join("confined/1").exists(), "the first is free again");
+}
+
+#[test]
+fn se_6_a_deep_directory_takes_no_deep_stack() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("room");
+    fs::create_dir(&directory).unwrap();
+    let mut inside = fs::File::open(&directory).unwrap();
+    for level in 0..3000 {
+        if level % 500 == 0 {
+            // Some that nobody may enter.
+            mkdirat(&inside, "closed", Mode::RWXU).unwrap();
+            mkdirat(&inside, "closed/in", Mode::empty()).unwrap();
+            chmodat(&inside, "closed", Mode::empty(), AtFlags::empty()).unwrap();
+        }
+        mkdirat(&inside, "d", Mode::RWXU).unwrap();
+        inside = openat(&inside, "d", OFlags::DIRECTORY, Mode::empty()).unwrap().into();
+    }
+    let remove = {
+        let directory = directory.clone();
+        move || hotswap_system::fs::remove_closed_dir_all(directory)
+    };
+    let small = std::thread::Builder::new().stack_size(128 * 1024);
+    small.spawn(remove).unwrap().join().unwrap().unwrap();
+    assert!(!directory.exists());
 }
 
 #[test]

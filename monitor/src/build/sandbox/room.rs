@@ -41,6 +41,9 @@ const VARIABLES: [&str; 17] = [
     "LDFLAGS",
 ];
 
+/// The room's name beside its lock.
+const ROOM: &str = "room";
+
 /// A directory that is empty at first, and removed when this is dropped; nothing else can be written.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -68,11 +71,8 @@ impl Room {
             return Err(BuildErrorKind::Unconfined { level: level.to_string() });
         }
         warn_once(level);
-        let claimed = Claimed::first(&target_dir.join("confined"))
-            .map_err(|ClaimError { path, error }| failed("create", &path)(error))?;
-        let directory = claimed.directory.join("room");
-        // Of a build whose process was killed. What cannot be removed would be found by this one.
-        remove(&directory).map_err(failed("remove", &directory))?;
+        let claimed = empty(&target_dir.join("confined"))?;
+        let directory = claimed.directory.join(ROOM);
         for name in ["tmp", "home", "cargo"] {
             let inside = directory.join(name);
             fs::create_private_dir_all(&inside).map_err(failed("create", &inside))?;
@@ -153,9 +153,22 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        if let Err(error) = remove(&self.directory) {
-            log::warn!("cannot remove what a build left in {}: {error}", self.directory.display());
+        // It has said why not.
+        is_removed(&self.directory);
+    }
+}
+
+/// Takes the first below this directory that nobody has, and in which no room is left of a build whose process was killed.
+fn empty(all: &Path) -> Result<Claimed, BuildErrorKind> {
+    let mut blocked = Vec::new();
+    loop {
+        let claimed = Claimed::first(all)
+            .map_err(|ClaimError { path, error }| failed("create", &path)(error))?;
+        if is_removed(&claimed.directory.join(ROOM)) {
+            return Ok(claimed);
         }
+        // As long as it is ours, the next is the first.
+        blocked.push(claimed);
     }
 }
 
@@ -202,11 +215,14 @@ fn environment(directory: &Path) -> Vec<(OsString, OsString)> {
     environment
 }
 
-/// Removes what a build left, which may have made directories that nobody may enter.
-fn remove(directory: &Path) -> io::Result<()> {
+/// Removes what a build left, which may have made directories that nobody may enter. Says why it cannot.
+fn is_removed(directory: &Path) -> bool {
     match fs::remove_closed_dir_all(directory) {
-        Err(error) if !is_absent(&error) => Err(error),
-        _ => Ok(()),
+        Err(error) if !is_absent(&error) => {
+            log::warn!("cannot remove what a build left in {}: {error}", directory.display());
+            false
+        }
+        _ => true,
     }
 }
 

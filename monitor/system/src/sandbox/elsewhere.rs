@@ -1,4 +1,4 @@
-//! Where there is nothing to confine a process with.
+//! Where there is nothing to confine a process with, but that no program gives it more rights.
 
 use std::io;
 
@@ -10,5 +10,7 @@ pub(super) fn level() -> io::Result<Level> {
 }
 
 pub(super) fn confine(_rules: &Rules, _level: Level, _command: &mut Command) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::thread::set_no_new_privs(true)?;
     Ok(())
 }
