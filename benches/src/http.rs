@@ -63,6 +63,7 @@ impl Released {
         let library = &self.libraries[usize::try_from(version)?];
         let key = KeyPair::read(&self.key, None)?;
         let release = Release::new(MODULE, Contents::prebuilt(library, host())?).signed_by(key);
+        let release = release.remember_in(self.directory.join("published"));
         release.publish(&mut DirectoryShelf::new(self.directory.join("site")))?;
         self.number += 1;
         Ok(version)

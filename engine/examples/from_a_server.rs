@@ -27,7 +27,7 @@ fn main() -> Outcome {
     // Everything lies below, and what was compiled stays for the next time.
     fs::create_dir_all("target/from_a_server")?;
     env::set_current_dir("target/from_a_server")?;
-    for left in ["site", "trust", "cache", "secret.key", "secret.pub"] {
+    for left in ["site", "published", "trust", "cache", "secret.key", "secret.pub"] {
         let _absent = fs::remove_dir_all(left).or_else(|_| fs::remove_file(left));
     }
     KeyPair::generate(None)?.write(Path::new("secret.key"), Path::new("secret.pub"))?;
@@ -74,6 +74,8 @@ fn publish(text: &str) -> Outcome {
     );
     fs::write("greet.rs", source)?;
     let release = Release::new("greet", Contents::file("greet.rs")?).signed_by(key);
+    // Apart from what this user publishes in life.
+    let release = release.remember_in("published");
     let published = release.publish(&mut DirectoryShelf::new("site"))?;
     println!("greet is at release {}", published.counter);
     Ok(())

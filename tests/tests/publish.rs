@@ -1,5 +1,6 @@
 //! Releases are made, signed, and put into a directory, or nothing is.
 
+use std::cell::Cell;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -7,11 +8,13 @@ use std::time::Duration;
 
 use hotswap_engine::Host;
 use hotswap_engine::delivery::{
-    Contents, DirectoryShelf, KeyPair, Line, PublishErrorKind, Published, Release, Shelf,
+    Contents, DirectoryShelf, EXPIRY_DEFAULT, KeyPair, Line, PublishErrorKind, Published, Release,
+    Shelf,
 };
+use hotswap_system::clock::move_calendar;
 use hotswap_system::fault::{Fault, Manner, Times, watch};
 use hotswap_tests::isolated;
-use hotswap_trust::{PublicKeys, Signed, Timestamp, Trust, Verified};
+use hotswap_trust::{COUNTER_JUMP_MAX, Manifest, PublicKeys, Signed, Timestamp, Trust, Verified};
 
 /// A place of releases, and a file to be published.
 struct World {
@@ -44,7 +47,31 @@ impl World {
     }
 
     fn publish(&self, release: Release) -> Result<Published, PublishErrorKind> {
+        self.publish_from("here", release)
+    }
+
+    /// Publishes from this machine.
+    fn publish_from(&self, machine: &str, release: Release) -> Result<Published, PublishErrorKind> {
+        let release = release.remember_in(self.path("machines").join(machine));
         release.publish(&mut self.shelf()).map_err(|error| error.kind)
+    }
+
+    /// A manifest, where it lies.
+    fn manifest(&self, line: &str) -> PathBuf {
+        self.path("releases").join(line).join("hotswap.manifest")
+    }
+
+    /// What somebody has lie there who can write there is refused, also from a timer, and stays as it is.
+    fn refuses(&self, is_told: impl Fn(&PublishErrorKind) -> bool) -> String {
+        let before = fs::read(self.manifest("greet/stable")).ok();
+        let renewed = self.publish(Release::renew("greet").signed_by(key(self)));
+        let renewed = renewed.expect_err("it is not renewed");
+        assert!(is_told(&renewed), "{renewed}");
+        let followed = self.publish(Release::new("greet", self.contents()).signed_by(key(self)));
+        let followed = followed.expect_err("it is not followed");
+        assert!(is_told(&followed), "{followed}");
+        assert_eq!(fs::read(self.manifest("greet/stable")).ok(), before);
+        followed.to_string()
     }
 
     /// What a host finds that believes this.
@@ -158,6 +185,116 @@ fn what_lies_there_has_to_be_by_who_publishes() {
     let refused = world.publish(release().signed_by(key(&world)));
     assert!(matches!(refused, Err(PublishErrorKind::Previous(_))), "{refused:?}");
     assert_eq!(fs::read(&manifest).expect("it is there"), bytes, "it is as it was");
+}
+
+#[test]
+fn what_is_followed_is_of_the_same_module_and_channel() {
+    let world = World::new();
+    let release = |module| Release::new(module, world.contents()).signed_by(key(&world));
+    world.publish(release("greet")).expect("nothing is wrong");
+    world.publish(release("greet").channel("beta")).expect("nothing is wrong");
+    world.publish(release("admin")).expect("nothing is wrong");
+    let own = fs::read(world.manifest("greet/stable")).expect("it is there");
+    for (line, name) in [("greet/beta", "greet (beta)"), ("admin/stable", "admin (stable)")] {
+        // By the same key, and with a number that this line has, too.
+        fs::copy(world.manifest(line), world.manifest("greet/stable")).expect("writable");
+        let told = world.refuses(|error| matches!(error, PublishErrorKind::Foreign { .. }));
+        let said = format!("is a release of {name}, not of greet (stable): put back");
+        assert!(told.contains(&said), "{told}");
+        // Also where nothing is remembered.
+        let renewed = Release::renew("greet").signed_by(key(&world));
+        let refused = world.publish_from("elsewhere", renewed);
+        assert!(matches!(refused, Err(PublishErrorKind::Foreign { .. })), "{refused:?}");
+    }
+    fs::write(world.manifest("greet/stable"), own).expect("writable");
+    assert_eq!(world.publish(release("greet")).expect("it is put back").counter, 2);
+}
+
+#[test]
+fn what_is_older_than_what_was_published_from_here_is_not_followed() {
+    let world = World::new();
+    let release = || Release::new("greet", world.contents()).signed_by(key(&world));
+    let manifest = world.manifest("greet/stable");
+    let mut published = Vec::new();
+    for _ in 0..3 {
+        world.publish(release()).expect("nothing is wrong");
+        published.push(fs::read(&manifest).expect("it is there"));
+    }
+    let put = |bytes: &[u8]| fs::write(&manifest, bytes).expect("writable");
+    let is_behind =
+        |error: &PublishErrorKind| matches!(error, PublishErrorKind::Behind { published: 3, .. });
+    put(&published[1]);
+    let told = world.refuses(is_behind);
+    assert!(told.contains("what lies there is release 2: put back"), "{told}");
+    // Another release of that number, which follows the same one.
+    world.write("greet.rs", "pub fn greet() { }\n");
+    world.publish_from("elsewhere", release()).expect("nothing is remembered there");
+    let told = world.refuses(is_behind);
+    assert!(told.contains("what lies there is another release 3: "), "{told}");
+    fs::remove_file(&manifest).expect("it is there");
+    let told = world.refuses(is_behind);
+    assert!(told.contains("what lies there is none: "), "{told}");
+    put(&published[2]);
+    assert_eq!(world.publish(release()).expect("it is put back").counter, 4);
+    // What another machine published meanwhile is newer.
+    assert_eq!(world.publish_from("elsewhere", release()).expect("newer there, too").counter, 5);
+    assert_eq!(world.publish(release()).expect("newer here").counter, 6);
+    put(&published[1]);
+    let Err(PublishErrorKind::Behind { memory, .. }) = world.publish(release()) else {
+        panic!("it is older");
+    };
+    fs::remove_file(memory).expect("it is there");
+    assert_eq!(world.publish(release()).expect("it was told to").counter, 3);
+}
+
+#[test]
+fn the_same_place_is_remembered_by_whatever_path() {
+    let world = World::new();
+    let publish = |path: &str| {
+        let release = Release::new("greet", world.contents()).signed_by(key(&world));
+        let release = release.remember_in(world.path("machines"));
+        release.publish(&mut DirectoryShelf::new(world.path(path)))
+    };
+    publish("releases").expect("nothing is wrong");
+    fs::remove_file(world.manifest("greet/stable")).expect("it is there");
+    let refused = publish("./releases/").expect_err("it was there");
+    assert!(matches!(refused.kind, PublishErrorKind::Behind { .. }), "{refused}");
+    publish("others").expect("it is another place");
+}
+
+#[test]
+fn a_number_that_is_far_off_is_not_followed() {
+    let world = World::new();
+    let release = || Release::new("greet", world.contents()).signed_by(key(&world));
+    world.publish(release()).expect("nothing is wrong");
+    let mut far = Manifest::clone(&world.found(&trust(&world)));
+    far.counter += COUNTER_JUMP_MAX;
+    far.previous = None;
+    let signed = key(&world).sign(&far).expect("it may be signed");
+    fs::write(world.manifest("greet/stable"), signed.to_bytes()).expect("writable");
+    world.refuses(|error| matches!(error, PublishErrorKind::Far(_)));
+}
+
+#[test]
+fn what_expired_is_followed_and_not_renewed() {
+    // The calendar is one for the whole process.
+    isolated("what_expired_is_followed_and_not_renewed", || {
+        let calendar = move_calendar();
+        let world = World::new();
+        let minute = Duration::from_secs(60);
+        let release = || Release::new("greet", world.contents()).signed_by(key(&world));
+        world.publish(release().expires_in(minute)).expect("nothing is wrong");
+        let renewed = || world.publish(Release::renew("greet").signed_by(key(&world)));
+        assert_eq!(renewed().expect("it is good still").counter, 2);
+        calendar.ahead(EXPIRY_DEFAULT + minute);
+        let refused = renewed();
+        let Err(error @ PublishErrorKind::Expired { release: 2, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(error.to_string().contains("publish the files again"), "{error}");
+        assert_eq!(world.publish(release()).expect("a pause is no crime").counter, 3);
+        assert_eq!(renewed().expect("it is good").counter, 4);
+    });
 }
 
 #[test]
@@ -278,10 +415,19 @@ fn every_step_of_publishing_may_fail() {
 
 fn every_step_fails() {
     let world = World::new();
+    let unremembered = Cell::new(0);
     let release = || Release::new("greet", world.contents()).signed_by(key(&world));
-    let publish = || release().publish(&mut world.shelf()).is_ok();
+    let publish = || {
+        let published = world.publish(release());
+        published.is_ok_and(|published| {
+            unremembered.set(unremembered.get() + u32::from(published.unremembered.is_some()));
+            true
+        })
+    };
     let start = |world: &World| {
-        let _absent = fs::remove_dir_all(world.path("releases"));
+        for all in ["releases", "machines"] {
+            let _absent = fs::remove_dir_all(world.path(all));
+        }
         world.write("greet.rs", "pub fn greet() {}\n");
         assert!(publish());
         world.write("greet.rs", "pub fn greet() { }\n");
@@ -317,4 +463,9 @@ fn every_step_fails() {
         }
     }
     assert!(failed > 30, "{failed} of them failed");
+    assert!(
+        unremembered.get() > 3,
+        "{} were published, and it is not remembered",
+        unremembered.get()
+    );
 }

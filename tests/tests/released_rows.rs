@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use hotswap_engine::delivery::{
-    Contents, EXPIRY_DEFAULT, KeyPair, Published, Release, ReleasedModules, Releases, Trust,
+    Contents, EXPIRY_DEFAULT, KeyPair, PublishErrorKind, Published, Release, ReleasedModules,
+    Releases, Trust,
 };
 use hotswap_engine::sqlite::{
     CODE_BYTES_MAX, Code, DatabaseErrorKind, ModuleDatabase, Publication, REVISIONS_KEPT,
@@ -39,6 +40,7 @@ impl World {
         let [secret, public] = ["secret", "public"].map(|kind| name.clone() + kind);
         let (secret, public) = (self.database.inside(&secret), self.database.inside(&public));
         self.key.write(&secret, &public).expect("writable");
+        let release = release.remember_in(self.database.inside("published"));
         release.signed_by(KeyPair::read(&secret, None).expect("it was written"))
     }
 
@@ -195,6 +197,7 @@ fn d20_d1_a_forged_manifest_is_refused_byte_for_byte() {
         Release::new("greet", Contents::prebuilt(prebuilt::numbered(3), host()).expect("built"));
     let other = world.database.inside("other.db");
     let mut elsewhere = ModuleDatabase::create(&other).expect("ours");
+    let forged = forged.remember_in(world.database.inside("thief"));
     forged.signed_by(thief).publish(&mut elsewhere).expect("published");
     let (_, code) = elsewhere.code("greet", None).expect("there");
     world.database.overwrite("release", code.bytes());
@@ -389,6 +392,26 @@ fn what_is_not_signed_is_not_published_over_what_is() {
     database.publish(&other).expect("unsigned");
     library("other", 2).publish(database).expect("the first release");
     assert_eq!(database.revisions("other").expect("two").len(), 2);
+}
+
+#[test]
+fn what_another_module_has_or_had_before_is_not_followed_in_a_database() {
+    let mut world = World::new();
+    world.release(1);
+    let first = world.manifest();
+    world.release(2);
+    let mut elsewhere = ModuleDatabase::create(world.database.inside("other.db")).expect("ours");
+    world.signed(library("admin", 1)).publish(&mut elsewhere).expect("published");
+    let (_, code) = elsewhere.code("admin", None).expect("there");
+    world.database.overwrite("release", code.bytes());
+    let renewed = world.signed(Release::renew("greet"));
+    let error = renewed.publish(&mut world.database.database).expect_err("another module");
+    assert!(matches!(error.kind, PublishErrorKind::Foreign { .. }), "{error}");
+    world.database.overwrite("release", &first);
+    let renewed = world.signed(Release::renew("greet"));
+    let error = renewed.publish(&mut world.database.database).expect_err("an older one");
+    assert!(matches!(error.kind, PublishErrorKind::Behind { published: 2, .. }), "{error}");
+    assert_eq!(world.manifest(), first, "it is as it was");
 }
 
 #[test]

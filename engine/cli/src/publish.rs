@@ -119,6 +119,11 @@ fn release(
     release = keys.into_iter().fold(release, Release::signed_by);
     let done = release.publish(&mut *shelf).map_err(anyhow::Error::new)?;
     println!("{}", released(&name, &done));
+    if let Some(why) = &done.unremembered {
+        screen.print(&format!(
+            "it was published, and that is not remembered here ({why}): an older one that somebody puts there would not be told"
+        ));
+    }
     if !is_signed {
         screen.print(
             "nobody signs it: hosts take it only if they believe whoever can write there (--unsigned); sign with --sign KEY",

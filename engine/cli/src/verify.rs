@@ -58,7 +58,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     let now = Timestamp::now();
     if release.expires < now {
         return Err(anyhow!(
-            "{} expired at {}: no host takes it for the newest any more; `hotswap publish --renew` publishes it once more",
+            "{} expired at {}: no host takes it for the newest any more; publish its files again (`hotswap publish`)",
             release.described(),
             release.expires
         )

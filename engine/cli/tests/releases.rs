@@ -140,6 +140,24 @@ fn releases_follow_each_other_and_are_renewed() {
 }
 
 #[test]
+fn an_older_release_that_was_put_there_is_neither_renewed_nor_followed() {
+    let place = Place::new("releases-older");
+    place.new_key("default");
+    place.write_greeting("greet.rs", "hello");
+    let manifest = place.0.join("site/greet/stable/hotswap.manifest");
+    place.done(&signed(&[]));
+    let first = fs::read(&manifest).unwrap();
+    place.done(&signed(&["--renew"]));
+    fs::write(&manifest, &first).unwrap();
+    for more in [&["--renew"][..], &[]] {
+        let told = place.refused(&signed(more));
+        assert!(told.contains("release 2 was published last from here"), "{told}");
+        assert!(told.contains("home/state/hotswap/published/greet-"), "{told}");
+    }
+    assert_eq!(fs::read(&manifest).unwrap(), first);
+}
+
+#[test]
 fn where_it_goes_is_told_by_its_name() {
     let place = Place::new("releases-where");
     place.new_key("default");
@@ -251,9 +269,15 @@ fn what_expired_is_whole_and_no_news() {
     let (code, stdout, stderr) = finish(&mut place.hotswap(&verify));
     assert!(code == 1 && stdout.contains("\nok  greet.rs  "), "{stdout} {stderr}");
     assert!(
-        stderr.contains("expired at 1970-01-02T00:00:00Z") && stderr.contains("--renew"),
+        stderr.contains("expired at 1970-01-02T00:00:00Z") && stderr.contains("`hotswap publish`"),
         "{stderr}"
     );
-    place.done(&signed(&["--renew"]));
+    // It is another one than was published here; and on a machine that published nothing it is not renewed either.
+    let told = place.refused(&signed(&["--renew"]));
+    assert!(told.contains("another release 1"), "{told}");
+    fs::remove_dir_all(place.0.join("home/state/hotswap/published")).unwrap();
+    let told = place.refused(&signed(&["--renew"]));
+    assert!(told.contains("publish the files again"), "{told}");
+    place.done(&signed(&[]));
     place.done(&verify);
 }

@@ -20,7 +20,8 @@ use crate::delivery::{Contents, Line, OpenLine, PublishErrorKind, Shelf};
 /// there once. All of it is one transaction.
 impl Shelf for ModuleDatabase {
     fn name(&self) -> String {
-        self.path.display().to_string()
+        let absolute = std::path::absolute(&self.path);
+        absolute.as_ref().unwrap_or(&self.path).display().to_string()
     }
 
     fn open<'a>(&'a mut self, line: Line<'_>) -> Result<Box<dyn OpenLine + 'a>, PublishErrorKind> {

@@ -17,7 +17,7 @@ are taken, but target and .git. A release may depend by path on nothing outside 
 
 WHERE is a database if it is a file or its name ends in .db. Anything else is a directory of releases, made where there is none: put it on
 any web server, or serve it with `hotswap serve`. What goes into a directory, or is signed, is a release: it follows the one before, and
-expires; --renew publishes the same files once more. Hosts take it if they believe a key of --sign, and an unsigned one only where they are
+expires; --renew publishes the same files once more, before it does. Hosts take it if they believe a key of --sign, and an unsigned one only where they are
 told to. What goes into a database unsigned is a revision.
 
 Examples:
@@ -79,7 +79,7 @@ pub(crate) struct ReleaseArguments {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) floor: u64,
 
-    /// Publishes the files that lie there once more, with a later expiry; SOURCE only names them
+    /// Publishes the files that lie there once more, with a later expiry, unless they expired; SOURCE only names them
     #[arg(long, conflicts_with_all = ["prebuilt", "floor"])]
     pub(crate) renew: bool,
 }

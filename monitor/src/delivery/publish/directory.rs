@@ -26,10 +26,14 @@ pub struct DirectoryShelf {
 }
 
 impl DirectoryShelf {
-    /// Releases in this directory, which is made by the first that is published.
+    /// Releases in this directory, which is made by the first that is published. A relative path is taken from the working directory of
+    /// now.
     #[must_use]
     pub fn new(base: impl Into<PathBuf>) -> Self {
-        Self { base: base.into() }
+        let base = base.into();
+        let absolute = std::path::absolute(&base).unwrap_or(base);
+        // With a slash at its end or without, it is the same place.
+        Self { base: absolute.components().collect() }
     }
 }
 

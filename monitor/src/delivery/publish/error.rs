@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use hotswap_trust::{
-    FilePathError, KeysError, ListError, ManifestError, SignError, SignatureError,
+    FilePathError, KeysError, ListError, ManifestError, SignError, SignatureError, StateError,
+    Timestamp, TrustError,
 };
 
 /// Nothing was published: what lay there before is the newest release still.
@@ -96,6 +97,52 @@ pub enum PublishErrorKind {
         "what lies there was not made by who publishes now ({0}); publish to another place or channel, or remove that manifest to begin anew"
     )]
     Previous(Box<SignatureError>),
+    /// What lies there is of another module or channel: somebody put it there.
+    #[error(
+        "what lies there, {name}, is a release of {found}, not of {wanted}: put back what was published, or remove that manifest to begin anew"
+    )]
+    Foreign {
+        /// What lies there.
+        name: String,
+        /// Of what it is: a module and a channel.
+        found: String,
+        /// Of what this release is.
+        wanted: String,
+    },
+    /// What lies there is not what was published from this machine last, nor newer: somebody put an older release there, or removed it.
+    #[error(
+        "release {published} was published last from here, and what lies there is {found}: put back what was published; \
+         or, to go on from what lies there, which hosts that have a later one refuse, remove {}", memory.display()
+    )]
+    Behind {
+        /// The number that was published last.
+        published: u64,
+        /// What lies there.
+        found: String,
+        /// The file that remembers it.
+        memory: PathBuf,
+    },
+    /// The number of what lies there is too far above that of what was published from this machine last.
+    #[error("{0}")]
+    Far(Box<TrustError>),
+    /// What was published from this machine last cannot be read.
+    #[error("{0}")]
+    Memory(#[from] StateError),
+    /// It is not known where to remember what is published.
+    #[error(
+        "this user has no home directory to remember in what was published: name a directory with `remember_in`, or set HOME"
+    )]
+    NoHome,
+    /// What is to be renewed expired: it may be any release of earlier times.
+    #[error(
+        "release {release}, which lies there, expired at {expires}, and only what is good still is renewed: publish the files again"
+    )]
+    Expired {
+        /// Its number.
+        release: u64,
+        /// When it expired.
+        expires: Timestamp,
+    },
     /// What lies there is signed, and this would not be.
     #[error(
         "the release that lies there, {name}, is signed ({keys}); one without a signature would be refused by who goes by it"

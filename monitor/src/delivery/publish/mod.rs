@@ -9,6 +9,7 @@
 //! # std::fs::write(&greet, "pub fn greet() {}")?;
 //! # let key = KeyPair::generate(None)?;
 //! let release = Release::new("greet", Contents::file(&greet)?).signed_by(key);
+//! # let release = release.remember_in(directory.path().join("published"));
 //! let published = release.publish(&mut DirectoryShelf::new(&releases))?;
 //! assert_eq!(published.counter, 1);
 //! assert!(releases.join("greet/stable/hotswap.manifest").is_file());
@@ -19,6 +20,7 @@
 mod contents;
 mod directory;
 mod error;
+mod memory;
 mod release;
 mod shelf;
 

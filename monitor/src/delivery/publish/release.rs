@@ -1,5 +1,6 @@
 //! A release, from its files to its place.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hotswap_artifact::{ContentHash, Host, ModuleName};
@@ -8,6 +9,7 @@ use hotswap_trust::{
     Timestamp, Trust, Verified,
 };
 
+use super::memory::Memory;
 use super::{Contents, Line, OpenLine, PublishError, PublishErrorKind, Shelf};
 
 /// How long a release can be taken for the newest, unless it is said.
@@ -26,6 +28,7 @@ pub struct Release {
     floor: u64,
     expected: Option<u64>,
     keys: Vec<KeyPair>,
+    memory: Option<PathBuf>,
 }
 
 /// What was published.
@@ -46,6 +49,8 @@ pub struct Published {
     pub files: usize,
     /// How many bytes they have together.
     pub bytes: u64,
+    /// Why it will not be remembered that it was published from here, if it will not: an older one that is put there would be followed.
+    pub unremembered: Option<String>,
 }
 
 impl Release {
@@ -55,7 +60,7 @@ impl Release {
         Self::of(module.into(), Some(contents))
     }
 
-    /// The release that lies there once more, with a later expiry.
+    /// The release that lies there once more, with a later expiry. One that expired is not renewed.
     #[must_use]
     pub fn renew(module: impl Into<String>) -> Self {
         Self::of(module.into(), None)
@@ -63,8 +68,8 @@ impl Release {
 
     fn of(module: String, contents: Option<Contents>) -> Self {
         let (channel, expires_in) = (DEFAULT_CHANNEL.to_owned(), EXPIRY_DEFAULT);
-        let (floor, expected, keys) = (0, None, Vec::new());
-        Self { module, channel, contents, expires_in, floor, expected, keys }
+        let (floor, expected, keys, memory) = (0, None, Vec::new(), None);
+        Self { module, channel, contents, expires_in, floor, expected, keys, memory }
     }
 
     /// Publishes on this channel. Libraries for several targets or compilers need a channel each.
@@ -102,7 +107,17 @@ impl Release {
         self
     }
 
-    /// Puts it there, after the release that lies there, which has to be by one of the keys that sign. Blocks until it is on the disk.
+    /// Where it is remembered which release was published last, so that no older one is followed that somebody put there; if it is not
+    /// said, `hotswap/published` where this user keeps such things (`$XDG_STATE_HOME`, else `~/.local/state`). Of what nobody signs
+    /// nothing is remembered.
+    #[must_use]
+    pub fn remember_in(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.memory = Some(directory.into());
+        self
+    }
+
+    /// Puts it there, after the release that lies there, which has to be of this module and channel, by one of the keys that sign, and not
+    /// older than what was published last from this machine. Blocks until it is on the disk.
     ///
     /// # Errors
     ///
@@ -121,15 +136,24 @@ impl Release {
         }
         let mut manifest = self.draft();
         let place = shelf.name();
-        let mut line = shelf.open(Line::new(&self.module, &self.channel))?;
-        let previous = self.previous(&*line)?;
+        let name = Line::new(&self.module, &self.channel);
+        let mut line = shelf.open(name)?;
+        let trust = self.trust()?;
+        let previous = self.previous(&*line, &trust)?;
+        let memory = match &self.keys[..] {
+            [] => None,
+            _ => Some(Memory::open(self.memory.as_deref(), &place, name)?),
+        };
+        if let Some(memory) = &memory {
+            memory.check(previous.as_ref())?;
+        }
         let found = previous.as_ref().map_or(0, |previous| previous.counter);
         if let Some(expected) = self.expected.filter(|expected| *expected != found) {
             return Err(PublishErrorKind::Conflict { expected, found });
         }
         let contents = match (self.contents, &previous) {
             (Some(contents), _) => contents,
-            (None, Some(previous)) => of_before(previous, &mut manifest),
+            (None, Some(previous)) => of_before(previous, &mut manifest)?,
             (None, None) => return Err(PublishErrorKind::Nothing { place }),
         };
         manifest.floor = self.floor;
@@ -138,7 +162,13 @@ impl Release {
             manifest.expires = manifest.expires.max(previous.expires);
         }
         let signed = sign(&self.keys, &manifest)?;
+        let accepted = match &memory {
+            Some(memory) => Some(memory.accept(&trust.verify(signed.clone()).map_err(not_ours)?)?),
+            None => None,
+        };
         line.put(&contents, &signed)?;
+        // It is published: what is not remembered only goes unnoticed when it is taken away.
+        let unremembered = memory.zip(accepted).and_then(|(memory, done)| memory.remember(&done));
         Ok(Published {
             counter: manifest.counter,
             hash: signed.hash(),
@@ -147,6 +177,7 @@ impl Release {
             signers: signed.keys().collect(),
             files: manifest.files.len(),
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
+            unremembered,
         })
     }
 
@@ -162,22 +193,35 @@ impl Release {
         manifest
     }
 
-    /// The release that lies there, if it is by one of the keys that sign, or if nobody signs.
-    fn previous(&self, line: &dyn OpenLine) -> Result<Option<Verified>, PublishErrorKind> {
+    /// One of the keys that sign, or anybody if nobody signs.
+    fn trust(&self) -> Result<Trust, PublishErrorKind> {
+        if self.keys.is_empty() {
+            return Ok(Trust::anybody());
+        }
+        let believed: String = self.keys.iter().map(|key| key.public() + "\n").collect();
+        Ok(Trust::keys(PublicKeys::parse("the keys that sign", &believed)?))
+    }
+
+    /// The release that lies there, if it is by whom is trusted, and is what it would be followed as: a key may sign more than one module.
+    fn previous(
+        &self,
+        line: &dyn OpenLine,
+        trust: &Trust,
+    ) -> Result<Option<Verified>, PublishErrorKind> {
         let Some((name, bytes)) = line.current() else { return Ok(None) };
         let signed = Signed::read(name, bytes).map_err(not_ours)?;
-        let believed: String = self.keys.iter().map(|key| key.public() + "\n").collect();
-        let trust = if self.keys.is_empty() {
-            let keys: Vec<String> = signed.keys().map(|key| format!("key {key}")).collect();
-            if !keys.is_empty() {
-                let (name, keys) = (name.to_owned(), keys.join(", "));
-                return Err(PublishErrorKind::Unsigned { name, keys });
-            }
-            Trust::anybody()
-        } else {
-            Trust::keys(PublicKeys::parse("the keys that sign", &believed)?)
-        };
-        trust.verify(signed).map(Some).map_err(not_ours)
+        let keys: Vec<String> = signed.keys().map(|key| format!("key {key}")).collect();
+        if self.keys.is_empty() && !keys.is_empty() {
+            let (name, keys) = (name.to_owned(), keys.join(", "));
+            return Err(PublishErrorKind::Unsigned { name, keys });
+        }
+        let previous = trust.verify(signed).map_err(not_ours)?;
+        let found = format!("{} ({})", previous.module, previous.channel);
+        let wanted = format!("{} ({})", self.module, self.channel);
+        if found == wanted {
+            return Ok(Some(previous));
+        }
+        Err(PublishErrorKind::Foreign { name: name.to_owned(), found, wanted })
     }
 }
 
@@ -185,15 +229,19 @@ fn not_ours(error: SignatureError) -> PublishErrorKind {
     PublishErrorKind::Previous(Box::new(error))
 }
 
-/// Takes over what a release was.
-fn of_before(previous: &Verified, manifest: &mut Manifest) -> Contents {
+/// Takes over what a release was, if it is good still.
+fn of_before(previous: &Verified, manifest: &mut Manifest) -> Result<Contents, PublishErrorKind> {
+    let (release, expires) = (previous.counter, previous.expires);
+    if Timestamp::now() > expires {
+        return Err(PublishErrorKind::Expired { release, expires });
+    }
     let host = match (&previous.target, &previous.abi, &previous.toolchain) {
         (Some(target), Some(abi), Some(toolchain)) => Some(Host::new(target, abi, toolchain)),
         _ => None,
     };
     let contents = Contents::published(previous.kind, host, previous.files.clone());
     describe(manifest, &contents);
-    contents
+    Ok(contents)
 }
 
 fn describe(manifest: &mut Manifest, contents: &Contents) {

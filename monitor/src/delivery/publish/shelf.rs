@@ -26,7 +26,7 @@ impl<'a> Line<'a> {
 ///
 /// Methods block for as long as writing takes.
 pub trait Shelf {
-    /// The place, for messages.
+    /// The place, for messages and for what is remembered of it: the same whenever the same place is meant.
     fn name(&self) -> String;
 
     /// Opens a line. Until the value is dropped nobody else publishes in it.
