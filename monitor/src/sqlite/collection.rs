@@ -33,10 +33,10 @@ impl Collection for SqliteModules {
         if self.is_missing() {
             return Ok(Vec::new());
         }
-        let modules = ModuleDatabase::open(&self.0).and_then(|database| database.modules());
-        let modules = modules
+        let names = ModuleDatabase::open(&self.0).and_then(|database| database.names(None));
+        let names = names
             .map_err(|error| FetchError::unavailable("cannot list the modules").caused_by(error))?;
-        Ok(modules.iter().filter_map(|module| ModuleName::new(&module.name).ok()).collect())
+        Ok(names.iter().filter_map(|name| ModuleName::new(name).ok()).collect())
     }
 
     fn source(&self, name: &ModuleName) -> Result<Option<Source>, FetchError> {
