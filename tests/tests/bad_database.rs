@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use hotswap_engine::Engine;
 use hotswap_engine::sqlite::{
     ARCHIVE_FILES_MAX, CODE_BYTES_MAX, Code, CrateArchive, DatabaseErrorKind, ModuleDatabase,
-    Publication, SqliteSource,
+    Publication, SqliteModules, SqliteSource, TEXT_BYTES_MAX,
 };
+use hotswap_engine::{Collection as _, Engine};
 use hotswap_tests::database_world::{DatabaseWorld, engine_on, numbered};
 use hotswap_tests::isolated_under;
 use rusqlite::Connection;
@@ -197,6 +197,96 @@ fn lo_3_sqlite_what_is_no_module_is_refused() {
     engine.sync().expect("it is good");
     assert_eq!(version(&engine), 2);
     assert!(world.lines("fetch.refused").iter().all(|line| line.field("err") == "fetch"));
+}
+
+/// Whoever may write to a database has it answer for ever, where SQLite lets them.
+#[test]
+fn h2_a_view_in_the_place_of_a_table_is_refused_and_the_table_is_good_again() {
+    let mut world = DatabaseWorld::new();
+    world.publish(1);
+    let engine = world.engine().open().expect("published");
+    world.sql(
+        "PRAGMA legacy_alter_table = on; ALTER TABLE module RENAME TO kept;
+         CREATE VIEW module AS
+            WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n)
+            SELECT 'greet' AS name, max(n) AS revision FROM n",
+    );
+    // By the connection that is open, and by one that is opened.
+    for _ in 0..2 {
+        let error = engine.sync().expect_err("it would not end");
+        assert!(format!("{error:?}").contains("its module is a view, not the table"), "{error:?}");
+        assert_eq!(version(&engine), 1);
+    }
+    let error = ModuleDatabase::open(world.path()).expect_err("it would not end");
+    assert!(matches!(error.kind, DatabaseErrorKind::NoTable { .. }), "{error}");
+    world
+        .sql("DROP VIEW module; PRAGMA legacy_alter_table = on; ALTER TABLE kept RENAME TO module");
+    engine.sync().expect("it is as it was");
+    world.publish(2);
+    engine.sync().expect("it is as good as before");
+    assert_eq!(version(&engine), 2);
+    world.sql("ALTER TABLE file RENAME TO kept; CREATE VIRTUAL TABLE file USING fts5 (content)");
+    let error = ModuleDatabase::open(world.path()).expect_err("a program");
+    assert!(error.to_string().contains("its file is a virtual table"), "{error}");
+}
+
+#[test]
+fn h2_texts_without_end_are_not_read_and_concern_their_own_module_alone() {
+    let mut world = DatabaseWorld::new();
+    world.publish(1);
+    let other = Publication::new("other", numbered(1));
+    world.database.publish(&other).expect("published");
+    let engine = world.engine().open().expect("published");
+    for column in ["kind", "sha256", "published_by", "reason", "dependencies"] {
+        // 70 MB: more than SQLite is let hold at a time.
+        world.sql(&format!(
+            "UPDATE revision SET {column} = CAST(zeroblob(70000000) AS TEXT) WHERE module = 'other'"
+        ));
+        let next = 3 - version(&engine);
+        world.publish(next);
+        engine.sync().expect("it is another module's");
+        assert_eq!(version(&engine), next);
+        let error = world.database.revisions("other").expect_err("too long");
+        assert!(matches!(error.kind, DatabaseErrorKind::LongText { .. }), "{error}");
+        world.sql(
+            "DELETE FROM revision WHERE module = 'other'; DELETE FROM module WHERE name = 'other'",
+        );
+        world.database.publish(&other).expect("published");
+        // One more than is taken, of what runs here.
+        world.sql(&format!(
+            "UPDATE revision SET {column} = CAST(zeroblob({TEXT_BYTES_MAX} + 1) AS TEXT)
+             WHERE module = 'greet' AND revision = (SELECT revision FROM module WHERE name = 'greet')"
+        ));
+        survives(&mut world, &engine, &["may have 65536 bytes each"]);
+    }
+    // Just as much as is taken.
+    let long = "x".repeat(usize::try_from(TEXT_BYTES_MAX).expect("64 bits"));
+    let publication = Publication::new("other", numbered(1)).why(&long);
+    world.database.publish(&publication).expect("published");
+    assert_eq!(world.database.revisions("other").expect("readable")[0].why, long);
+    let publication = Publication::new("other", numbered(1)).why(long + "x");
+    let error = world.database.publish(&publication).expect_err("too long");
+    assert!(matches!(error.kind, DatabaseErrorKind::LongText { .. }), "{error}");
+}
+
+/// `length` counts a text to its first NUL.
+#[test]
+fn h2_what_is_too_large_is_seen_in_a_table_without_types_too() {
+    let mut world = DatabaseWorld::new();
+    world.publish(1);
+    let engine = world.engine().open().expect("published");
+    world.sql(&format!(
+        "CREATE TABLE loose AS SELECT * FROM revision; DROP TABLE revision;
+         ALTER TABLE loose RENAME TO revision;
+         UPDATE revision SET code = CAST(zeroblob({CODE_BYTES_MAX} + 1) AS TEXT), sha256 = 'another'"
+    ));
+    survives(&mut world, &engine, &["67108865 bytes, more than 67108864"]);
+    // Numbers that are none are nobody else's either.
+    world.sql("PRAGMA foreign_keys = off; CREATE TABLE names AS SELECT * FROM module; DROP TABLE module; ALTER TABLE names RENAME TO module");
+    world.sql("PRAGMA foreign_keys = off; INSERT INTO module VALUES ('other', 'many'), (CAST(zeroblob(70000000) AS TEXT), 1)");
+    engine.sync().expect("it is another module's");
+    let names = SqliteModules::new(world.path()).names().expect("readable");
+    assert_eq!(names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["greet", "other"]);
 }
 
 /// One entry of a tar archive, as no decent program writes it.

@@ -3,8 +3,10 @@
 mod diff;
 mod running;
 
+use std::fmt::Write as _;
 use std::io::stdout;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::anyhow;
 use hotswap_engine::sqlite::{Code, DatabaseError, Module, ModuleDatabase, Revision};
@@ -150,7 +152,16 @@ fn cells(revision: &Revision) -> [String; 6] {
 }
 
 fn time(revision: &Revision) -> String {
-    humantime::format_rfc3339_seconds(revision.published).to_string()
+    rfc3339(revision.published)
+}
+
+/// A time that anybody may have written; calendars of four digits end with the year 9999.
+fn rfc3339(time: SystemTime) -> String {
+    let mut text = String::new();
+    match write!(text, "{}", humantime::format_rfc3339_seconds(time)) {
+        Ok(()) => text,
+        Err(_) => "after 9999".to_owned(),
+    }
 }
 
 /// A text that others wrote, on one line and without a terminal's commands.
@@ -173,7 +184,18 @@ fn json(revision: &Revision) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
+
+    #[test]
+    fn l10_a_time_that_no_calendar_has_is_printed() {
+        let at = |milliseconds| rfc3339(UNIX_EPOCH + Duration::from_millis(milliseconds));
+        assert_eq!(at(253_402_300_799_000), "9999-12-31T23:59:59Z");
+        assert_eq!(at(253_402_300_800_000), "after 9999");
+        // The latest that a row can hold.
+        assert_eq!(at(i64::MAX.cast_unsigned()), "after 9999");
+    }
 
     #[test]
     fn what_others_wrote_commands_no_terminal() {

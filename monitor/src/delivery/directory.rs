@@ -8,6 +8,7 @@ use hotswap_artifact::{ContentHash, FetchError, ModuleName};
 use hotswap_system::directory::{Directory, EntryKind};
 use hotswap_system::fs::File;
 use hotswap_trust::{FileEntry, MANIFEST_NAME, SIGNED_BYTES_MAX};
+use rustix::io::Errno;
 
 use super::{Answer, Base, Place};
 
@@ -48,7 +49,11 @@ impl Base for ReleaseDirectory {
             let name = name.to_str().filter(|name| ModuleName::is_part(name));
             let name = name.filter(|_| kind == EntryKind::Directory);
             let Some(name) = name.and_then(|name| ModuleName::new(name).ok()) else { continue };
-            let found = absent(open(&self.0, &[name.as_str(), channel, MANIFEST_NAME]));
+            let found = match open(&self.0, &[name.as_str(), channel, MANIFEST_NAME]) {
+                // A file or a link where the channel or its manifest is to be: it is not released, and the others are.
+                Err(error) if is_in_the_way(&error) => continue,
+                found => absent(found),
+            };
             if found.map_err(|error| unread(&self.0.join(name.as_str()), error))?.is_some() {
                 names.push(name);
             }
@@ -113,6 +118,12 @@ fn open(base: &Path, [module, inside, file]: &[&str; 3]) -> io::Result<File> {
     directory.directory(inside.as_ref())?.file(file.as_ref())
 }
 
+/// Whether something else was found than what is wanted: a link, no directory, no file.
+fn is_in_the_way(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput)
+        || Errno::from_io_error(error) == Some(Errno::LOOP)
+}
+
 /// What is not there is none.
 fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
@@ -123,4 +134,42 @@ fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 fn unread(path: &Path, error: io::Error) -> FetchError {
     FetchError::unavailable(format!("cannot read {}", path.display())).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn l2_what_lies_in_the_way_of_one_module_hides_no_other() {
+        let place = tempfile::tempdir().unwrap();
+        let inside = |name: &str| place.path().join(name);
+        let names = || ReleaseDirectory::new(place.path()).names("stable").map(|names| names.len());
+        fs::create_dir_all(inside("good/stable")).unwrap();
+        fs::write(inside("good/stable").join(MANIFEST_NAME), "").unwrap();
+        for module in ["file", "link", "loop", "dangling", "inner"] {
+            fs::create_dir(inside(module)).unwrap();
+        }
+        fs::write(inside("file/stable"), "").unwrap();
+        symlink(inside("good/stable"), inside("link/stable")).unwrap();
+        symlink("stable", inside("loop/stable")).unwrap();
+        symlink("nowhere", inside("dangling/stable")).unwrap();
+        fs::create_dir_all(inside("inner/stable").join(MANIFEST_NAME)).unwrap();
+        assert_eq!(names().unwrap(), 1);
+        // Through a link nothing is released.
+        fs::remove_dir_all(inside("inner/stable").join(MANIFEST_NAME)).unwrap();
+        symlink(
+            inside("good/stable").join(MANIFEST_NAME),
+            inside("inner/stable").join(MANIFEST_NAME),
+        )
+        .unwrap();
+        assert_eq!(names().unwrap(), 1);
+        fs::remove_file(inside("file/stable")).unwrap();
+        fs::create_dir(inside("file/stable")).unwrap();
+        fs::write(inside("file/stable").join(MANIFEST_NAME), "").unwrap();
+        assert_eq!(names().unwrap(), 2);
+    }
 }

@@ -33,10 +33,10 @@ impl Collection for SqliteModules {
         if self.is_missing() {
             return Ok(Vec::new());
         }
-        let modules = ModuleDatabase::open(&self.0).and_then(|database| database.modules());
-        let modules = modules
+        let names = ModuleDatabase::open(&self.0).and_then(|database| database.names(None));
+        let names = names
             .map_err(|error| FetchError::unavailable("cannot list the modules").caused_by(error))?;
-        Ok(modules.iter().filter_map(|module| ModuleName::new(&module.name).ok()).collect())
+        Ok(names.iter().filter_map(|name| ModuleName::new(name).ok()).collect())
     }
 
     fn source(&self, name: &ModuleName) -> Result<Option<Source>, FetchError> {
@@ -54,7 +54,7 @@ impl Collection for SqliteModules {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Code, Publication};
+    use super::super::{Code, MODULES_MAX, Publication};
     use super::*;
 
     #[test]
@@ -74,5 +74,26 @@ mod tests {
         assert_eq!((modules.source(&nested).unwrap(), modules.place(&nested)), (None, None));
         std::fs::write(&path, "no database").unwrap();
         assert!(modules.names().is_err() && modules.source(&greet).is_err());
+    }
+    #[test]
+    fn h2_more_modules_than_are_looked_through_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("modules.db");
+        let modules = SqliteModules::new(&path);
+        let greet = ModuleName::new("greet").unwrap();
+        let mut database = ModuleDatabase::create(&path).unwrap();
+        database.publish(&Publication::new("greet", Code::Text(String::new()))).unwrap();
+        let others = format!(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {MODULES_MAX})
+             INSERT INTO module SELECT 'm' || n, 1 FROM n"
+        );
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch(&others).unwrap();
+        let error = modules.source(&greet).unwrap_err();
+        assert!(error.to_string().contains("more than 100000 modules"), "{error}");
+        assert!(modules.names().is_err());
+        other.execute_batch("DELETE FROM module WHERE name = 'm1'").unwrap();
+        assert_eq!(modules.names().unwrap().len(), MODULES_MAX);
+        assert!(modules.source(&greet).unwrap().is_some());
     }
 }

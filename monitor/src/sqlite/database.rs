@@ -10,8 +10,9 @@ use hotswap_system::fs;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, Transaction, params};
 
+use super::bounded::{Bounded, MODULES_MAX, TEXT_BYTES_MAX};
 use super::publication::RELEASE;
-use super::{Code, CrateArchive, DatabaseError, DatabaseErrorKind, ModuleName, schema};
+use super::{Code, CrateArchive, DatabaseError, DatabaseErrorKind, ModuleName, NAME_BYTES_MAX};
 use crate::scan::walk::is_absent;
 
 /// How long is waited for who has the database locked.
@@ -76,7 +77,7 @@ impl fmt::Display for Revision {
 #[derive(Debug)]
 pub struct ModuleDatabase {
     pub(super) path: PathBuf,
-    pub(super) connection: Connection,
+    pub(super) connection: Bounded,
 }
 
 impl ModuleDatabase {
@@ -134,11 +135,15 @@ impl ModuleDatabase {
     pub fn revisions(&self, name: &str) -> Result<Vec<Revision>, DatabaseError> {
         self.ask(|connection| {
             let name = ModuleName::new(name)?;
+            let columns = columns();
             let mut statement = connection.prepare(&format!(
-                "SELECT {COLUMNS} FROM revision WHERE module = ?1 ORDER BY revision DESC"
+                "SELECT {columns} FROM revision WHERE module = ?1 ORDER BY revision DESC"
             ))?;
-            let rows = statement.query_map([name.as_str()], revision)?;
-            let revisions: Vec<Revision> = rows.collect::<Result<_, _>>()?;
+            let mut rows = statement.query([name.as_str()])?;
+            let mut revisions = Vec::new();
+            while let Some(row) = rows.next()? {
+                revisions.push(revision(row, &name)?);
+            }
             if revisions.is_empty() {
                 return Err(DatabaseErrorKind::NoModule { name: name.to_string() });
             }
@@ -159,11 +164,33 @@ impl ModuleDatabase {
         self.ask(|connection| stored(connection, &ModuleName::new(name)?, revision)?.verify())
     }
 
+    /// The names of all modules, or of those that a revision of this kind runs of.
+    pub(super) fn names(&self, kind: Option<&str>) -> Result<Vec<String>, DatabaseError> {
+        self.ask(|connection| {
+            let mut statement = connection.prepare(&format!(
+                "SELECT name FROM module
+                 WHERE octet_length(name) <= {NAME_BYTES_MAX} AND (?1 IS NULL OR EXISTS
+                    (SELECT 1 FROM revision WHERE revision.module = module.name
+                        AND revision.revision = module.revision AND revision.kind = ?1))
+                 ORDER BY name"
+            ))?;
+            let mut rows = statement.query([kind])?;
+            let mut names = Vec::new();
+            while let Some(row) = rows.next()? {
+                if names.len() == MODULES_MAX {
+                    return Err(DatabaseErrorKind::TooMany { modules_max: MODULES_MAX });
+                }
+                names.push(text(row, 0)?);
+            }
+            Ok(names)
+        })
+    }
+
     fn ask<T>(
         &self,
         question: impl FnOnce(&Connection) -> Result<T, DatabaseErrorKind>,
     ) -> Result<T, DatabaseError> {
-        question(&self.connection).map_err(|kind| DatabaseError::new(&self.path, kind))
+        question(self.connection.ask()).map_err(|kind| DatabaseError::new(&self.path, kind))
     }
 }
 
@@ -176,32 +203,8 @@ pub(super) fn identity(path: &Path) -> Result<(u64, u64), DatabaseErrorKind> {
     }
 }
 
-fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseErrorKind> {
-    open_for(path, flags, BUSY_MAX)
-}
-
-/// Opens a database; who has it locked is waited for, for this long.
-pub(super) fn open_for(
-    path: &Path,
-    flags: OpenFlags,
-    busy_max: Duration,
-) -> Result<Connection, DatabaseErrorKind> {
-    let is_new = match identity(path) {
-        Err(DatabaseErrorKind::Missing) if flags.contains(OpenFlags::SQLITE_OPEN_CREATE) => true,
-        found => found.map(|_| false)?,
-    };
-    // No name with a meaning of its own, and each connection is used by one thread at a time.
-    let mut connection =
-        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(busy_max)?;
-    // A publication that was told is not lost to a power failure, and a constraint is one.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    schema::migrate(&mut connection)?;
-    if is_new {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-    }
-    Ok(connection)
+fn open(path: &Path, flags: OpenFlags) -> Result<Bounded, DatabaseErrorKind> {
+    Bounded::open(path, flags, BUSY_MAX)
 }
 
 /// A number as SQLite has it.
@@ -214,12 +217,35 @@ pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-const COLUMNS: &str =
-    "revision, kind, length(code), sha256, published_ms, published_by, reason, dependencies";
+/// The texts of a revision, of any length.
+const TEXTS: [&str; 5] = ["kind", "sha256", "published_by", "reason", "dependencies"];
 
-fn revision(row: &Row<'_>) -> rusqlite::Result<Revision> {
+/// Whether a text of a revision is longer than is taken. SQLite knows the lengths without reading what is so long.
+pub(super) fn is_long_text() -> String {
+    TEXTS.map(|text| format!("octet_length({text}) > {TEXT_BYTES_MAX}")).join(" OR ")
+}
+
+/// A text, unless it is longer than is taken.
+pub(super) fn short(text: &str) -> String {
+    format!("iif(octet_length({text}) <= {TEXT_BYTES_MAX}, {text}, NULL)")
+}
+
+/// What `revision` reads.
+fn columns() -> String {
+    let [kind, sha256, by, why, dependencies] = TEXTS.map(short);
+    let is_long = is_long_text();
+    format!(
+        "revision, {kind}, octet_length(code), {sha256}, published_ms, {by}, {why}, {dependencies}, ifnull({is_long}, 0)"
+    )
+}
+
+fn revision(row: &Row<'_>, name: &ModuleName) -> Result<Revision, DatabaseErrorKind> {
+    let number = unsigned(row.get(0)?);
+    if row.get(8)? {
+        return Err(DatabaseErrorKind::LongText { name: name.to_string(), revision: number });
+    }
     Ok(Revision {
-        number: unsigned(row.get(0)?),
+        number,
         kind: text(row, 1)?,
         bytes: unsigned(row.get(2)?),
         sha256: text(row, 3)?,
@@ -255,11 +281,17 @@ pub(super) fn revision_of(
         return Err(DatabaseErrorKind::NoModule { name: name.to_string() });
     };
     let wanted = number.map_or(current, self::number);
-    let query = format!("SELECT {COLUMNS} FROM revision WHERE module = ?1 AND revision = ?2");
-    let found =
-        connection.query_row(&query, params![name.as_str(), wanted], revision).optional()?;
-    let revision = u64::try_from(wanted).unwrap_or(0);
-    found.ok_or_else(|| DatabaseErrorKind::NoRevision { name: name.to_string(), revision })
+    let columns = columns();
+    let query = format!("SELECT {columns} FROM revision WHERE module = ?1 AND revision = ?2");
+    let mut statement = connection.prepare(&query)?;
+    let mut rows = statement.query(params![name.as_str(), wanted])?;
+    match rows.next()? {
+        Some(row) => revision(row, name),
+        None => {
+            let revision = unsigned(wanted);
+            Err(DatabaseErrorKind::NoRevision { name: name.to_string(), revision })
+        }
+    }
 }
 
 /// A revision and the bytes that are stored as its code, by default the one that runs.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use hotswap_artifact::FetchError;
 use rusqlite::ErrorCode;
 
+use super::bounded::{QUESTION_MAX, TEXT_BYTES_MAX};
 use super::{ArchiveError, NameError};
 
 /// Something was not done with a database; what it held before, it holds.
@@ -94,6 +95,31 @@ pub enum DatabaseErrorKind {
         /// What it is: `crate` or `library`.
         kind: &'static str,
     },
+    /// Somebody put something else where a table was.
+    #[error("its {name} is a {found}, not the table that this program made")]
+    NoTable {
+        /// The table.
+        name: String,
+        /// What there is: `view`.
+        found: String,
+    },
+    /// It holds more modules than are looked through.
+    #[error("it has more than {modules_max} modules")]
+    TooMany {
+        /// The most that are taken.
+        modules_max: usize,
+    },
+    /// A text of a revision is too long.
+    #[error(
+        "revision {revision} of {name}: who published it, why, what it depends on, its kind and its SHA-256 may have \
+         {TEXT_BYTES_MAX} bytes each, and one has more"
+    )]
+    LongText {
+        /// The module.
+        name: String,
+        /// The revision.
+        revision: u64,
+    },
     /// The code is too long.
     #[error("the code of {name} has {bytes} bytes, more than {bytes_max}")]
     TooLarge {
@@ -164,14 +190,19 @@ impl DatabaseErrorKind {
     /// Whether it is the database that cannot be used; else it is what was published.
     pub(super) fn is_about_the_database(&self) -> bool {
         match self {
-            Self::Missing | Self::Io(_) | Self::Sqlite(_) | Self::Foreign | Self::Newer { .. } => {
-                true
-            }
+            Self::Missing
+            | Self::Io(_)
+            | Self::Sqlite(_)
+            | Self::Foreign
+            | Self::Newer { .. }
+            | Self::NoTable { .. }
+            | Self::TooMany { .. } => true,
             Self::Name(_)
             | Self::NoModule { .. }
             | Self::NoRevision { .. }
             | Self::Conflict { .. }
             | Self::Dependencies { .. }
+            | Self::LongText { .. }
             | Self::TooLarge { .. }
             | Self::Damaged { .. }
             | Self::NoFile { .. }
@@ -227,6 +258,13 @@ impl fmt::Display for SqliteFailure {
             Some(ErrorCode::DatabaseCorrupt) => write!(f, "it is damaged ({})", self.0),
             Some(ErrorCode::DiskFull) => write!(f, "there is no room on its disk ({})", self.0),
             Some(ErrorCode::ReadOnly) => write!(f, "it may not be written ({})", self.0),
+            Some(ErrorCode::OperationInterrupted) => {
+                let seconds = QUESTION_MAX.as_secs();
+                write!(f, "it takes longer than {seconds} s to answer ({})", self.0)
+            }
+            Some(ErrorCode::TooBig) => {
+                write!(f, "it holds something that is too large ({})", self.0)
+            }
             _ => write!(f, "{}", self.0),
         }
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use hotswap_artifact::{Fingerprint, FingerprintHasher};
 use rusqlite::Connection;
 
-use super::database::{text, unsigned};
-use super::{DatabaseErrorKind, ModuleName, Revision};
+use super::bounded::MODULES_MAX;
+use super::database::{is_long_text, short, text, unsigned};
+use super::{DatabaseErrorKind, ModuleName, NAME_BYTES_MAX, Revision};
 
 /// What a database says of the current revision of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(super) enum Listed {
     Revision(Fingerprint),
     /// The module names this one, and it is not there.
     Missing(u64),
+    /// This one, and a text of it is longer than is taken.
+    LongText(u64),
 }
 
 impl Listed {
@@ -25,6 +28,9 @@ impl Listed {
             Self::Missing(revision) => {
                 Err(DatabaseErrorKind::NoRevision { name: name.to_string(), revision })
             }
+            Self::LongText(revision) => {
+                Err(DatabaseErrorKind::LongText { name: name.to_string(), revision })
+            }
         }
     }
 }
@@ -33,28 +39,34 @@ impl Listed {
 pub(super) fn listing(
     connection: &Connection,
 ) -> Result<BTreeMap<String, Listed>, DatabaseErrorKind> {
-    let mut statement = connection.prepare(
-        "SELECT module.name, module.revision, revision.revision, kind, sha256, dependencies
+    let [kind, sha256, dependencies] = ["kind", "sha256", "dependencies"].map(short);
+    let is_long = is_long_text();
+    // What one module is told has no bearing on the others, whatever it is.
+    let mut statement = connection.prepare(&format!(
+        "SELECT module.name, module.revision, revision.revision IS NOT NULL, {kind}, {sha256}, {dependencies}, ifnull({is_long}, 0)
          FROM module LEFT JOIN revision
-            ON revision.module = module.name AND revision.revision = module.revision",
-    )?;
-    let rows = statement.query_map([], |row| {
+            ON revision.module = module.name AND revision.revision = module.revision
+         WHERE octet_length(module.name) <= {NAME_BYTES_MAX} AND typeof(module.revision) = 'integer'",
+    ))?;
+    let mut rows = statement.query([])?;
+    let mut listing = BTreeMap::new();
+    while let Some(row) = rows.next()? {
         let number = unsigned(row.get(1)?);
-        let listed = match row.get::<_, Option<i64>>(2)? {
-            Some(_) => {
-                let dependencies = text(row, 5)?;
-                Listed::Revision(fingerprint(
-                    number,
-                    &text(row, 3)?,
-                    &text(row, 4)?,
-                    dependencies.lines(),
-                ))
-            }
-            None => Listed::Missing(number),
+        let listed = if !row.get(2)? {
+            Listed::Missing(number)
+        } else if row.get(6)? {
+            Listed::LongText(number)
+        } else {
+            let dependencies = text(row, 5)?;
+            let (kind, sha256) = (text(row, 3)?, text(row, 4)?);
+            Listed::Revision(fingerprint(number, &kind, &sha256, dependencies.lines()))
         };
-        Ok((text(row, 0)?, listed))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+        if listing.len() == MODULES_MAX {
+            return Err(DatabaseErrorKind::TooMany { modules_max: MODULES_MAX });
+        }
+        listing.insert(text(row, 0)?, listed);
+    }
+    Ok(listing)
 }
 
 impl Revision {

@@ -40,9 +40,13 @@
 //! - The database lies on a local file system: write-ahead logs need shared memory. *Source*: sqlite.org/wal.html.
 //! - Code of more than [`CODE_BYTES_MAX`] bytes, and a crate of more than [`ARCHIVE_FILES_MAX`] files, is refused, both by who
 //!   publishes and by who fetches.
+//! - Whoever may write to a database cannot hold up or fill up a host by it: a question that takes longer than [`QUESTION_MAX`] is
+//!   broken off, a text of more than [`TEXT_BYTES_MAX`] bytes is not read and concerns its own module alone, a database of more than
+//!   [`MODULES_MAX`] modules is refused, and so is one whose tables were replaced by views.
 //! - A crate is taken as it lies there: path dependencies outside of it, and what it inherits from a workspace, are not part of it.
 
 mod archive;
+mod bounded;
 mod collection;
 mod database;
 mod error;
@@ -58,6 +62,7 @@ mod shelf;
 mod source;
 
 pub use archive::{ARCHIVE_FILES_MAX, ArchiveError, CrateArchive};
+pub use bounded::{MODULES_MAX, QUESTION_MAX, TEXT_BYTES_MAX};
 pub use collection::SqliteModules;
 pub use database::{BUSY_MAX, CODE_BYTES_MAX, Module, ModuleDatabase, Revision};
 pub use error::{DatabaseError, DatabaseErrorKind, SqliteFailure};

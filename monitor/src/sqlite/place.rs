@@ -11,6 +11,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::database::{stored, unsigned};
 use super::listing::Listed;
+use super::publication::RELEASE;
 use super::row::Row;
 use super::{CODE_BYTES_MAX, Code, DatabaseErrorKind, ModuleDatabase, ModuleName, SqliteModules};
 use crate::delivery::{Answer, Base, Place};
@@ -44,11 +45,11 @@ impl Base for SqliteReleases {
         if SqliteModules::new(&self.0).is_missing() {
             return Ok(Vec::new());
         }
-        let modules = ModuleDatabase::open(&self.0).and_then(|database| database.modules());
-        let mut modules = modules
+        let names =
+            ModuleDatabase::open(&self.0).and_then(|database| database.names(Some(RELEASE)));
+        let names = names
             .map_err(|error| FetchError::unavailable("cannot list the modules").caused_by(error))?;
-        modules.retain(|module| module.current.kind == super::publication::RELEASE);
-        Ok(modules.iter().filter_map(|module| Name::new(&module.name).ok()).collect())
+        Ok(names.iter().filter_map(|name| Name::new(name).ok()).collect())
     }
 }
 
@@ -135,7 +136,7 @@ pub(super) fn content(
     sha256: &str,
 ) -> Result<Option<Vec<u8>>, DatabaseErrorKind> {
     let row = params![module.as_str(), sha256];
-    let query = "SELECT length(CAST(content AS BLOB)) FROM file WHERE module = ?1 AND sha256 = ?2";
+    let query = "SELECT octet_length(content) FROM file WHERE module = ?1 AND sha256 = ?2";
     let length = transaction.query_row(query, row, |row| row.get(0)).optional()?;
     let Some(bytes) = length.map(unsigned) else { return Ok(None) };
     if bytes > CODE_BYTES_MAX {

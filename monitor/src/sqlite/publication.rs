@@ -6,6 +6,7 @@ use hotswap_artifact::ContentHash;
 use hotswap_system::clock;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
+use super::bounded::TEXT_BYTES_MAX;
 use super::database::{CODE_BYTES_MAX, number, revision_of};
 use super::{CrateArchive, DatabaseError, DatabaseErrorKind, ModuleDatabase, ModuleName, Revision};
 
@@ -124,7 +125,7 @@ impl ModuleDatabase {
     /// [`Conflict`](DatabaseErrorKind::Conflict) when somebody else was quicker; a name, a length or dependencies that are not
     /// taken; what SQLite says. The database is what it was.
     pub fn publish(&mut self, publication: &Publication) -> Result<Revision, DatabaseError> {
-        publish(&mut self.connection, publication)
+        publish(self.connection.ask_mut(), publication)
             .map_err(|kind| DatabaseError::new(&self.path, kind))
     }
 
@@ -205,7 +206,13 @@ pub(super) fn add(
 ) -> Result<Revision, DatabaseErrorKind> {
     let since = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let published_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    let new = current(transaction, name)? + 1;
+    let new = current(transaction, name)?.saturating_add(1);
+    if [added.by, added.why, added.dependencies]
+        .iter()
+        .any(|text| text.len() as u64 > TEXT_BYTES_MAX)
+    {
+        return Err(DatabaseErrorKind::LongText { name: name.to_string(), revision: new });
+    }
     transaction.execute(
         "INSERT INTO module (name, revision) VALUES (?1, ?2)
          ON CONFLICT (name) DO UPDATE SET revision = excluded.revision",

@@ -1,8 +1,9 @@
 //! The tables, and the way from any older version of them to this one.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::DatabaseErrorKind;
+use super::database::text;
 
 /// What says that a database is one of modules: "hsdb".
 const APPLICATION_ID: i64 = 0x6873_6462;
@@ -65,11 +66,33 @@ pub(super) fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
+/// Whether all of this program's names are tables, which end: a view need not, and a virtual table is a program.
+pub(super) fn must_be_tables(connection: &Connection) -> Result<(), DatabaseErrorKind> {
+    let found = connection
+        .query_row(
+            "SELECT lower(name), type FROM sqlite_schema
+             WHERE lower(name) IN ('module', 'revision', 'file', 'release_file')
+                AND NOT (type = 'table' AND rootpage > 0)",
+            [],
+            |row| Ok((text(row, 0)?, text(row, 1)?)),
+        )
+        .optional()?;
+    match found {
+        None => Ok(()),
+        Some((name, kind)) => {
+            let found = if kind == "table" { "virtual table".to_owned() } else { kind };
+            Err(DatabaseErrorKind::NoTable { name, found })
+        }
+    }
+}
+
+/// Whether the tables are what this program knows.
+pub(super) fn is_newest(connection: &Connection) -> Result<bool, DatabaseErrorKind> {
+    Ok(version(connection)? == newest())
+}
+
 /// Makes the tables what this program knows: all of it or nothing.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), DatabaseErrorKind> {
-    if version(connection)? == newest() {
-        return Ok(());
-    }
     // Another process may be at the same: who comes second finds it done.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&transaction)?;
@@ -88,9 +111,10 @@ fn version(connection: &Connection) -> Result<i64, DatabaseErrorKind> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
     if application != APPLICATION_ID {
-        let tables: i64 =
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if application != 0 || version != 0 || tables != 0 {
+        let is_used: bool =
+            connection
+                .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
+        if application != 0 || version != 0 || is_used {
             return Err(DatabaseErrorKind::Foreign);
         }
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
-use super::database::{BUSY_MAX, identity, open_for};
+use super::bounded::Bounded;
+use super::database::{BUSY_MAX, identity};
 use super::listing::{Listed, listing};
-use super::{DatabaseErrorKind, ModuleName};
+use super::{DatabaseErrorKind, ModuleName, schema};
 
 /// The databases that are watched, by their absolute paths.
 static WATCHED: Mutex<BTreeMap<PathBuf, Weak<SharedDatabase>>> = Mutex::new(BTreeMap::new());
@@ -32,7 +33,7 @@ struct State {
 /// A connection, and what it said.
 #[derive(Debug)]
 struct Open {
-    connection: Connection,
+    connection: Bounded,
     /// Device and inode of the file.
     identity: (u64, u64),
     /// All that run; `None` before the first answer.
@@ -60,10 +61,14 @@ impl SharedDatabase {
     pub(super) fn listed(&self, module: &ModuleName) -> Result<Option<Listed>, DatabaseErrorKind> {
         self.ask_open(|open| {
             let query = |row: &rusqlite::Row<'_>| row.get(0);
-            let data_version = open.connection.pragma_query_value(None, "data_version", query)?;
+            let connection = open.connection.ask();
+            let data_version = connection.pragma_query_value(None, "data_version", query)?;
             let listed = match open.listed.take() {
                 Some((known, listed)) if known == data_version => listed,
-                _ => listing(&open.connection)?,
+                _ => {
+                    schema::must_be_tables(connection)?;
+                    listing(connection)?
+                }
             };
             // The version is of before the answer: what was written since is asked about again.
             let (_, listed) = open.listed.insert((data_version, listed));
@@ -76,7 +81,7 @@ impl SharedDatabase {
         &self,
         question: impl FnOnce(&Connection) -> Result<T, DatabaseErrorKind>,
     ) -> Result<T, DatabaseErrorKind> {
-        self.ask_open(|open| question(&open.connection))
+        self.ask_open(|open| question(open.connection.ask()))
     }
 
     /// Asks the database; after a failure it is opened anew the next time.
@@ -92,7 +97,8 @@ impl SharedDatabase {
             }
             _ if state.is_locked => {
                 let open = state.open.as_ref();
-                let patient = open.map_or(Ok(()), |open| open.connection.busy_timeout(BUSY_MAX));
+                let patient =
+                    open.map_or(Ok(()), |open| open.connection.ask().busy_timeout(BUSY_MAX));
                 // Cannot fail, and one that did not wait would be opened anew.
                 state.is_locked = patient.is_err();
             }
@@ -109,7 +115,7 @@ impl SharedDatabase {
             _ => {
                 let patience = if state.is_locked { Duration::ZERO } else { BUSY_MAX };
                 let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-                let connection = open_for(&self.path, flags, patience)?;
+                let connection = Bounded::open(&self.path, flags, patience)?;
                 Ok(Open { connection, identity, listed: None })
             }
         }
@@ -173,6 +179,7 @@ mod tests {
         place
             .database
             .connection
+            .ask()
             .execute_batch(
                 "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 999)
                  INSERT INTO module SELECT 'm' || n, 1 FROM n;
@@ -225,16 +232,16 @@ mod tests {
         let mut place = Place::new();
         place.publish("one", "// 1");
         // In this mode a reader needs the lock that a writer keeps others from.
-        place.database.connection.pragma_update(None, "journal_mode", "DELETE").unwrap();
+        place.database.connection.ask().pragma_update(None, "journal_mode", "DELETE").unwrap();
         let source = place.source("one");
-        place.database.connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        place.database.connection.ask().execute_batch("BEGIN EXCLUSIVE").unwrap();
         assert!(source.fingerprint().is_err());
         assert!(source.database().state.lock().is_locked);
         for _ in 0..MODULES {
             let error = source.fingerprint().unwrap_err().to_string();
             assert!(error.contains("locked by another process"), "{error}");
         }
-        place.database.connection.execute_batch("COMMIT").unwrap();
+        place.database.connection.ask().execute_batch("COMMIT").unwrap();
         assert!(source.fingerprint().unwrap().is_some());
         let state = source.database().state.lock();
         let busy: i64 = state
@@ -242,6 +249,7 @@ mod tests {
             .as_ref()
             .unwrap()
             .connection
+            .ask()
             .pragma_query_value(None, "busy_timeout", |row| row.get(0))
             .unwrap();
         assert_eq!(Duration::from_millis(u64::try_from(busy).unwrap()), BUSY_MAX);

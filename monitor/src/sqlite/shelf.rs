@@ -7,6 +7,7 @@ use hotswap_artifact::ContentHash;
 use hotswap_trust::{Signed, Trust};
 use rusqlite::{Transaction, TransactionBehavior, params};
 
+use super::bounded::QuestionTime;
 use super::database::{number, revision_of, stored_in};
 use super::place::content;
 use super::publication::{Addition, RELEASE, add};
@@ -26,7 +27,9 @@ impl Shelf for ModuleDatabase {
 
     fn open<'a>(&'a mut self, line: Line<'_>) -> Result<Box<dyn OpenLine + 'a>, PublishErrorKind> {
         let Self { path, connection } = self;
+        let time = connection.time();
         let transaction = connection
+            .ask_mut()
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| failed(path, error.into()))?;
         let place = path.as_path();
@@ -40,7 +43,7 @@ impl Shelf for ModuleDatabase {
                     return Err(DatabaseErrorKind::Channel { name, found, wanted });
                 }
                 let name = format!("{}#{module}", place.display());
-                Ok(Opened { transaction: Some(transaction), place, module, name, current })
+                Ok(Opened { transaction: Some(transaction), time, place, module, name, current })
             });
         Ok(Box::new(opened.map_err(|kind| failed(place, kind))?))
     }
@@ -49,6 +52,7 @@ impl Shelf for ModuleDatabase {
 struct Opened<'a> {
     /// `None` when it is published.
     transaction: Option<Transaction<'a>>,
+    time: QuestionTime,
     place: &'a Path,
     module: ModuleName,
     name: String,
@@ -95,6 +99,8 @@ impl OpenLine for Opened<'_> {
             let added = transaction.execute("INSERT INTO release_file VALUES (?1, ?2, ?3)", row);
             added.map_err(|error| failed(error.into()))?;
         }
+        // How long it took to read the files is no matter of the database's.
+        self.time.start();
         // Of releases that are not kept any more.
         transaction
             .execute(
