@@ -10,7 +10,7 @@ use hotswap_system::fs::{self, File};
 /// 256: more engines of one module in one place are a loop that forgot to drop them.
 const CLAIMED_MAX: u32 = 256;
 
-/// A directory, locked as long as this lives. The next user, in another process too, takes it over with what lies in it.
+/// A directory that only this user may look into, locked as long as this lives. The next to claim it, in another process too, takes it over with what lies in it.
 #[derive(Debug)]
 pub(crate) struct Claimed {
     pub(crate) directory: PathBuf,
@@ -20,10 +20,11 @@ pub(crate) struct Claimed {
 impl Claimed {
     /// Takes the first below this directory that nobody has.
     pub(crate) fn first(all: &Path) -> Result<Self, ClaimError> {
+        let failed = |path: &Path, error| ClaimError { path: path.to_owned(), error };
+        fs::create_dir_all(all).map_err(|error| failed(all, error))?;
         for number in 0..CLAIMED_MAX {
             let directory = all.join(number.to_string());
-            let failed = |path: &Path, error| ClaimError { path: path.to_owned(), error };
-            fs::create_dir_all(&directory).map_err(|error| failed(&directory, error))?;
+            fs::create_private_dir_all(&directory).map_err(|error| failed(&directory, error))?;
             let path = directory.join("lock");
             let lock = File::create(&path).map_err(|error| failed(&path, error))?;
             if lock.try_lock().is_ok() {

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use hotswap_engine::Source;
+use hotswap_engine::{ContentHash, Source};
+use hotswap_tests::fake_compiler::{FakeCompiler, text_of};
 use hotswap_tests::isolated_under;
 use hotswap_tests::prebuilt::numbered;
-use hotswap_tests::release_world::{Carrier, Release, ReleaseWorld};
+use hotswap_tests::release_world::{Carrier, MANIFEST, Release, ReleaseWorld};
 use hotswap_tests::siege::{Siege, chain, version};
-use hotswap_trust::MANIFEST_NAME;
+use hotswap_trust::{KeyPair, MANIFEST_NAME, PublicKeys, Trust};
 
 /// Releases 1 and 2 are kept, and 2 was the last that ran. Nothing runs.
 fn kept_two(carrier: Carrier) -> ReleaseWorld {
@@ -163,6 +164,129 @@ fn d24_what_is_remembered_is_damaged_and_that_is_said() {
         world.publish(3);
         assert_eq!(version(&world.engine().open().expect("as for the first time")), 3);
     }
+}
+
+/// What served is a way around the cache, unless it is another's: a key that was stolen, another release that was pinned, another channel.
+#[test]
+fn d5_what_served_because_another_was_believed_is_not_gone_back_to() {
+    const BETA: &str = "greet/beta/hotswap.manifest";
+    let other = KeyPair::generate(None).expect("random bytes");
+    for what in ["key", "pin", "channel", "both keys"] {
+        let mut world = ReleaseWorld::new(Carrier::Http);
+        let release = match what {
+            "channel" => world.next_with(1, |made| made.channel = "beta".to_owned()),
+            _ => world.next(1),
+        };
+        world.publish_release(&release);
+        world.write(BETA, &release.signed);
+        let keys = world.key.public_keys();
+        let (before, after) = match what {
+            "pin" => {
+                let other = ContentHash::of(b"another release");
+                (Trust::pinned(release.verified.hash()), Trust::pinned(other))
+            }
+            "channel" => (Trust::keys(keys.clone()).channel("beta"), Trust::keys(keys)),
+            "both keys" => {
+                let both = format!("{}\n{}", world.key.public(), other.public());
+                let both = PublicKeys::parse("the host", &both).expect("two keys");
+                let needed = both.clone().requiring(2).expect("there are two");
+                (Trust::keys(both), Trust::keys(needed))
+            }
+            _ => (Trust::keys(keys), Trust::keys(other.public_keys())),
+        };
+        let [before, after] = [before, after].map(|trust| world.source_of(world.trust_of(trust)));
+        let open = |world: &ReleaseWorld, source: &Source| world.engine_of(source.clone()).open();
+        drop(open(&world, &before).unwrap_or_else(|error| panic!("{what}: {}", chain(&error))));
+        world.server.go_down();
+        world.forget("cache");
+        let again = open(&world, &before);
+        let again = again.unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
+        assert_eq!(version(&again), 1, "{what}: who believes the same goes back to it");
+        drop(again);
+        open(&world, &after).expect_err(what);
+        if what == "key" {
+            // Neither does a rollback.
+            world.server.behave();
+            let next = world.next(2);
+            let signed = other.sign(&next.verified).expect("a good manifest").to_bytes();
+            world.put(&Release { signed, ..next });
+            let engine = open(&world, &after).unwrap_or_else(|error| panic!("{}", chain(&error)));
+            assert_eq!(version(&engine), 2);
+            engine.rollback().expect_err("there is nothing to go back to");
+        }
+    }
+}
+
+/// Where the floor cannot be read it may be anywhere.
+#[test]
+fn d23_where_what_is_remembered_is_damaged_nothing_is_gone_back_to() {
+    let world = Siege::begin(Carrier::Http).end();
+    world.server.go_down();
+    world.forget("cache");
+    assert_eq!(version(&world.engine().open().expect("it served")), 1);
+    world.kept("state").iter().for_each(|path| damage(path));
+    let error = world.engine().open().expect_err("nobody knows the floor");
+    assert!(chain(&error).contains("state"), "{}", chain(&error));
+    world.forget("state");
+    world.server.behave();
+    assert_eq!(version(&world.engine().open().expect("as for the first time")), 1);
+}
+
+/// A server that lies while a process begins whose cache is damaged, and has the same release again afterwards.
+#[test]
+fn d24_a_release_is_taken_again_when_who_lied_about_it_is_repaired() {
+    let mut siege = Siege::begin(Carrier::Http);
+    let release = siege.world.publish(2);
+    siege.engine.sync().expect("it is good");
+    let world = siege.end();
+    let is_library = |path: &&PathBuf| path.extension().is_some_and(|end| end == "so");
+    kept_files(&world).iter().filter(is_library).for_each(|path| damage(path));
+    world.write(MANIFEST, b"no manifest");
+    // What served last is the way out.
+    let engine = world.engine().open().unwrap_or_else(|error| panic!("{}", chain(&error)));
+    assert_eq!(version(&engine), 2);
+    engine.sync().expect_err("nothing is to be had");
+    world.put(&release);
+    engine.sync().unwrap_or_else(|error| panic!("{}", chain(&error)));
+    assert_eq!(version(&engine), 2);
+}
+
+/// Source that was signed lies in a file of this user's when it is built: an edit of that is nobody's release.
+#[test]
+fn se_3_fetched_source_that_is_edited_is_not_built_and_put_right() {
+    let mut world = ReleaseWorld::new(Carrier::Directory);
+    world.publish_text(&text_of(1));
+    let target = world.inside("target");
+    let compiler = FakeCompiler::new(&target.join("sources"), &target.join("compiled"));
+    let builds = compiler.builds();
+    let engine = world.engine().backend(compiler).open();
+    let engine = engine.unwrap_or_else(|error| panic!("{}", chain(&error)));
+    assert_eq!(version(&engine), 1);
+    let find = || {
+        let mut found = world.kept("target/sources");
+        found.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
+        found.remove(0)
+    };
+    for text in [text_of(2), "no Rust".to_owned()] {
+        fs::write(find(), text).expect("ours");
+        let error = engine.sync().expect_err("nobody released this");
+        assert!(chain(&error).contains("edited after it was checked"), "{}", chain(&error));
+        engine.sync().unwrap_or_else(|error| panic!("{}", chain(&error)));
+        assert_eq!(fs::read_to_string(find()).expect("ours"), text_of(1));
+        assert_eq!((version(&engine), engine.versions().len()), (1, 1));
+        assert_eq!(builds.load(Ordering::Relaxed), 1);
+    }
+    // Nobody else may even look.
+    let slot = find().parent().and_then(Path::parent).expect("of the slot").to_owned();
+    let mode = |path: &Path| fs::metadata(path).expect("ours").permissions().mode() & 0o777;
+    assert_eq!(mode(&slot), 0o700);
+    fs::set_permissions(&slot, fs::Permissions::from_mode(0o777)).expect("ours");
+    world.publish_text(&text_of(2));
+    let error = engine.sync().expect_err("anybody may write there");
+    assert!(chain(&error).contains("mode 777"), "{}", chain(&error));
+    fs::set_permissions(&slot, fs::Permissions::from_mode(0o700)).expect("ours");
+    engine.sync().unwrap_or_else(|error| panic!("{}", chain(&error)));
+    assert_eq!(version(&engine), 2);
 }
 
 /// Somebody who replaces a file again and again, by turns good and bad, until it is dropped.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotswap_artifact::{
     Assurance, Attachment, Fetch, FetchError, FetchErrorKind, Fetched, Fingerprint, Host,
@@ -45,7 +46,10 @@ pub struct Releases {
     monitors: Mutex<Vec<Attachment>>,
     /// The floor that was read last.
     floor: Mutex<Option<u64>>,
+    /// Held while something is fetched, which may take long.
     looks: Mutex<Looks>,
+    /// How many monitors began. Beside the looks: one that begins waits for none.
+    begun: AtomicU64,
 }
 
 /// What looks found.
@@ -54,8 +58,8 @@ struct Looks {
     mirrors: Mirrors,
     /// What is handed out next.
     offer: Option<Offer>,
-    /// Whether anything was, since a monitor began.
-    has_handed_out: bool,
+    /// How many monitors had begun when something was handed out last.
+    handed_out: Option<u64>,
 }
 
 impl Releases {
@@ -83,8 +87,9 @@ impl Releases {
                 looks: Mutex::new(Looks {
                     mirrors: Mirrors::new(places.iter().cloned()),
                     offer: None,
-                    has_handed_out: false,
+                    handed_out: None,
                 }),
+                begun: AtomicU64::new(0),
                 places,
             }),
             Err(kind) => Err(ReleasesError { module, kind }),
@@ -185,6 +190,11 @@ impl Releases {
 
     fn host(&self) -> Option<Host> {
         self.monitors.lock().iter().rev().find_map(|monitor| monitor.host.clone())
+    }
+
+    /// How many monitors began. Relaxed: nothing else is told by it.
+    fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Whether nobody waits any more for what is fetched.
@@ -314,7 +324,8 @@ impl Releases {
             let offer = match found.take() {
                 Some(offer) => offer,
                 None => self
-                    .look(looks)?
+                    .look(looks)
+                    .map_err(of_a_place)?
                     .ok_or_else(|| FetchError::unavailable(format!("{} is gone", self.name())))?,
             };
             let (store, _) = self.remembered()?;
@@ -385,9 +396,9 @@ impl Fetch for Releases {
         self.places.first().map_or(&self.module, |place| place.name())
     }
 
-    /// Of what served when anybody was believed nothing is gone back to by who believes keys.
+    /// What served because somebody else was believed, or of another channel, is nothing to go back to.
     fn lasting_name(&self) -> Cow<'_, str> {
-        format!("{} {}", self.name(), self.trust.level().name()).into()
+        format!("{} {}", self.name(), self.trust.lasting_name()).into()
     }
 
     /// While nothing was handed out, what is kept answers for places that are down, lie, or have nothing that is current.
@@ -395,7 +406,7 @@ impl Fetch for Releases {
         let mut looks = self.looks.lock();
         let looks = &mut *looks;
         looks.offer = match self.look(looks) {
-            Err(error) if !looks.has_handed_out => {
+            Err(error) if looks.handed_out != Some(self.begun()) => {
                 let kept = self.kept(&error).unwrap_or_default();
                 Some(kept.into_iter().next().ok_or(error)?)
             }
@@ -415,15 +426,17 @@ impl Fetch for Releases {
     fn fetch(&self, directory: &Path) -> Result<Fetched, FetchError> {
         let mut looks = self.looks.lock();
         let looks = &mut *looks;
+        // Before: of a monitor that begins meanwhile nothing is handed out by this.
+        let begun = self.begun();
         let why = looks.offer.as_ref().and_then(Offer::why_kept).cloned();
         let offer = match self.hand_out(looks, directory) {
-            Err(error) if !looks.has_handed_out => {
+            Err(error) if looks.handed_out != Some(begun) => {
                 let why = why.map_or_else(|| error.clone(), |why| and(&why, &error));
                 self.hand_out_kept(looks, directory, why)?
             }
             handed_out => handed_out?,
         };
-        looks.has_handed_out = true;
+        looks.handed_out = Some(begun);
         let Offer { release, .. } = &offer;
         let code = super::hand_over::code(release, &self.module, directory);
         let mut fetched = Fetched::new(release.fingerprint(), code);
@@ -439,7 +452,7 @@ impl Fetch for Releases {
         monitors.retain(|monitor| !monitor.is_over());
         monitors.push(monitor.clone());
         drop(monitors);
-        self.looks.lock().has_handed_out = false;
+        self.begun.fetch_add(1, Ordering::Relaxed);
         for place in &self.places {
             place.attach(monitor);
         }
@@ -452,10 +465,11 @@ impl Fetch for Releases {
         }
     }
 
+    /// Where what is remembered cannot be read the floor may be anywhere: nothing with a number is gone back to.
     fn floor(&self) -> u64 {
         let known = *self.floor.lock();
-        let known = known.or_else(|| Some(self.remembered().ok()?.1.floor()));
-        known.unwrap_or(0).max(self.trust.lowest())
+        let read = || self.remembered().map_or(u64::MAX, |(_, state)| state.floor());
+        known.unwrap_or_else(read).max(self.trust.lowest())
     }
 
     fn assurance(&self) -> Option<Assurance> {
@@ -471,11 +485,16 @@ impl From<Releases> for Source {
     }
 }
 
-/// A failure, and another that came of it.
+/// A failure, and another that came of it. The release that was asked for is no reason.
 fn and(first: &FetchError, second: &FetchError) -> FetchError {
-    let mut both = FetchError::unavailable(format!("{}; {}", told(first), told(second)));
-    both.kind = first.kind;
-    both
+    FetchError::unavailable(format!("{}; {}", told(first), told(second)))
+}
+
+/// A refusal of what a place says while something is fetched is none of the release that was asked for: that may be right at the next
+/// attempt.
+fn of_a_place(mut error: FetchError) -> FetchError {
+    error.kind = FetchErrorKind::Unavailable;
+    error
 }
 
 /// What is remembered cannot be read or written, and nothing is taken without it.

@@ -34,6 +34,11 @@ const OUTPUT_BYTES: usize = 8 * 1024;
 /// How long a name may take to be resolved, and a connection to be made: neither can be interrupted.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
+/// How long the bytes of one answer may take, whatever the rate says.
+///
+/// An hour: at the lowest rate a hundred megabytes take more than a day, and nothing newer is looked for meanwhile.
+const ANSWER_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// For how long a connection is kept that nobody uses: longer than most periods.
 const IDLE_MAX: Duration = Duration::from_secs(90);
 
@@ -52,7 +57,8 @@ pub(super) struct Patience {
 impl Patience {
     /// How long an answer with so many bytes may take altogether.
     fn with(self, bytes: u64) -> Duration {
-        self.deadline.saturating_add(Duration::from_secs(bytes / self.bytes_per_second.max(1)))
+        let time = Duration::from_secs(bytes / self.bytes_per_second.max(1));
+        self.deadline.saturating_add(time.min(ANSWER_MAX))
     }
 }
 
@@ -251,4 +257,18 @@ fn authorities(path: &std::path::Path) -> Result<RootCerts, FetchError> {
         )));
     }
     Ok(certificates.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_takes_longer_than_an_hour_and_the_deadline_however_long_it_is() {
+        let patience = Patience { deadline: Duration::from_secs(30), bytes_per_second: 1024 };
+        assert_eq!(patience.with(10 * 1024), Duration::from_secs(40));
+        for bytes in [100 << 20, u64::MAX] {
+            assert_eq!(patience.with(bytes), Duration::from_secs(3_630));
+        }
+    }
 }

@@ -141,7 +141,7 @@ macro_rules! server_settings {
             }
 
             /// How many bytes have to come in a second, on the average, after five seconds; 1,024 by default. A file may take as long as that
-            /// says, and the [deadline](Self::deadline).
+            /// says, an hour at most, and the [deadline](Self::deadline).
             #[must_use]
             pub fn rate_min(mut self, bytes_per_second: u64) -> Self {
                 self.servers.rate_min(bytes_per_second);

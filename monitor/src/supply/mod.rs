@@ -5,6 +5,7 @@
 
 mod floor;
 mod slot;
+mod tree;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ pub(crate) struct Supply {
     release: Option<u64>,
     /// What its library has to be, where that was signed.
     content: Option<ContentHash>,
+    /// What its source was, all that lay there, where others are believed in it and its builds are confined: they write nothing there.
+    delivered: Option<Fingerprint>,
 }
 
 struct Member {
@@ -135,6 +138,7 @@ impl Supply {
             passed: None,
             release: None,
             content: None,
+            delivered: None,
         })
     }
 
@@ -270,7 +274,7 @@ impl Supply {
                     fetched: None,
                 };
                 self.current = Some(choice);
-                (self.release, self.content) = (None, None);
+                (self.release, self.content, self.delivered) = (None, None, None);
                 return Ok(delivery);
             }
             MemberCode::Fetched(fetch) => Arc::clone(fetch),
@@ -282,23 +286,24 @@ impl Supply {
         };
         let fetched = slot.and_then(|slot| slot.fetch(&*fetch));
         let fetched = fetched.and_then(|fetched| above_floor(fetched, fetch.floor()));
-        match fetched {
-            Ok(Fetched {
-                fingerprint,
-                code,
-                dependencies,
-                note,
-                release,
-                is_foreign,
-                content,
-                ..
-            }) => {
-                (self.release, self.content) = (release, content);
+        let mut settings = self.settings.clone();
+        settings.target_dir = Some(self.target_dir.clone());
+        let delivered = fetched.and_then(|fetched| {
+            // Before what it depends on is added: those are paths of its author's.
+            let settings = settings.of_source(&fetched.code, fetched.is_foreign);
+            let is_kept = fetch.assurance().is_some() && settings.confinement.is_some();
+            let content = match &member.slot {
+                Some(slot) if is_kept => Some(slot.content()?),
+                _ => None,
+            };
+            Ok((fetched, settings, content))
+        });
+        match delivered {
+            Ok((fetched, mut settings, delivered)) => {
+                let Fetched { fingerprint, code, dependencies, note, release, content, .. } =
+                    fetched;
+                (self.release, self.content, self.delivered) = (release, content, delivered);
                 self.current = Some(Choice { fingerprint: Some(fingerprint), ..choice });
-                let mut settings = self.settings.clone();
-                settings.target_dir = Some(self.target_dir.clone());
-                // Before what it depends on is added: those are paths of its author's.
-                settings = settings.of_source(&code, is_foreign);
                 settings.file_dependencies.extend(dependencies);
                 let fetched = Some(DeliveryNote { fingerprint, text: note, release });
                 Ok(Delivery { source: code, settings, fetched })
@@ -323,6 +328,18 @@ impl Supply {
             "its library was replaced after it was checked: its SHA-256 is {found} instead of {expected}"
         );
         Some(self.error(&self.name(choice), io::Error::other(text)))
+    }
+
+    /// Why the source that lies there is not what was delivered, if it is not: somebody edited it since it was checked.
+    pub(crate) fn edited(&self) -> Option<ScanError> {
+        let (delivered, choice) = (self.delivered?, self.current?);
+        let slot = self.members[choice.member].slot.as_ref()?;
+        let error = match slot.content() {
+            Ok(content) if content == delivered => return None,
+            Ok(_) => io::Error::other("what was fetched was edited after it was checked"),
+            Err(error) => io::Error::other(error),
+        };
+        Some(self.error(&self.name(choice), error))
     }
 
     /// Forgets what was delivered: it is done anew.

@@ -1,11 +1,13 @@
 //! Where what is fetched lies: a directory of one monitor, at a path that stays the same.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hotswap_artifact::{Fetch, FetchError, Fetched, Fingerprint, FingerprintHasher, Source};
+use hotswap_system::directory::{NotPrivate, make_private};
 use hotswap_system::fs;
 
+use super::tree::tree;
 use crate::claimed::{ClaimError, Claimed};
 use crate::scan::walk::is_absent;
 
@@ -34,14 +36,29 @@ impl Slot {
         Ok(Self { place })
     }
 
-    /// Has the code fetched, and puts it in the place of what was there.
+    /// Has the code fetched, and puts it in the place of what was there. What is believed by what somebody else says of it lies where
+    /// no other user may write: it was checked before it lay there.
     pub(super) fn fetch(&self, fetch: &dyn Fetch) -> Result<Fetched, FetchError> {
+        if fetch.assurance().is_some() {
+            make_private(&self.place.directory)
+                .map_err(|error| open_to_others(&self.place.directory, error))?;
+        }
         let incoming = self.place.directory.join("incoming");
         remove(&incoming)?;
         fs::create_dir_all(&incoming).map_err(|error| failed("create", &incoming, error))?;
         let mut fetched = fetch.fetch(&incoming)?;
         fetched.code = self.install(&incoming, &fetched.code)?;
         Ok(fetched)
+    }
+
+    /// What lies there, to find later that somebody edited it.
+    pub(super) fn content(&self) -> Result<Fingerprint, FetchError> {
+        let place = self.code();
+        tree(&place).map_err(|error| failed("read", &place, error))
+    }
+
+    fn code(&self) -> PathBuf {
+        self.place.directory.join("code")
     }
 
     /// Moves what was fetched to where it is scanned. A file takes the place of the one before it in one step; the directory
@@ -57,7 +74,7 @@ impl Slot {
                 path.display()
             )));
         };
-        let place = self.place.directory.join("code");
+        let place = self.code();
         fs::create_dir_all(&place).map_err(|error| failed("create", &place, error))?;
         let installed = place.join(name);
         let source = match code {
@@ -99,6 +116,17 @@ fn remove(directory: &Path) -> Result<(), FetchError> {
     match fs::remove_dir_all(directory) {
         Err(error) if !is_absent(&error) => Err(failed("remove", directory, error)),
         _ => Ok(()),
+    }
+}
+
+fn open_to_others(directory: &Path, error: NotPrivate) -> FetchError {
+    match error {
+        NotPrivate::Io { doing, error } => failed(doing, directory, error),
+        NotPrivate::Open { owner, mode } => FetchError::unavailable(format!(
+            "{} is where other users may write (owner {owner}, mode {mode:o}), and no place for code that was checked: remove it, or \
+             give it to yourself, with mode 700",
+            directory.display()
+        )),
     }
 }
 

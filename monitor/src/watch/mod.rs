@@ -408,6 +408,10 @@ impl Watch {
         self.renew_backend();
         let fingerprint = scan.fingerprint;
         self.memory.decided = Some(fingerprint);
+        // Before anything is built, or found that was built of the same.
+        if let Some(error) = self.supply.as_ref().and_then(Supply::edited) {
+            return Ok(self.fetch_anew(error));
+        }
         if let Some(same) = self.memory.handed_over.clone()
             && same.fingerprint == fingerprint
             && let Some(error) = self.replaced(&same)

@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
-use hotswap_artifact::{Fetch as _, FetchErrorKind};
+use hotswap_artifact::{Attachment, Bell, Fetch as _, FetchError, FetchErrorKind};
+use hotswap_monitor::delivery::{Answer, Place, Releases};
 use hotswap_system::fault::{Fault, Manner, Times, watch};
-use hotswap_trust::MANIFEST_NAME;
+use hotswap_trust::{FileEntry, MANIFEST_NAME};
+use parking_lot::Mutex;
 
-use crate::world::{Client, Mood, Shelf, World};
+use crate::world::{Client, Mood, Shelf, World, host};
 
 #[test]
 fn who_begins_runs_what_is_kept_while_places_are_down_or_lie_and_says_so() {
@@ -247,4 +251,71 @@ fn what_another_process_accepted_meanwhile_is_not_gone_back_behind() {
     assert_eq!((fetched.release, fetched.fingerprint), (Some(2), two.fingerprint()));
     assert!(!fetched.note.contains("from the cache"), "{}", fetched.note);
     assert!(!fetched.code.location().join("src").exists());
+}
+
+/// A place that lies while a process begins is no reason to refuse, for good, the release that was kept and is damaged.
+#[test]
+fn d24_what_a_place_says_while_something_is_fetched_is_not_held_against_the_release() {
+    let (world, shelf) = (World::new(), Shelf::new("a"));
+    let one = world.release("one", None, |_| {});
+    shelf.put(&one);
+    world.client(&[&shelf]).text();
+    fs::write(world.kept()[0].join("src/lib.rs"), "onE").unwrap();
+    shelf.content.lock().manifest = Some(b"no manifest".to_vec());
+    let client = world.client(&[&shelf]);
+    // What is kept is looked for by its manifest, which is whole.
+    assert_eq!(client.releases.fingerprint().unwrap(), Some(one.fingerprint()));
+    for _ in 0..2 {
+        let error = client.fetch().unwrap_err();
+        assert_eq!(error.kind, FetchErrorKind::Unavailable, "{error}");
+    }
+    shelf.put(&one);
+    assert_eq!(client.text(), "one");
+}
+
+/// A place that answers when it is told to.
+#[derive(Debug)]
+struct Slow {
+    asked: mpsc::Sender<()>,
+    go: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Place for Slow {
+    fn kind(&self) -> &'static str {
+        "slow"
+    }
+
+    fn name(&self) -> &str {
+        "slow#greet"
+    }
+
+    fn manifest(&self) -> Result<Answer, FetchError> {
+        self.asked.send(()).unwrap();
+        let told = self.go.lock().recv_timeout(Duration::from_secs(20));
+        told.map_err(|_| FetchError::unavailable("nobody could tell it to go on"))?;
+        Ok(Answer::Absent)
+    }
+
+    fn file(
+        &self,
+        _: &FileEntry,
+        _: &mut dyn FnMut(&[u8]) -> Result<(), FetchError>,
+    ) -> Result<(), FetchError> {
+        Err(FetchError::unavailable("it has none"))
+    }
+}
+
+#[test]
+fn a_monitor_that_begins_does_not_wait_for_the_look_of_another() {
+    let world = World::new();
+    let ((asked, is_asked), (go, told)) = (mpsc::channel(), mpsc::channel());
+    let place: Arc<dyn Place> = Arc::new(Slow { asked, go: Mutex::new(told) });
+    let releases = Releases::new("greet", [place], world.trust()).unwrap();
+    std::thread::scope(|scope| {
+        let look = scope.spawn(|| releases.fingerprint());
+        is_asked.recv().unwrap();
+        releases.attach(&Attachment::new(Bell::new(|| true), Some(host()), || false));
+        go.send(()).unwrap();
+        assert_eq!(look.join().unwrap().unwrap(), None);
+    });
 }

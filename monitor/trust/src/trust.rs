@@ -165,6 +165,23 @@ impl Trust {
         }
     }
 
+    /// Names what is taken and by whom it is believed, the same in each process: what ran because of one trust is no part of the history
+    /// of another.
+    #[must_use]
+    pub fn lasting_name(&self) -> String {
+        let anchor = match &self.anchor {
+            Anchor::Anybody => String::new(),
+            Anchor::Pinned(hash) => hash.to_string(),
+            Anchor::Keys(keys) => {
+                let mut ids: Vec<_> = keys.ids().collect();
+                ids.sort_unstable();
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                format!("{} of {}", keys.threshold(), ids.join(" "))
+            }
+        };
+        format!("{} {} {anchor}", self.level().name(), self.channel)
+    }
+
     /// Reads a manifest if it is to be believed.
     ///
     /// # Errors
