@@ -6,6 +6,8 @@
 ///
 /// * **A module is native code of yours.** A segmentation fault, a stack overflow, an `abort` or an endless
 ///   loop in it is one in your process.
+/// * **Code of others** is native code in your process once it is loaded: a signature says who wrote it, a
+///   [sandbox](crate::Sandbox) confines its build alone.
 /// * **Linux with glibc** on x86-64 and aarch64 is what is supported; x86-64 is what the tests run on. The machine code for
 ///   aarch64 is written and untested.
 /// * **One compiler.** Host and module must be built by the very same rustc: Rust has no stable layout. Anything else is

@@ -25,7 +25,7 @@
 //!   cargo's outputs for a target triple or in a build directory of their own: nothing
 //!   is recorded, and every edit goes through cargo.
 //! - **A process that leaves the build's process group** (a daemon that a build
-//!   script starts) is not ended with it.
+//!   script starts) is not ended with it. In a [`Sandbox`] none can.
 //! - **A host that is killed** takes its build along by way of `/bin/sh`; where there
 //!   is none the build goes on, and so it does while a process that the host forked
 //!   without executing anything lives.
@@ -65,6 +65,8 @@
 //! - A build is bounded in time, in output and, when asked for, in memory, each with
 //!   its own reason. No process of it is left after its end, after a panic, or when
 //!   the host is killed.
+//! - What a source calls foreign ([`Fetched::is_foreign`]) is built in a [`Sandbox`]: without
+//!   network, in an empty directory, with limits; what the kernel lacks is told, or refused.
 //! - No method of [`Monitor`] blocks. Dropping it ends the looks, and a build with
 //!   all its processes.
 //!
@@ -93,6 +95,7 @@
 //!   are lost, the next poll finds what was created, renamed or removed, and the tenth
 //!   what was written in place.
 //! - `delivery` (off): [`delivery`], releases that others wrote and signed.
+//! - `publish` (off): releases are made, signed and put where hosts look for them.
 //! - `http` (off): [`http`], such releases on web servers. A client is compiled in, with TLS, which takes a C compiler.
 //! - `sqlite` (off): [`sqlite`], modules in a database. SQLite is compiled in, which takes a C compiler and some
 //!   ten seconds, once.

@@ -1,5 +1,5 @@
-//! Signed releases of a module, on a web server or in a directory, with everything around them: the key, the server, and what a host
-//! remembers and keeps.
+//! Signed releases of a module, on a web server, in a directory or in a database, with everything around them: the key, the server, and
+//! what a host remembers and keeps.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

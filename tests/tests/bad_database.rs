@@ -201,7 +201,7 @@ fn lo_3_sqlite_what_is_no_module_is_refused() {
 
 /// Whoever may write to a database has it answer for ever, where SQLite lets them.
 #[test]
-fn h2_a_view_in_the_place_of_a_table_is_refused_and_the_table_is_good_again() {
+fn d20_a_view_in_the_place_of_a_table_is_refused_and_the_table_is_good_again() {
     let mut world = DatabaseWorld::new();
     world.publish(1);
     let engine = world.engine().open().expect("published");
@@ -231,7 +231,7 @@ fn h2_a_view_in_the_place_of_a_table_is_refused_and_the_table_is_good_again() {
 }
 
 #[test]
-fn h2_texts_without_end_are_not_read_and_concern_their_own_module_alone() {
+fn d20_texts_without_end_are_not_read_and_concern_their_own_module_alone() {
     let mut world = DatabaseWorld::new();
     world.publish(1);
     let other = Publication::new("other", numbered(1));
@@ -271,7 +271,7 @@ fn h2_texts_without_end_are_not_read_and_concern_their_own_module_alone() {
 
 /// `length` counts a text to its first NUL.
 #[test]
-fn h2_what_is_too_large_is_seen_in_a_table_without_types_too() {
+fn d20_what_is_too_large_is_seen_in_a_table_without_types_too() {
     let mut world = DatabaseWorld::new();
     world.publish(1);
     let engine = world.engine().open().expect("published");

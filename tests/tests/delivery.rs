@@ -56,7 +56,7 @@ const MADE: &[&str] = &["#greet", "KEY", "not of these bytes"];
 const OTHER: &[&str] = &["KEY", "was asked for"];
 const FAR: &[&str] = &["KEY", "more than"];
 
-/// SE-1, SE-2 and SE-5: all of them, each on an engine of its own, over plain HTTP and in a directory.
+/// SE-1, SE-2 and SE-5: all of them, each on an engine of its own, over plain HTTP, in a directory and in a database.
 #[test]
 fn se_1_what_is_not_what_was_signed_for_this_host_displaces_nothing() {
     for carrier in Carrier::ALL {

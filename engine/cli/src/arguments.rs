@@ -278,7 +278,7 @@ Example:
 Exit codes: 0 it can run, 1 it does not build or is refused, 2 usage. No log is written.";
 
 #[derive(Debug, Args)]
-#[command(after_help = CHECK_AFTER_HELP)]
+#[command(after_help = CHECK_AFTER_HELP, mut_arg("long_poll", |poll| poll.hide(true)))]
 pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) source: SourceArguments,

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l10_a_time_that_no_calendar_has_is_printed() {
+    fn a_time_that_no_calendar_has_is_printed() {
         let at = |milliseconds| rfc3339(UNIX_EPOCH + Duration::from_millis(milliseconds));
         assert_eq!(at(253_402_300_799_000), "9999-12-31T23:59:59Z");
         assert_eq!(at(253_402_300_800_000), "after 9999");

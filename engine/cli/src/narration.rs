@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use hotswap_engine::{
-    BuildErrorKind, Diagnostics, Event, ReloadError, ReloadErrorKind, SwapReason,
+    BuildErrorKind, Diagnostics, Event, FetchErrorKind, ReloadError, ReloadErrorKind, ScanError,
+    SwapReason,
 };
 
 use crate::failure::causes;
@@ -48,7 +49,7 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
         Event::Unreadable { error } => {
             let causes = causes(Error::source(&**error));
             let label = paint.bad("unreadable:");
-            Some(format!("{label} {error}; waiting for it to come back{causes}"))
+            Some(format!("{label} {error}; {}{causes}", what_is_waited_for(error)))
         }
         Event::Stale { error } => {
             let causes = causes(Error::source(&**error));
@@ -87,6 +88,16 @@ pub(crate) fn tell(event: &Event, paint: Paint) -> Option<String> {
         Event::Missed(count) => Some(format!("missed {count} events; hotswap.log has them all")),
         // The engine's enum may grow.
         _ => None,
+    }
+}
+
+/// What ends it that a source cannot be read: what is not believed lies there, and will not come back.
+fn what_is_waited_for(error: &ScanError) -> &'static str {
+    match error.fetch_error() {
+        Some(said) if said.kind == FetchErrorKind::Refused => {
+            "it is asked again, and the next good one is taken"
+        }
+        _ => "waiting for it to come back",
     }
 }
 
@@ -133,7 +144,10 @@ pub(crate) fn blank_line_after(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use std::time::Duration;
+
+    use hotswap_engine::FetchError;
 
     #[test]
     fn rare_events_are_one_line() {
@@ -143,6 +157,19 @@ mod tests {
             "missed 5 events; hotswap.log has them all"
         );
         assert!(tell(&Event::Stopped, Paint::Plain).is_none());
+    }
+
+    #[test]
+    fn what_is_not_believed_will_not_come_back() {
+        let of = |error| {
+            let error = std::io::Error::other(error);
+            let error = Arc::new(ScanError::new("site#greet", "site#greet", error));
+            tell(&Event::Unreadable { error }, Paint::Plain).unwrap()
+        };
+        let refused = of(FetchError::refused("no"));
+        assert!(refused.contains("site#greet; it is asked again, and the next good"), "{refused}");
+        let absent = of(FetchError::unavailable("nobody answers"));
+        assert!(absent.contains("site#greet; waiting for it to come back"), "{absent}");
     }
 
     #[test]

@@ -69,13 +69,26 @@ fn revision(
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<ExitCode, Failure> {
+    let ReleaseArguments { password, expires, floor, .. } = &arguments.release;
+    // Of a source that is a release it is the channel of that.
+    let has_channel = arguments.source.trust.has_channel()
+        && (arguments.source.is_path() || arguments.source.is_stdin());
+    if expires.is_some() || floor.is_some() || password.password_file.is_some() || has_channel {
+        return Err(anyhow!(
+            "--expires, --floor, --channel and --password-file are of releases; what goes into a database is one with --sign KEY"
+        )
+        .into());
+    }
     let name = name(arguments)?;
     let code =
         if arguments.prebuilt { build(arguments, screen, interrupts)? } else { read(arguments)? };
     let mut database = ModuleDatabase::create(database).map_err(anyhow::Error::new)?;
     let RevisionArguments { by, why, dependency, keep } = &arguments.revision;
     let mut publication =
-        Publication::new(&name, code).by(by.clone().unwrap_or_else(user)).why(why).keep(*keep);
+        Publication::new(&name, code).by(by.clone().unwrap_or_else(user)).why(why);
+    if let Some(revisions) = keep {
+        publication = publication.keep(*revisions);
+    }
     if let Some(revision) = arguments.expect {
         publication = publication.expecting(revision);
     }
@@ -94,10 +107,10 @@ fn release(
     screen: &Arc<Screen>,
     interrupts: &Interrupts,
 ) -> Result<ExitCode, Failure> {
-    let RevisionArguments { by, why, dependency, .. } = &arguments.revision;
-    if by.is_some() || !why.is_empty() || !dependency.is_empty() {
+    let RevisionArguments { by, why, dependency, keep } = &arguments.revision;
+    if by.is_some() || !why.is_empty() || !dependency.is_empty() || keep.is_some() {
         return Err(anyhow!(
-            "--by, --why and --dependency are of revisions in a database that nobody signs; no release has them"
+            "--by, --why, --dependency and --keep are of revisions in a database that nobody signs; no release has them"
         )
         .into());
     }
@@ -109,9 +122,13 @@ fn release(
     let mut release = if *renew {
         Release::renew(&name)
     } else {
-        Release::new(&name, contents(arguments, &name, screen, interrupts)?).floor(*floor)
+        Release::new(&name, contents(arguments, &name, screen, interrupts)?)
+            .floor(floor.unwrap_or(0))
     };
-    release = release.channel(arguments.source.trust.channel()).expires_in((*expires).into());
+    release = release.channel(arguments.source.trust.channel());
+    if let Some(time) = expires {
+        release = release.expires_in(*time);
+    }
     if let Some(number) = arguments.expect {
         release = release.expecting(number);
     }

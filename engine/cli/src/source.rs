@@ -17,7 +17,7 @@ const STDIN: &str = "-";
 /// What is built, and how.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SourceArguments {
-    /// The directory of a module crate, a single .rs file, a prebuilt library, releases, `sqlite:DATABASE#MODULE`, or `-` for a file on standard input
+    /// The directory of a module crate, a single .rs file, a prebuilt library, a release (`https://HOST/PATH#MODULE`, `DIRECTORY#MODULE`, `DATABASE#MODULE`), `sqlite:DATABASE#MODULE`, or `-` for a file on standard input
     #[arg(value_name = "SOURCE")]
     pub(crate) path: PathBuf,
 

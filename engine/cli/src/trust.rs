@@ -70,7 +70,7 @@ pub(crate) fn row(database: &str, module: &str) -> anyhow::Result<SqliteSource> 
     next_help_heading = "Releases of others (https://HOST/PATH#MODULE, DIRECTORY#MODULE, DATABASE#MODULE)"
 )]
 pub(crate) struct TrustArguments {
-    /// Takes what this key signed: a public line, or the name or file of a public key; may be repeated
+    /// Takes what this key signed: a public key (RWQ..), or the name or file of one; may be repeated
     #[arg(long, value_name = "KEY", conflicts_with_all = ["pin", "unsigned"])]
     key: Vec<String>,
 
@@ -82,7 +82,7 @@ pub(crate) struct TrustArguments {
     #[arg(long)]
     unsigned: bool,
 
-    /// The line of releases, also of one that is published [default: stable]
+    /// The channel, also of a release that is published [default: stable]
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
 
@@ -107,6 +107,11 @@ impl TrustArguments {
     /// Whether anything is said of who is believed.
     pub(crate) fn is_given(&self) -> bool {
         !self.key.is_empty() || self.pin.is_some() || self.unsigned
+    }
+
+    /// Whether a channel is named.
+    pub(crate) fn has_channel(&self) -> bool {
+        self.channel.is_some()
     }
 
     /// The same, of this channel, whatever is said.
@@ -164,7 +169,7 @@ impl TrustArguments {
         })
     }
 
-    /// The line of releases, if it is not the usual one.
+    /// The channel of releases.
     pub(crate) fn channel(&self) -> &str {
         self.channel.as_deref().unwrap_or(hotswap_trust::DEFAULT_CHANNEL)
     }

@@ -174,7 +174,7 @@ fn as_in_the_readme(told: &str, address: &str) -> String {
     let words = told.split(' ').scan("", |before, word| {
         let is_hash = word.len() == 64 && word.chars().all(|c| c.is_ascii_hexdigit());
         let shown = match *before {
-            "key" => "7F3A0C95D2E1B846",
+            "key" => "E7620F1842B4E81F",
             _ if is_hash => hashes.next().unwrap(),
             _ => word,
         };

@@ -127,7 +127,8 @@ fn releases_follow_each_other_and_are_renewed() {
     for (wrong, said) in [
         (signed(&["--name", "../greet"]), "is no name"),
         (signed(&["--channel", "a/b"]), "is no name"),
-        (signed(&["--why", "it is late"]), "--why and --dependency are of revisions"),
+        (signed(&["--why", "it is late"]), "--dependency and --keep are of revisions"),
+        (signed(&["--keep", "3"]), "--dependency and --keep are of revisions"),
         (signed(&["--sign", "nobody"]), "cannot sign with "),
     ] {
         let told = place.refused(&wrong);
@@ -169,6 +170,15 @@ fn where_it_goes_is_told_by_its_name() {
     assert!(publish("site.db").starts_with("greet is at release 2"), "it is a directory");
     fs::rename(place.0.join("modules.db"), place.0.join("modules")).unwrap();
     assert!(publish("modules").starts_with("greet is at revision 2"), "it is a file");
+    // What only a release has would be left out of a revision in silence.
+    for option in ["--expires=1d", "--floor=3", "--channel=beta", "--password-file=password"] {
+        let told = place.refused(&["publish", "greet.rs", "--to", "modules", option]);
+        assert!(
+            told.contains("are of releases") && told.contains("--sign KEY"),
+            "{option}: {told}"
+        );
+    }
+    assert!(publish("modules").starts_with("greet is at revision 3"), "nothing was published");
     let (_, _, stderr) = finish(&mut place.hotswap(&["publish", "greet.rs", "--to", "site"]));
     assert!(stderr.contains("nobody signs it") && stderr.contains("--sign KEY"), "{stderr}");
 }

@@ -50,7 +50,7 @@ fn help_says_what_it_does_with_examples_and_exit_codes() {
         ),
         (
             &["publish", "--help"],
-            &["--to <WHERE>", "--sign <KEY>", "[default: 30days]", "\'serde = \"1\"\'"],
+            &["--to <WHERE>", "--sign <KEY>", "[default: 30d]", "\'serde = \"1\"\'"],
         ),
         (&["verify", "--help"], &["<WHAT>", "--key <KEY>", "--pin <SHA256>", "--ca-file <FILE>"]),
         (&["keys", "--help"], &["\n  new ", "\n  list ", ".config/hotswap/keys"]),

@@ -37,7 +37,7 @@ pub const EVENTS: &[LogEvent] = &[
     event(
         "source.trust",
         &["engine", "tx", "src", "path", "trust", "what"],
-        "by what code is believed that others wrote, and on which level",
+        "by what the code of this source is believed; `trust` is the level, L0 to L2",
     ),
     event(
         "source.chosen",

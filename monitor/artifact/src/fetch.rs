@@ -14,7 +14,8 @@ use crate::{Attachment, ContentHash, Fingerprint, Source};
 ///
 /// The monitor asks for the [fingerprint](Self::fingerprint) at every look, and has what lies there
 /// [fetched](Self::fetch) when it is another one. What is fetched is then built and swapped like a directory of one's own.
-/// All methods are called on the monitor's thread and hold it up: they must be bounded in time.
+/// All methods are called on the monitor's thread and hold it up, unless the source says that it [is slow](Self::is_slow) and shares
+/// that thread: they must be bounded in time.
 ///
 /// ```
 /// use std::path::Path;
@@ -137,7 +138,7 @@ pub struct Fetched {
 pub struct Assurance {
     /// The level: `L2`.
     pub level: &'static str,
-    /// The same for people: `signed by key 7F3A0C95D2E1B846`.
+    /// The same for people: `signed by key E7620F1842B4E81F`.
     pub text: String,
 }
 

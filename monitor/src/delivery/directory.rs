@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l2_what_lies_in_the_way_of_one_module_hides_no_other() {
+    fn what_lies_in_the_way_of_one_module_hides_no_other() {
         let place = tempfile::tempdir().unwrap();
         let inside = |name: &str| place.path().join(name);
         let names = || ReleaseDirectory::new(place.path()).names("stable").map(|names| names.len());

@@ -74,7 +74,7 @@ impl Mirror {
         let origin = &self.address.origin;
         if !origin.is_private() && !origin.is_loopback() && !self.is_plain_wanted {
             return Err(FetchError::refused(format!(
-                "{origin} is another machine, and http is open to all on the way: use https, or say `plain_http`"
+                "{origin} is another machine, and http is open to all on the way: use https, or say `plain_http` (--plain-http)"
             )));
         }
         if self.credential.as_ref().is_some_and(|credential| credential.header().is_none()) {

@@ -1,6 +1,6 @@
 //! Modules on web servers.
 //!
-//! A [`HttpSource`] is one module, [`HttpModules`] are all below an address. Any server of files will do, and any bucket: what it
+//! An [`HttpSource`] is one module, [`HttpModules`] are all below an address. Any server of files will do, and any bucket: what it
 //! has is `<address>/<module>/<channel>/hotswap.manifest` and `<address>/<module>/files/<SHA-256>` (see [`Place`]), as
 //! `hotswap publish` writes them. The server, the network and the cache are believed in nothing: what runs was signed by whom the host
 //! [trusts](hotswap_trust::Trust), down to the last byte, and what is remembered keeps older releases out.

@@ -115,8 +115,12 @@ impl Asked {
         let (origin, status) = (self.client.origin(), response.status().as_u16());
         let has_shown = self.client.mirror().credential.is_some();
         let what = match status {
-            401 | 407 if !has_shown => "wants to know who asks: give `bearer` or `basic`",
-            403 if !has_shown => "does not let everybody read this: give `bearer` or `basic`",
+            401 | 407 if !has_shown => {
+                "wants to know who asks: give `bearer` (--bearer-file) or `basic`"
+            }
+            403 if !has_shown => {
+                "does not let everybody read this: give `bearer` (--bearer-file) or `basic`"
+            }
             401 | 403 | 407 => "does not accept what it is shown",
             404 | 410 => "has no such file",
             429 => "is asked too often",

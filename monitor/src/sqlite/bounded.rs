@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn h2_a_question_that_takes_too_long_is_broken_off_and_the_next_has_its_own_time() {
+    fn d20_a_question_that_takes_too_long_is_broken_off_and_the_next_has_its_own_time() {
         let place = tempfile::tempdir().unwrap();
         let bounded = opened(place.path());
         let count = |connection: &Connection, to: u64| {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn h2_no_value_is_longer_than_the_longest_code_and_some_room() {
+    fn d20_no_value_is_longer_than_the_longest_code_and_some_room() {
         let place = tempfile::tempdir().unwrap();
         let bounded = opened(place.path());
         let length = |bytes: u64| {

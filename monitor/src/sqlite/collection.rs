@@ -76,7 +76,7 @@ mod tests {
         assert!(modules.names().is_err() && modules.source(&greet).is_err());
     }
     #[test]
-    fn h2_more_modules_than_are_looked_through_are_refused() {
+    fn d20_more_modules_than_are_looked_through_are_refused() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("modules.db");
         let modules = SqliteModules::new(&path);

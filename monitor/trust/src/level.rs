@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// A directory, and no manifest: whoever can write there is believed.
+    /// Nobody is named: whoever can write there is believed, and files are held against the manifest that lies there.
     L0,
     /// The host names the SHA-256 of the manifest: this release and no other.
     L1,
@@ -20,7 +20,7 @@ pub enum Level {
 pub enum Check {
     /// Every file has the length and the SHA-256 that the manifest gives, and there is no other.
     Files,
-    /// Module, channel, target, boundary and compiler are those that were asked for.
+    /// Module, channel, target, ABI and compiler are those that were asked for.
     Identity,
     /// A key signed the bytes of the manifest.
     Signature,
@@ -53,8 +53,7 @@ impl Level {
     #[must_use]
     pub const fn checks(self) -> &'static [Check] {
         match self {
-            Self::L0 => &[],
-            Self::L1 => &[Check::Files, Check::Identity],
+            Self::L0 | Self::L1 => &[Check::Files, Check::Identity],
             Self::L2 => &[
                 Check::Files,
                 Check::Identity,
@@ -81,7 +80,7 @@ impl Level {
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
-            Self::L0 => "a directory, no signatures",
+            Self::L0 => "believed as it is, nobody signed it",
             Self::L1 => "one release by its SHA-256",
             Self::L2 => "signed releases, newest first",
         }

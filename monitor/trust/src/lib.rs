@@ -42,7 +42,7 @@
 //!
 //! | level | the host names | what is checked |
 //! | --- | --- | --- |
-//! | L0 | a directory | nothing: whoever can write there is believed |
+//! | L0 | nobody ([`Trust::anybody`]) | what it is for; every file, against a manifest that anybody may have written |
 //! | L1 | the SHA-256 of one manifest ([`Signed::verify_pinned`]) | what it is for; every file |
 //! | L2 | keys ([`Signed::verify`]) | all of that, and the signature, the number, the floor, the expiry, the release before |
 //!
@@ -57,7 +57,7 @@
 //! | D3: network, mirror | the same answer for ever | refused from the second after its expiry on, which is signed |
 //! | D4: mirror | the manifest of one release with a file of another | refused: the manifest lists every file |
 //! | D6: anybody | bytes without end | refused one byte after the signed length; manifests, keys, lists and directories have limits |
-//! | D8: mirror | a good release of another module, channel, target, boundary or compiler | refused: all of them are signed and compared |
+//! | D8: mirror | a good release of another module, channel, target, ABI or compiler | refused: all of them are signed and compared |
 //! | D9: mirror | a release with files missing, or more of them | refused as a whole |
 //! | D13, D14: local user | swaps or edits a file before, while or after it is checked, or what is kept | what is kept is checked whenever it is used ([`TrustState::check_kept`]); what is given back is the open file that was hashed, reached by no link; a copy is hashed as it is written |
 //! | D15: who makes archives | paths that lead elsewhere, links, devices, names that are one on some systems | refused |

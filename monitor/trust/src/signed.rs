@@ -116,7 +116,7 @@ pub enum SignatureErrorKind {
         key: KeyId,
     },
     /// A key that is believed did not sign these bytes.
-    #[error("the signature by key {key} is not of these bytes: they were changed, or it was")]
+    #[error("the signature by key {key} is not of these bytes: they or the signature were changed")]
     Invalid {
         /// The key.
         key: KeyId,

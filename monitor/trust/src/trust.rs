@@ -149,7 +149,7 @@ impl Trust {
         self.cache.as_deref()
     }
 
-    /// What is believed, for people: `signed by key 7F3A0C95D2E1B846`.
+    /// What is believed, for people: `signed by key E7620F1842B4E81F`.
     #[must_use]
     pub fn described(&self) -> String {
         match &self.anchor {

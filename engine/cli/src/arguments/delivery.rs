@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use hotswap_engine::delivery::EXPIRY_DEFAULT;
 
 use super::duration;
 use crate::source::SourceArguments;
@@ -32,7 +31,7 @@ Examples:
 Exit codes: 0 published, 1 refused or failed (nothing is published), 2 usage.";
 
 #[derive(Debug, Args)]
-#[command(after_help = PUBLISH_AFTER_HELP)]
+#[command(after_help = PUBLISH_AFTER_HELP, mut_arg("long_poll", |poll| poll.hide(true)))]
 pub(crate) struct PublishArguments {
     /// The directory of releases, or the database
     #[arg(long, value_name = "WHERE")]
@@ -71,13 +70,13 @@ pub(crate) struct ReleaseArguments {
     #[command(flatten)]
     pub(crate) password: PasswordFile,
 
-    /// How long it can be taken for the newest release: 12h, 30d
-    #[arg(long, value_name = "DURATION", default_value_t = EXPIRY_DEFAULT.into(), value_parser = long_duration)]
-    pub(crate) expires: humantime::Duration,
+    /// How long it can be taken for the newest release: 12h, 30d. It never expires before the release that it follows [default: 30d]
+    #[arg(long, value_name = "DURATION", value_parser = long_duration)]
+    pub(crate) expires: Option<Duration>,
 
-    /// The lowest release that may still run, and be gone back to [default: as before]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    pub(crate) floor: u64,
+    /// The lowest release that may still run, and be gone back to; at most the new one's number [default: as before]
+    #[arg(long, value_name = "N")]
+    pub(crate) floor: Option<u64>,
 
     /// Publishes the files that lie there once more, with a later expiry, unless they expired; SOURCE only names them
     #[arg(long, conflicts_with_all = ["prebuilt", "floor"])]
@@ -100,14 +99,15 @@ pub(crate) struct RevisionArguments {
     #[arg(long, value_name = "LINE", conflicts_with = "prebuilt")]
     pub(crate) dependency: Vec<String>,
 
-    /// How many revisions of the module are kept
-    #[arg(long, value_name = "N", default_value_t = hotswap_engine::sqlite::REVISIONS_KEPT)]
-    pub(crate) keep: u32,
+    /// How many revisions of the module are kept [default: 20]
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<u32>,
 }
 
 const VERIFY_AFTER_HELP: &str = "\
-Everything is checked that a host checks before it runs a release: signature, expiry, and the length and SHA-256 of every file. What a host
-remembers is not: whether it has seen a newer one.
+Of what a host checks before it runs a release this checks: signature, module, channel, expiry, and the length and SHA-256 of every file. What
+depends on the host is shown and not checked: target, ABI and compiler; nor is what a host remembers: whether it has seen a newer one, and its
+floor.
 
 Examples:
   hotswap verify site/#game --key default
@@ -147,7 +147,7 @@ pub(crate) struct KeysArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Makes a key, and prints the public line that hosts are given
+    /// Makes a key, and prints its public half, one line, for hosts
     New(NewKeyArguments),
     /// Lists keys with their public lines
     List {
@@ -188,8 +188,8 @@ pub(crate) struct PasswordFile {
 #[cfg(feature = "serve")]
 const SERVE_AFTER_HELP: &str = "\
 For tests and small sites; any web server or bucket does as well. Files are served with an ETag of their content, whole or in ranges, to
-anybody who can connect. A request for a manifest with `Prefer: wait=N` is answered when it changes, after N seconds at the latest. Names that begin
-with a dot, links, and what lies outside of DIR are not there; a directory with a secret key in it is not served at all.
+anybody who can connect. A request for a manifest with `Prefer: wait=N` is answered when it changes, after N seconds (300 at most) at the
+latest. Names that begin with a dot, links, and what lies outside of DIR are not there; a directory with a secret key in it is not served at all.
 
 Examples:
   hotswap serve site/
@@ -224,10 +224,47 @@ pub(crate) struct ServeArguments {
 }
 
 /// At least a minute: what expires earlier has expired when it is fetched.
-fn long_duration(text: &str) -> Result<humantime::Duration, String> {
+fn long_duration(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time < Duration::from_secs(60) {
         return Err("a release is good for a minute at least: write 12h or 30d".to_owned());
     }
-    Ok(time.into())
+    Ok(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command};
+    use hotswap_engine::delivery::EXPIRY_DEFAULT;
+    use hotswap_engine::sqlite::REVISIONS_KEPT;
+
+    use super::super::{CheckArguments, RunArguments};
+    use super::*;
+
+    fn help(augment: fn(Command) -> Command) -> String {
+        augment(Command::new("hotswap")).render_long_help().to_string()
+    }
+
+    #[test]
+    fn defaults_are_said_as_they_are() {
+        let help = help(PublishArguments::augment_args);
+        let expiry = humantime::format_duration(EXPIRY_DEFAULT).to_string().replace("days", "d");
+        for (option, default) in [("--expires", expiry), ("--keep", REVISIONS_KEPT.to_string())] {
+            let (_, said) = help.split_once(&format!("{option} <")).unwrap();
+            let said = said.split("\n\n").next().unwrap();
+            assert!(said.contains(&format!("[default: {default}]")), "{option}: {said}");
+        }
+    }
+
+    #[test]
+    fn who_asks_once_is_not_offered_to_be_told_of_changes() {
+        assert!(help(RunArguments::augment_args).contains("--long-poll"));
+        for once in [
+            CheckArguments::augment_args,
+            PublishArguments::augment_args,
+            VerifyArguments::augment_args,
+        ] {
+            assert!(!help(once).contains("--long-poll"));
+        }
+    }
 }

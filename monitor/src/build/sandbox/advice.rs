@@ -17,7 +17,7 @@ const ADVICE: [(&[&str], &str); 5] = [
     (
         &["Permission denied", "Operation not permitted", "os error 13", "os error 1)"],
         "it is built in a sandbox, without network, which reads the toolchain and its own code, and writes to its target \
-         directory; `sandbox_reads` adds what it may read",
+         directory; the program that runs it can let it read more (`EngineBuilder::sandbox_reads`), `hotswap` cannot",
     ),
 ];
 

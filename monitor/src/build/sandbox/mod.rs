@@ -28,8 +28,8 @@ pub(crate) use room::Room;
 /// names in the crate's own `vendor/` or in cargo's registry on this machine. There are [limits](SandboxLimits), and no process outlives the build.
 ///
 /// That is enforced by Landlock (Linux 5.13; from 6.12 on signals as well) and seccomp, for x86-64 and aarch64. What the kernel does not have is
-/// left out, and said: the line `build.intent` of hotswap.log ends with `sandbox=landlock-v7,seccomp`, or with
-/// `sandbox=none`, and there is a warning. An empty directory, a short environment, `--offline` and limits there are everywhere.
+/// left out, and said: the line `build.intent` of hotswap.log has `sandbox=landlock-v7,seccomp`, or less, down to
+/// `sandbox=none`, and is a warning then. An empty directory, a short environment, `--offline` and limits there are everywhere.
 ///
 /// It is no other user: a build may change modes and times of files that belong to whoever runs this program, though neither
 /// read nor write them, and sees names of processes. And it decides what the module does: that is not confined once it is loaded.

@@ -103,8 +103,11 @@ fn a_module_that_is_not_there_is_absent_until_it_is() {
 #[test]
 fn statuses_say_what_to_do() {
     for (code, expected) in [
-        (401, "wants to know who asks: give `bearer` or `basic` (status 401)"),
-        (403, "does not let everybody read this: give `bearer` or `basic` (status 403)"),
+        (401, "wants to know who asks: give `bearer` (--bearer-file) or `basic` (status 401)"),
+        (
+            403,
+            "does not let everybody read this: give `bearer` (--bearer-file) or `basic` (status 403)",
+        ),
         (500, "has a problem of its own (status 500)"),
         (502, "has a problem of its own (status 502)"),
         (429, "is asked too often (status 429)"),

@@ -70,6 +70,6 @@ fn plain_http_is_for_this_machine_unless_it_is_wanted() {
     let mirror = Mirror::new("http://192.0.2.1/modules").unwrap();
     let error = greet(mirror.clone(), SHORT).manifest().unwrap_err();
     assert_eq!(error.kind, hotswap_artifact::FetchErrorKind::Refused);
-    assert!(error.to_string().contains("use https, or say `plain_http`"), "{error}");
+    assert!(error.to_string().contains("use https, or say `plain_http` (--plain-http)"), "{error}");
     assert!(mirror.plain_http().check().is_ok());
 }

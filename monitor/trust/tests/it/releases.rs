@@ -364,6 +364,7 @@ fn levels_say_what_they_check() {
         [Level::L0, Level::L1, Level::L2].map(|level| level.to_string()),
         ["L0", "L1", "L2"]
     );
+    assert_eq!(Level::L0.checks(), [Check::Files, Check::Identity], "also of who believes anybody");
     let mut below: &[Check] = &[];
     for level in [Level::L0, Level::L1, Level::L2] {
         assert!(below.iter().all(|check| level.checks().contains(check)), "{level}");
