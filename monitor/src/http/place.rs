@@ -47,7 +47,8 @@ pub(super) struct Asked {
 struct Known {
     validators: Option<Arc<Validators>>,
     fresh_until: Option<Instant>,
-    silent_until: Option<Instant>,
+    /// And by the calendar, for people: what is said of it is the same at each look.
+    silent_until: Option<(Instant, Timestamp)>,
 }
 
 impl HttpPlace {
@@ -94,18 +95,18 @@ impl Asked {
     /// Asks, unless the server wants to be left alone.
     pub(super) fn ask(&self, question: &Question<'_>) -> Result<Response<Body>, FetchError> {
         let silent_until = self.known.lock().silent_until;
-        let left = silent_until.map(|until| until.saturating_duration_since(clock::now()));
-        let origin = self.client.origin();
-        if let Some(left) = left.filter(|left| !left.is_zero()) {
-            let seconds = left.as_secs() + 1;
+        if let Some((_, until)) = silent_until.filter(|(until, _)| clock::now() < *until) {
+            let origin = self.client.origin();
             return Err(FetchError::unavailable(format!(
-                "{origin} wants to be left alone for {seconds} more seconds"
+                "{origin} wants to be left alone until {until}"
             )));
         }
         let response = self.client.ask(question)?;
         if matches!(response.status().as_u16(), 429 | 503) {
-            let wait = retry_after(response.headers(), Timestamp::now());
-            self.known.lock().silent_until = wait.map(|wait| clock::now() + wait);
+            let now = Timestamp::now();
+            let wait = retry_after(response.headers(), now);
+            self.known.lock().silent_until =
+                wait.map(|wait| (clock::now() + wait, now.after(wait)));
         }
         Ok(response)
     }

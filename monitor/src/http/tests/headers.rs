@@ -62,7 +62,7 @@ fn a_server_that_wants_to_be_left_alone_is() {
         assert!(refusal(&place).contains(&format!("status {code}")));
         place.refresh();
         let error = refusal(&place);
-        assert!(error.contains("wants to be left alone for "), "{error}");
+        assert!(error.contains("wants to be left alone until "), "{error}");
         assert!(place.file(&entry(b"x"), &mut |_| Ok(())).is_err());
         assert_eq!(server.requests().len(), 1);
     }
