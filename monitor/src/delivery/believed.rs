@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use hotswap_artifact::{FetchError, Fetched, Source};
-use hotswap_trust::{CodeKind, FileEntry, FileError, Trust};
+use hotswap_artifact::{FetchError, Fetched};
+use hotswap_trust::{FileError, Trust};
 
 use super::Place;
-use super::cache::{create, make_place, unwritten};
-use super::hand_over::code;
+use super::cache::{create, unwritten};
+use super::hand_over::{code, place_in};
 use super::release::Release;
 
 /// Writes the files of a release into a directory, held against its manifest, which nobody vouches for. Nothing is remembered of it.
@@ -26,20 +26,9 @@ pub(crate) fn fetch_believed(
         )));
     }
     let code = code(&release, module, directory);
-    let library;
-    let files: &[FileEntry] = match release.verified.kind {
-        CodeKind::Prebuilt => {
-            library = [release.library()?.clone()];
-            &library
-        }
-        _ => &release.verified.files,
-    };
     let lie = |error: FileError| FetchError::unavailable(format!("{}: {error}", place.name()));
-    for file in files {
-        let to = match code {
-            Source::Crate(_) => make_place(code.location(), file.path.as_path())?,
-            _ => code.location().to_owned(),
-        };
+    for file in release.handed_over()? {
+        let to = place_in(&code, file)?;
         let mut check = release.verified.file_check(file.path.as_str()).map_err(lie)?;
         let mut copy = create(&to)?;
         place.file(file, &mut |bytes| {

@@ -1,7 +1,7 @@
 //! A release on its way from a place through the cache to who asked for it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hotswap_artifact::{FetchError, FetchErrorKind, Source};
 use hotswap_system::fs;
@@ -29,6 +29,14 @@ pub(super) fn code(release: &Release, module: &str, directory: &Path) -> Source 
         CodeKind::Crate => Source::Crate(place),
         CodeKind::File => Source::File(place.with_extension("rs")),
         _ => Source::Prebuilt(place.with_extension("so")),
+    }
+}
+
+/// Where a file of it goes. Makes the directories above it.
+pub(super) fn place_in(code: &Source, file: &FileEntry) -> Result<PathBuf, FetchError> {
+    match code {
+        Source::Crate(top) => make_place(top, file.path.as_path()),
+        other => Ok(other.location().to_owned()),
     }
 }
 
@@ -68,20 +76,8 @@ impl HandOver<'_> {
     /// Copies what is kept; why that cannot be done, if it is not there or damaged.
     fn copied(&self, release: &Release) -> Result<Option<String>, FetchError> {
         let code = code(release, self.module, self.directory);
-        let top = code.location();
-        let library;
-        let files: &[FileEntry] = match release.verified.kind {
-            CodeKind::Prebuilt => {
-                library = [release.library()?.clone()];
-                &library
-            }
-            _ => &release.verified.files,
-        };
-        for file in files {
-            let to = match code {
-                Source::Crate(_) => make_place(top, file.path.as_path())?,
-                _ => top.to_owned(),
-            };
+        for file in release.handed_over()? {
+            let to = place_in(&code, file)?;
             if let Given::No(why) = self.cache.copy(release, file, &to)? {
                 return Ok(Some(why));
             }

@@ -42,6 +42,14 @@ impl Release {
         }
     }
 
+    /// The files that are handed over: of a library it alone.
+    pub(super) fn handed_over(&self) -> Result<&[FileEntry], FetchError> {
+        match self.is_built() {
+            true => Ok(&self.verified.files),
+            false => self.library().map(std::slice::from_ref),
+        }
+    }
+
     /// The library that it is, among its files.
     pub(super) fn library(&self) -> Result<&FileEntry, FetchError> {
         let files = &self.verified.files;
